@@ -1,0 +1,1 @@
+"""Meterline: usage-based billing that you run yourself."""

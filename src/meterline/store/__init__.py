@@ -1,0 +1,1 @@
+"""PostgreSQL: the only place with SQL. One file per noun."""

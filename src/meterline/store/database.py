@@ -1,0 +1,71 @@
+"""Connections: SQLAlchemy Core for the control plane, bare asyncpg for the hot path, one database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import msgspec
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+_encode = msgspec.json.Encoder()
+_decode = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def _dump(value: Any) -> str:
+    return _encode.encode(value).decode()
+
+
+class Database:
+    """One PostgreSQL database as this process sees it.
+
+    `begin()` gives a control-plane transaction; `pool` is for the hot path. Both are opened by `open()`.
+    """
+
+    def __init__(self, dsn: str, *, control_connections: int = 10, hot_connections: int = 10) -> None:
+        self.dsn = dsn
+        self._hot_connections = hot_connections
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(dsn),
+            pool_size=control_connections,
+            max_overflow=0,
+            pool_timeout=30,
+            json_serializer=_dump,
+            json_deserializer=_decode.decode,
+            query_cache_size=2000,
+        )
+
+    async def open(self) -> None:
+        self._pool = await asyncpg.create_pool(self.dsn, min_size=1, max_size=self._hot_connections)
+
+    async def close(self) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+        await self.engine.dispose()
+
+    @property
+    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
+        assert self._pool is not None, "Database.open() comes first"
+        return self._pool
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction: committed when the block ends, rolled back when it raises."""
+        async with self.engine.begin() as tx:
+            yield tx
+
+
+def sqlalchemy_url(dsn: str) -> URL:
+    """The same address in SQLAlchemy's spelling (`postgresql://…` → `postgresql+asyncpg://…`)."""
+    return make_url(dsn).set(drivername="postgresql+asyncpg")
+
+
+async def driver(tx: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
+    """The asyncpg connection under a control-plane transaction, for hand-written SQL inside it."""
+    raw = await tx.get_raw_connection()
+    connection = raw.driver_connection
+    assert connection is not None
+    return connection

@@ -1,0 +1,55 @@
+"""Between frozen dataclasses and rows: columns are named like fields, nested values are JSON documents."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Row, Table
+from sqlalchemy.dialects.postgresql import JSONB
+
+T = TypeVar("T")
+
+_PLAIN = (str, int, bool, Decimal, datetime, UUID, bytes, type(None))
+
+
+def values(thing: object, table: Table, **more: object) -> dict[str, Any]:
+    """The row for a dataclass: every field that has a column, plus `more`."""
+    assert dataclasses.is_dataclass(thing) and not isinstance(thing, type)
+    row: dict[str, Any] = {}
+    for field in dataclasses.fields(thing):
+        column = table.columns.get(field.name)
+        if column is not None:
+            value = getattr(thing, field.name)
+            row[field.name] = _document(value) if isinstance(column.type, JSONB) else value
+    return row | more
+
+
+def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
+    """The dataclass for a row; columns without a field of that name are left out."""
+    mapping: Mapping[str, Any] = row._mapping if isinstance(row, Row) else row
+    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    found = {name: value for name, value in mapping.items() if name in names} | more
+    return msgspec.convert(found, cls, strict=False)
+
+
+def _document(value: object) -> Any:
+    """JSON-ready data: decimals and instants as text, dataclasses as objects, None kept."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, _PLAIN):
+        return value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _document(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _document(member) for key, member in value.items()}
+    if isinstance(value, Iterable):
+        return [_document(member) for member in value]
+    raise TypeError(f"no JSON form for {type(value).__name__}")
