@@ -1,0 +1,224 @@
+"""Due work: everything that happens later in life is a row here with the instant it falls due.
+
+A row is one piece of work, named by (customer, kind, subject, boundary). Rows without a clock fall due by the
+wall clock and are claimed for a while (`claimed_until`) by one worker; rows on a test clock are run by
+whoever advances the clock. Work is done and its row deleted in one transaction, after the subject was locked:
+so it happens once, however often it is attempted. A row that keeps failing is kept with `failed_at` set.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store import schema
+from meterline.store.identifier import uuid7
+from meterline.store.row import load
+
+CHANNEL = "meterline_due"
+
+due = Table(
+    "due",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    schema.instant("boundary", nullable=False),
+    schema.instant("due_at", nullable=False),
+    schema.sequence(),
+    Column("clock", Text),
+    schema.instant("claimed_until"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    schema.instant("failed_at"),
+    Column("last_error", Text),
+    PrimaryKeyConstraint("customer_id", "kind", "subject", "boundary"),
+    Index(
+        "ix_due_wall",
+        "due_at",
+        "sequence",
+        postgresql_where=text("clock IS NULL AND failed_at IS NULL"),
+    ),
+    Index("ix_due_clock", "environment", "clock", "due_at", postgresql_where=text("clock IS NOT NULL")),
+)
+
+_KEY = (due.c.customer_id, due.c.kind, due.c.subject, due.c.boundary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """One piece of due work. `boundary` names which occurrence it is; `due_at` is when it may run."""
+
+    environment: str
+    customer_id: UUID
+    kind: str
+    subject: str
+    boundary: datetime
+    due_at: datetime
+    clock: str | None
+    attempts: int
+    claimed_until: datetime | None
+    failed_at: datetime | None
+    last_error: str | None
+
+
+async def add(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID,
+    kind: str,
+    subject: str,
+    boundary: datetime,
+    due_at: datetime,
+    clock: str | None,
+) -> None:
+    """Plan a piece of work; planning the same one again moves it to the new instant."""
+    statement = insert(due).values(
+        environment=environment,
+        customer_id=customer_id,
+        kind=kind,
+        subject=subject,
+        boundary=boundary,
+        due_at=due_at,
+        sequence=uuid7(),
+        clock=clock,
+    )
+    await tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=_KEY,
+            set_={"due_at": due_at, "attempts": 0, "failed_at": None, "last_error": None},
+        )
+    )
+
+
+async def remove(
+    tx: AsyncConnection, *, customer_id: UUID, subject: str, kinds: Sequence[str] | None = None
+) -> None:
+    """Drop the planned work on a subject: of the given kinds, or all of it."""
+    statement = delete(due).where(due.c.customer_id == customer_id, due.c.subject == subject)
+    if kinds is not None:
+        statement = statement.where(due.c.kind.in_(kinds))
+    await tx.execute(statement)
+
+
+async def finish(tx: AsyncConnection, row: Due) -> bool:
+    """Delete the row because its work is done in this transaction; False when somebody else did it."""
+    result = await tx.execute(delete(due).where(*_is(row)))
+    return bool(result.rowcount)
+
+
+async def claim(tx: AsyncConnection, *, now: datetime, lease: timedelta, limit: int) -> list[Due]:
+    """Take up to `limit` rows that are due by the wall clock, earliest first, away from other workers."""
+    free = or_(due.c.claimed_until.is_(None), due.c.claimed_until <= now)
+    ready = (
+        select(*_KEY)
+        .where(due.c.clock.is_(None), due.c.failed_at.is_(None), due.c.due_at <= now, free)
+        .order_by(due.c.due_at, due.c.sequence)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    rows = await tx.execute(
+        update(due)
+        .where(tuple_(*_KEY).in_(ready))
+        .values(claimed_until=now + lease, attempts=due.c.attempts + 1)
+        .returning(due)
+    )
+    return sorted((load(Due, row) for row in rows), key=lambda row: row.due_at)
+
+
+async def next_on_clock(
+    tx: AsyncConnection, *, environment: str, clock: str, until: datetime
+) -> Due | None:
+    """The earliest work on a test clock that falls due up to and including `until`."""
+    row = await tx.execute(
+        select(due)
+        .where(due.c.environment == environment, due.c.clock == clock, due.c.due_at <= until)
+        .order_by(due.c.due_at, due.c.sequence)
+        .limit(1)
+    )
+    found = row.first()
+    return None if found is None else load(Due, found)
+
+
+async def postpone(tx: AsyncConnection, row: Due, *, until: datetime, error: str) -> None:
+    """The attempt failed: let the row rest until the given instant."""
+    await tx.execute(update(due).where(*_is(row)).values(claimed_until=until, last_error=error))
+
+
+async def give_up(tx: AsyncConnection, row: Due, *, now: datetime, error: str) -> None:
+    """The work cannot be done: keep the row, marked, for an operator to look at and revive."""
+    await tx.execute(
+        update(due).where(*_is(row)).values(failed_at=now, claimed_until=None, last_error=error)
+    )
+
+
+async def failed(tx: AsyncConnection, *, environment: str | None = None) -> list[Due]:
+    """The work that was given up, oldest first."""
+    statement = select(due).where(due.c.failed_at.is_not(None)).order_by(due.c.failed_at)
+    if environment is not None:
+        statement = statement.where(due.c.environment == environment)
+    return [load(Due, row) for row in await tx.execute(statement)]
+
+
+async def revive(tx: AsyncConnection, row: Due) -> None:
+    """Let work that was given up be attempted again."""
+    await tx.execute(
+        update(due).where(*_is(row)).values(failed_at=None, attempts=0, claimed_until=None, last_error=None)
+    )
+    await kick(tx)
+
+
+async def count_failed(tx: AsyncConnection) -> int:
+    """How many pieces of work were given up: should be zero."""
+    return (
+        await tx.execute(select(func.count()).select_from(due).where(due.c.failed_at.is_not(None)))
+    ).scalar_one()
+
+
+async def of_subject(tx: AsyncConnection, *, customer_id: UUID, subject: str) -> list[Due]:
+    """What is planned for a subject, in time order."""
+    rows = await tx.execute(
+        select(due)
+        .where(due.c.customer_id == customer_id, due.c.subject == subject)
+        .order_by(due.c.due_at, due.c.sequence)
+    )
+    return [load(Due, row) for row in rows]
+
+
+async def remove_clock(tx: AsyncConnection, *, environment: str, clock: str) -> None:
+    """Drop everything planned on a test clock."""
+    await tx.execute(delete(due).where(and_(due.c.environment == environment, due.c.clock == clock)))
+
+
+async def kick(tx: AsyncConnection) -> None:
+    """Hint to the workers, when this transaction commits, that there is something to do."""
+    await tx.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+def _is(row: Due) -> tuple[object, ...]:
+    return (
+        due.c.customer_id == row.customer_id,
+        due.c.kind == row.kind,
+        due.c.subject == row.subject,
+        due.c.boundary == row.boundary,
+    )
