@@ -31,8 +31,8 @@ def values(thing: object, table: Table, **more: object) -> dict[str, Any]:
 def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
     """The dataclass for a row; columns without a field of that name are left out."""
     mapping: Mapping[str, Any] = row._mapping if isinstance(row, Row) else row
-    names = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    found = {name: value for name, value in mapping.items() if name in names} | more
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    found = {name: mapping[name] for name in names if name in mapping} | more
     return msgspec.convert(found, cls, strict=False)
 
 

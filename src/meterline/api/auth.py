@@ -1,0 +1,52 @@
+"""Who calls: the key in the request, looked up once a second at most per key."""
+
+import base64
+import binascii
+import time
+from collections.abc import Mapping
+
+from meterline.store import api_key
+from meterline.store.api_key import ApiKey
+from meterline.store.database import Database
+
+_FRESH_S = 1.0
+_MOST = 10_000
+
+
+class Keys:
+    """Keys as this process knows them. A revoked key is refused within a second everywhere."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[float, ApiKey | None]] = {}
+
+    async def find(self, secret: str) -> ApiKey | None:
+        """The key in use with that secret, or None."""
+        now = time.monotonic()
+        known = self._known.get(secret)
+        if known is not None and known[0] > now:
+            return known[1]
+        async with self._database.begin() as tx:
+            key = await api_key.find(tx, secret)
+        if key is not None and key.revoked_at is not None:
+            key = None
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[secret] = (now + _FRESH_S, key)
+        return key
+
+
+def secret_in(headers: Mapping[str, str]) -> str | None:
+    """The key in `Authorization: Bearer KEY`, or as the user name of HTTP Basic; None without either."""
+    scheme, _, credentials = headers.get("authorization", "").partition(" ")
+    credentials = credentials.strip()
+    match scheme.lower():
+        case "bearer":
+            return credentials or None
+        case "basic":
+            try:
+                decoded = base64.b64decode(credentials, validate=True).decode()
+            except (binascii.Error, UnicodeDecodeError):
+                return None
+            return decoded.partition(":")[0] or None
+    return None

@@ -1,0 +1,222 @@
+"""From an HTTP request to a handler and back: the stations every Stripe call passes, in their order.
+
+authenticate → version → parse → validate → idempotency → handler (one transaction) → expand → answer
+"""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.api.auth import Keys
+from meterline.api.stripe import auth, form, idempotency, version
+from meterline.api.stripe.call import Call, Caller, Staged
+from meterline.api.stripe.error import StripeError, internal
+from meterline.api.stripe.expand import expand
+from meterline.api.stripe.json import Json, encode
+from meterline.api.stripe.openapi import describe
+from meterline.api.stripe.params import Params
+from meterline.api.stripe.validation import validate
+from meterline.refusal import Refusal
+from meterline.store.database import Database
+from meterline.store.identifier import public
+
+log = structlog.get_logger(__name__)
+
+Handler: TypeAlias = Callable[[Any], Awaitable[Json | Refusal]]
+"""Takes a `Call` (or a `Staged`). Raising a Refusal undoes everything; returning one keeps what was
+recorded and answers with the error, as for a declined payment."""
+
+MAX_BODY = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One operation: where it is, what it accepts, what it needs, who answers."""
+
+    method: str
+    path: str
+    params: type[Params]
+    handler: Handler
+    resource: str
+    staged: bool
+
+
+@dataclass(slots=True)
+class Routes:
+    """The operations of one resource; `resource` names it in the permissions of restricted keys."""
+
+    resource: str
+    all: list[Route] = field(default_factory=list)
+
+    def get(self, path: str, params: type[Params]) -> Callable[[Handler], Handler]:
+        return self._add("GET", path, params, staged=False)
+
+    def post(self, path: str, params: type[Params], *, staged: bool = False) -> Callable[[Handler], Handler]:
+        return self._add("POST", path, params, staged=staged)
+
+    def delete(self, path: str, params: type[Params], *, staged: bool = False) -> Callable[[Handler], Handler]:
+        return self._add("DELETE", path, params, staged=staged)
+
+    def _add(self, method: str, path: str, params: type[Params], *, staged: bool) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            route = Route(
+                method=method,
+                path=path,
+                params=params,
+                handler=handler,
+                resource=self.resource,
+                staged=staged,
+            )
+            self.all.append(route)
+            return handler
+
+        return register
+
+
+def router(database: Database, keys: Keys, resources: list[Routes]) -> APIRouter:
+    """The FastAPI router that serves every operation of `resources`."""
+    serving = APIRouter()
+    for routes in resources:
+        for route in routes.all:
+            serving.add_api_route(
+                route.path,
+                _endpoint(route, database, keys),
+                methods=[route.method],
+                name=route.handler.__name__,
+                tags=[route.resource],
+                description=route.handler.__doc__,
+                openapi_extra=describe(route.method, route.path, route.params),
+                response_class=Response,
+            )
+    return serving
+
+
+def _endpoint(route: Route, database: Database, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        request_id = public("req")[: len("req_") + 14]
+        headers = {"request-id": request_id}
+        asked = request.headers.get("stripe-version")
+        headers["stripe-version"] = asked or version.LATEST
+        try:
+            return await _serve(route, database, keys, request, headers)
+        except Refusal as refusal:
+            return answer(StripeError.of(refusal), headers)
+        except StripeError as error:
+            return answer(error, headers)
+        except Exception:
+            log.exception("call_failed", request_id=request_id, method=route.method, path=route.path)
+            return answer(internal(), headers)
+
+    return endpoint
+
+
+async def _serve(
+    route: Route, database: Database, keys: Keys, request: Request, headers: dict[str, str]
+) -> Response:
+    key = await auth.authenticate(keys, request.headers)
+    auth.authorize(key, route.resource, route.method)
+    raw = await _raw_params(request)
+    caller = Caller(
+        key=key,
+        version=version.spoken(request.headers.get("stripe-version")),
+        request_id=headers["request-id"],
+        idempotency_key=idempotency.key_in(request.headers) if route.method == "POST" else None,
+    )
+    staged = Staged(
+        caller=caller,
+        params=validate(route.params, raw),
+        path=request.path_params,
+        url=request.url.path,
+        now=datetime.now(UTC).replace(microsecond=0),
+        database=database,
+    )
+
+    async def work(tx: AsyncConnection | None) -> tuple[int, bytes]:
+        return await _run(route, staged, tx)
+
+    claim = idempotency.Claim.of(caller, _fingerprint(route, request, raw))
+    status, body, more = await idempotency.once(database, claim, work, staged=route.staged)
+    return Response(body, status, headers | more, media_type="application/json")
+
+
+async def _run(route: Route, staged: Staged[Params], tx: AsyncConnection | None) -> tuple[int, bytes]:
+    """The handler's answer, expanded, shaped for the caller's version and encoded."""
+    call: Staged[Params] = staged
+    if tx is not None:
+        call = Call(
+            caller=staged.caller,
+            params=staged.params,
+            path=staged.path,
+            url=staged.url,
+            now=staged.now,
+            database=staged.database,
+            tx=tx,
+        )
+    result = await route.handler(call)
+    if isinstance(result, Refusal):
+        error = StripeError.of(result)
+        return error.status, encode(error.body())
+    if tx is not None:
+        await expand(tx, staged.environment, result, staged.params.expand)
+    else:
+        async with staged.database.begin() as reading:
+            await expand(reading, staged.environment, result, staged.params.expand)
+    version.shape(result, staged.caller.version)
+    return HTTPStatus.OK, encode(result)
+
+
+_JSON_NUMBER = re.compile(r"application/([a-z.]+\+)?json")
+
+
+async def _raw_params(request: Request) -> dict[str, Any]:
+    """Query and body parameters, nested but not typed; a body parameter wins over a query one."""
+    params: dict[str, Any] = dict(form.parse(request.url.query.encode("ascii", "replace")))
+    body = await _bounded_body(request)
+    if not body:
+        return params
+    if _JSON_NUMBER.match(request.headers.get("content-type", "")):
+        return params | _json(body)
+    return params | form.parse(body)
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        decoded = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise StripeError.invalid("Invalid JSON body: an object was expected.") from None
+    return decoded
+
+
+async def _bounded_body(request: Request) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY:
+            raise StripeError.invalid(
+                f"The request body is too large: at most {MAX_BODY} bytes are accepted.",
+                status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            )
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _fingerprint(route: Route, request: Request, raw: dict[str, Any]) -> bytes:
+    """What makes two requests the same: method, path and parameters, whatever their order."""
+    said = f"{route.method} {request.url.path}\n".encode() + msgspec.json.encode(raw, order="deterministic")
+    return hashlib.sha256(said).digest()
+
+
+def answer(error: StripeError, headers: dict[str, str]) -> Response:
+    """The HTTP response for an error."""
+    return Response(
+        encode(error.body()), error.status, headers | error.headers, media_type="application/json"
+    )

@@ -1,0 +1,37 @@
+"""Wires one web process: settings in, an ASGI application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+from meterline.api.auth import Keys
+from meterline.api.stripe import product, route
+from meterline.api.stripe.error import internal, unknown_url
+from meterline.store.database import Database
+
+RESOURCES = [product.routes]
+
+
+def create_app(dsn: str) -> FastAPI:
+    """The application of one web process on the database at `dsn`."""
+    database = Database(dsn)
+    keys = Keys(database)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await database.open()
+        yield
+        await database.close()
+
+    app = FastAPI(title="Meterline", lifespan=lifespan, redirect_slashes=False)
+    app.include_router(route.router(database, keys, RESOURCES))
+
+    @app.exception_handler(HTTPException)
+    async def refuse(request: Request, error: HTTPException) -> Response:
+        missing = error.status_code in (404, 405)
+        refused = unknown_url(request.method, request.url.path) if missing else internal()
+        return route.answer(refused, {})
+
+    return app

@@ -1,0 +1,68 @@
+"""Cursor pages over any table that has `id` and `sequence`: newest first, in the order of creation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.refusal import Missing, Refusal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where a page begins: after or before (newest first) the object with that id, neither for the start."""
+
+    limit: int
+    starting_after: str | None = None
+    ending_before: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Rows newest first, and whether more lie beyond the last one in the direction of travel."""
+
+    rows: Sequence[Row[Any]]
+    has_more: bool
+
+
+async def page(
+    tx: AsyncConnection,
+    query: Select[Any],
+    table: Table,
+    *,
+    kind: str,
+    scope: ColumnElement[bool],
+    cursor: Cursor,
+) -> Page:
+    """One page of `query`, which selects from `table`.
+
+    `scope` is what a cursor must satisfy to be known (the environment, a parent). Deleted objects keep their
+    row and so stay valid cursors. Raises Missing for an unknown cursor, Refusal when both are given.
+    """
+    if cursor.starting_after is not None and cursor.ending_before is not None:
+        raise Refusal(
+            "Received both starting_after and ending_before parameters. Please pass in only one."
+        )
+    position = table.c.sequence
+    if cursor.ending_before is not None:
+        mark = await _mark(tx, table, kind, scope, cursor.ending_before, "ending_before")
+        found = (
+            await tx.execute(query.where(position > mark).order_by(position).limit(cursor.limit + 1))
+        ).all()
+        return Page(rows=found[: cursor.limit][::-1], has_more=len(found) > cursor.limit)
+    if cursor.starting_after is not None:
+        mark = await _mark(tx, table, kind, scope, cursor.starting_after, "starting_after")
+        query = query.where(position < mark)
+    found = (await tx.execute(query.order_by(position.desc()).limit(cursor.limit + 1))).all()
+    return Page(rows=found[: cursor.limit], has_more=len(found) > cursor.limit)
+
+
+async def _mark(
+    tx: AsyncConnection, table: Table, kind: str, scope: ColumnElement[bool], id: str, param: str
+) -> Any:
+    found = await tx.scalar(select(table.c.sequence).where(and_(scope, table.c.id == id)))
+    if found is None:
+        raise Missing(kind, id, param=param)
+    return found

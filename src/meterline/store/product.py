@@ -1,0 +1,89 @@
+"""Products."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Boolean, Column, Index, PrimaryKeyConstraint, Table, Text, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.catalog.product import Product
+from meterline.refusal import Missing, Refusal
+from meterline.store import row
+from meterline.store.identifier import uuid7
+from meterline.store.page import Cursor, Page, page
+from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
+
+product = Table(
+    "product",
+    metadata,
+    environment(),
+    public_id(),
+    sequence(),
+    Column("name", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("description", Text),
+    Column("default_price", Text),
+    Column("statement_descriptor", Text),
+    Column("unit_label", Text),
+    Column("tax_code", Text),
+    document("images"),
+    document("metadata"),
+    document("extra"),
+    instant("created", nullable=False),
+    instant("updated", nullable=False),
+    Column("deleted", Boolean, nullable=False, server_default="false"),
+    PrimaryKeyConstraint("environment", "id"),
+    Index("ix_product_sequence", "environment", "sequence"),
+)
+
+
+async def add(tx: AsyncConnection, new: Product) -> None:
+    """Insert a product; refuses an id that was ever used, deleted ones included."""
+    statement = insert(product).values(row.values(new, product, sequence=uuid7()))
+    done = await tx.execute(statement.on_conflict_do_nothing())
+    if done.rowcount == 0:
+        raise Refusal("Product already exists.", code="resource_already_exists", param="id")
+
+
+async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Product]:
+    """The products with those ids, deleted ones left out."""
+    query = select(product).where(
+        product.c.environment == environment, product.c.id.in_(ids), ~product.c.deleted
+    )
+    return {found.id: row.load(Product, found) for found in await tx.execute(query)}
+
+
+async def lock(tx: AsyncConnection, environment: str, id: str) -> Product:
+    """The product, locked until the transaction ends. Raises Missing."""
+    query = select(product).where(product.c.environment == environment, product.c.id == id, ~product.c.deleted)
+    found = (await tx.execute(query.with_for_update())).one_or_none()
+    if found is None:
+        raise Missing("product", id, param="id", subject=True)
+    return row.load(Product, found)
+
+
+async def save(tx: AsyncConnection, changed: Product) -> None:
+    """Write a changed product back."""
+    await tx.execute(
+        update(product)
+        .where(product.c.environment == changed.environment, product.c.id == changed.id)
+        .values(row.values(changed, product))
+    )
+
+
+async def listed(
+    tx: AsyncConnection,
+    environment: str,
+    cursor: Cursor,
+    *,
+    active: bool | None = None,
+    ids: Sequence[str] | None = None,
+) -> Page:
+    """A page of products, newest first."""
+    scope = product.c.environment == environment
+    query = select(product).where(scope, ~product.c.deleted)
+    if active is not None:
+        query = query.where(product.c.active == active)
+    if ids is not None:
+        query = query.where(product.c.id.in_(ids))
+    return await page(tx, query, product, kind="product", scope=scope, cursor=cursor)
