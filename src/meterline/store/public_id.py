@@ -1,0 +1,48 @@
+"""The one global look-up: which customer an object's public id belongs to. Everything else is keyed by customer."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store import schema
+
+public_id = Table(
+    "public_id",
+    schema.metadata,
+    schema.environment(),
+    schema.public_id(),
+    schema.customer_id(),
+    Column("kind", Text, nullable=False),
+    PrimaryKeyConstraint("environment", "id"),
+)
+
+
+async def add(
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, kind: str, ids: Sequence[str]
+) -> None:
+    """Register new objects of a customer. `kind` is the word that errors use (`subscription_item`)."""
+    rows = [
+        {"environment": environment, "id": id, "customer_id": customer_id, "kind": kind} for id in sorted(ids)
+    ]
+    if rows:
+        await tx.execute(insert(public_id), rows)
+
+
+async def owner(tx: AsyncConnection, *, environment: str, kind: str, id: str) -> UUID | None:
+    """The customer that the object belongs to; None when there is no such object of that kind."""
+    return (await owners(tx, environment=environment, kind=kind, ids=[id])).get(id)
+
+
+async def owners(
+    tx: AsyncConnection, *, environment: str, kind: str, ids: Sequence[str]
+) -> dict[str, UUID]:
+    """The customers of several objects of one kind; unknown ids are left out."""
+    rows = await tx.execute(
+        select(public_id.c.id, public_id.c.customer_id).where(
+            public_id.c.environment == environment, public_id.c.id.in_(ids), public_id.c.kind == kind
+        )
+    )
+    return {row.id: row.customer_id for row in rows}
