@@ -1,0 +1,321 @@
+"""Subscriptions and their items: one aggregate, two tables."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Row,
+    Table,
+    Text,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.refusal import Missing
+from meterline.store import public_id, schema
+from meterline.store.page import Cursor, Page, page
+from meterline.store.row import load, values
+from meterline.subscription.model import ENDED, Subscription, SubscriptionItem
+
+subscription = Table(
+    "subscription",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("customer", Text, nullable=False),
+    Column("test_clock", Text),
+    schema.instant("created", nullable=False),
+    schema.instant("start_date", nullable=False),
+    Column("status", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    schema.instant("anchor", nullable=False),
+    schema.document("billing_mode"),
+    Column("anchor_config", JSONB(none_as_null=True)),
+    Column("collection_method", Text, nullable=False),
+    Column("days_until_due", Integer),
+    Column("default_payment_method", Text),
+    Column("description", Text),
+    schema.document("metadata"),
+    schema.instant("trial_start"),
+    schema.instant("trial_end"),
+    schema.document("trial_settings"),
+    schema.instant("cancel_at"),
+    Column("cancel_at_period_end", Boolean, nullable=False),
+    Column("cancel_prorates", Boolean, nullable=False),
+    schema.instant("canceled_at"),
+    schema.instant("ended_at"),
+    schema.document("cancellation"),
+    Column("pause_collection", JSONB(none_as_null=True)),
+    Column("paused", JSONB(none_as_null=True)),
+    schema.document("invoice_settings"),
+    schema.document("payment_settings"),
+    Column("latest_invoice", Text),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_subscription_sequence", "environment", "sequence"),
+    Index("ix_subscription_customer", "customer_id", "sequence"),
+    Index(
+        "ix_subscription_test_clock",
+        "environment",
+        "test_clock",
+        postgresql_where=text("test_clock IS NOT NULL"),
+    ),
+)
+
+subscription_item = Table(
+    "subscription_item",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("subscription", Text, nullable=False),
+    Column("price", Text, nullable=False),
+    Column("quantity", BigInteger),
+    schema.instant("created", nullable=False),
+    schema.instant("period_start", nullable=False),
+    schema.instant("period_end", nullable=False),
+    schema.instant("usage_from"),
+    Column("billed", JSONB(none_as_null=True)),
+    schema.instant("billed_until"),
+    schema.document("metadata"),
+    Column("deleted", Boolean, nullable=False, server_default="false"),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_subscription_item_subscription", "customer_id", "subscription"),
+    Index("ix_subscription_item_price", "environment", "price"),
+)
+
+
+async def add(tx: AsyncConnection, new: Subscription) -> None:
+    """Store a new subscription with its items and make their ids known."""
+    await tx.execute(insert(subscription).values(values(new, subscription)))
+    await public_id.add(
+        tx,
+        environment=new.environment,
+        customer_id=new.customer_id,
+        kind="subscription",
+        ids=[new.id],
+    )
+    await _save_items(tx, new)
+
+
+async def save(tx: AsyncConnection, changed: Subscription) -> None:
+    """Store a changed subscription: items that are new are added, items that are gone are marked deleted."""
+    await tx.execute(
+        update(subscription)
+        .where(subscription.c.customer_id == changed.customer_id, subscription.c.id == changed.id)
+        .values(values(changed, subscription))
+    )
+    await _save_items(tx, changed)
+
+
+async def _save_items(tx: AsyncConnection, owner: Subscription) -> None:
+    item = subscription_item
+    mine = (item.c.customer_id == owner.customer_id, item.c.subscription == owner.id)
+    ids = [each.id for each in owner.items]
+    await tx.execute(update(item).where(*mine, item.c.id.not_in(ids), ~item.c.deleted).values(deleted=True))
+    known = set(await tx.scalars(select(item.c.id).where(*mine)))
+    for each in owner.items:
+        row = values(
+            each,
+            item,
+            environment=owner.environment,
+            customer_id=owner.customer_id,
+            subscription=owner.id,
+        )
+        if each.id in known:
+            await tx.execute(update(item).where(*mine, item.c.id == each.id).values(row))
+        else:
+            await tx.execute(insert(item).values(row))
+    await public_id.add(
+        tx,
+        environment=owner.environment,
+        customer_id=owner.customer_id,
+        kind="subscription_item",
+        ids=[id for id in ids if id not in known],
+    )
+
+
+async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Subscription]:
+    """The subscriptions with those ids; unknown ones are left out."""
+    owners = await public_id.owners(tx, environment=environment, kind="subscription", ids=ids)
+    query = select(subscription).where(
+        subscription.c.customer_id.in_(owners.values()), subscription.c.id.in_(owners)
+    )
+    found = await assemble(tx, (await tx.execute(query)).all())
+    return {each.id: each for each in found}
+
+
+async def lock(tx: AsyncConnection, *, environment: str, id: str, param: str = "id") -> Subscription:
+    """The subscription, locked until the transaction ends. Raises Missing (the call's own subject)."""
+    customer_id = await public_id.owner(tx, environment=environment, kind="subscription", id=id)
+    found = None if customer_id is None else await lock_of(tx, customer_id=customer_id, id=id)
+    if found is None:
+        raise Missing("subscription", id, param=param, subject=True)
+    return found
+
+
+async def lock_of(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Subscription | None:
+    """The customer's subscription of that id, locked until the transaction ends."""
+    query = select(subscription).where(
+        subscription.c.customer_id == customer_id, subscription.c.id == id
+    )
+    rows = (await tx.execute(query.with_for_update())).all()
+    found = await assemble(tx, rows)
+    return found[0] if found else None
+
+
+async def of_customer(
+    tx: AsyncConnection, *, customer_id: UUID, live_only: bool = True
+) -> list[Subscription]:
+    """A customer's subscriptions, newest first; by default those that have not ended."""
+    query = select(subscription).where(subscription.c.customer_id == customer_id)
+    if live_only:
+        query = query.where(subscription.c.status.not_in(ENDED))
+    return await assemble(tx, (await tx.execute(query.order_by(subscription.c.sequence.desc()))).all())
+
+
+async def on_clock(tx: AsyncConnection, *, environment: str, clock: str) -> list[Subscription]:
+    """The subscriptions on a test clock that have not ended."""
+    query = select(subscription).where(
+        subscription.c.environment == environment,
+        subscription.c.test_clock == clock,
+        subscription.c.status.not_in(ENDED),
+    )
+    return await assemble(tx, (await tx.execute(query.order_by(subscription.c.sequence))).all())
+
+
+async def item_owner(tx: AsyncConnection, *, environment: str, id: str) -> tuple[UUID, str] | None:
+    """The customer and the subscription that a (not deleted) item belongs to."""
+    customer_id = await public_id.owner(tx, environment=environment, kind="subscription_item", id=id)
+    if customer_id is None:
+        return None
+    item = subscription_item
+    owner = await tx.scalar(
+        select(item.c.subscription).where(
+            item.c.customer_id == customer_id, item.c.id == id, ~item.c.deleted
+        )
+    )
+    return None if owner is None else (customer_id, owner)
+
+
+async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Subscription]:
+    """The aggregates of subscription rows, in the same order, items in the order they were added."""
+    if not rows:
+        return []
+    item = subscription_item
+    query = (
+        select(item)
+        .where(
+            item.c.customer_id.in_({row.customer_id for row in rows}),
+            item.c.subscription.in_([row.id for row in rows]),
+            ~item.c.deleted,
+        )
+        .order_by(item.c.sequence)
+    )
+    items: dict[str, list[SubscriptionItem]] = {row.id: [] for row in rows}
+    for each in await tx.execute(query):
+        items[each.subscription].append(load(SubscriptionItem, each))
+    return [load(Subscription, row, items=tuple(items[row.id])) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list of subscriptions is narrowed to. `period_end` means the earliest end among the items,
+    `period_start` the latest start; `clock` None hides what lives on any test clock unless `customer` is set.
+    """
+
+    status: str | None = None
+    customer_id: UUID | None = None
+    price: str | None = None
+    collection_method: str | None = None
+    clock: str | None = None
+    bounds: Sequence[ColumnElement[bool]] = ()
+
+
+def earliest_period_end() -> ColumnElement[Any]:
+    """The earliest end of a current period among a subscription's items, as a column."""
+    return _over_items(func.min(subscription_item.c.period_end))
+
+
+def latest_period_start() -> ColumnElement[Any]:
+    """The latest start of a current period among a subscription's items, as a column."""
+    return _over_items(func.max(subscription_item.c.period_start))
+
+
+def _over_items(aggregate: ColumnElement[Any]) -> ColumnElement[Any]:
+    item = subscription_item
+    return (
+        select(aggregate)
+        .where(
+            item.c.customer_id == subscription.c.customer_id,
+            item.c.subscription == subscription.c.id,
+            ~item.c.deleted,
+        )
+        .scalar_subquery()
+    )
+
+
+async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, wanted: Filter) -> Page:
+    """A page of subscription rows, newest first; `assemble` makes them whole."""
+    scope = subscription.c.environment == environment
+    query = select(subscription).where(scope, *wanted.bounds, *_conditions(wanted))
+    return await page(tx, query, subscription, kind="subscription", scope=scope, cursor=cursor)
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    item = subscription_item
+    conditions = [_status_condition(wanted.status)]
+    if wanted.customer_id is not None:
+        conditions.append(subscription.c.customer_id == wanted.customer_id)
+    if wanted.collection_method is not None:
+        conditions.append(subscription.c.collection_method == wanted.collection_method)
+    if wanted.clock is not None:
+        conditions.append(subscription.c.test_clock == wanted.clock)
+    elif wanted.customer_id is None:
+        conditions.append(subscription.c.test_clock.is_(None))
+    if wanted.price is not None:
+        conditions.append(
+            exists().where(
+                item.c.customer_id == subscription.c.customer_id,
+                item.c.subscription == subscription.c.id,
+                item.c.price == wanted.price,
+                ~item.c.deleted,
+            )
+        )
+    return conditions
+
+
+def _status_condition(status: str | None) -> ColumnElement[bool]:
+    if status is None:
+        return subscription.c.status != "canceled"
+    if status == "all":
+        return subscription.c.status.is_not(None)
+    if status == "ended":
+        return subscription.c.status.in_(ENDED)
+    return subscription.c.status == status
+
+
+async def listed_items(
+    tx: AsyncConnection, *, owner: Subscription, cursor: Cursor
+) -> Page:
+    """A page of a subscription's item rows, newest first."""
+    item = subscription_item
+    scope = (item.c.customer_id == owner.customer_id) & (item.c.subscription == owner.id)
+    query = select(item).where(scope, ~item.c.deleted)
+    return await page(tx, query, item, kind="subscription_item", scope=scope, cursor=cursor)
