@@ -1,0 +1,1 @@
+"""Other people's systems. Each part speaks to one of them and decides nothing."""

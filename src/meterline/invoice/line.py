@@ -1,0 +1,83 @@
+"""One line of an invoice, and what is subtracted from and added to it on the way to the total."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from meterline.period import Period
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineDiscount:
+    """What one discount takes off a line. `level` says whether it was put on the line or on the whole invoice."""
+
+    discount: str
+    amount: int
+    level: Literal["line", "invoice"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineCredit:
+    """What one billing credit transaction pays of a line, before tax."""
+
+    credit_balance_transaction: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineTax:
+    """What one tax rate adds to a line (exclusive) or finds inside it (inclusive)."""
+
+    tax_rate: str
+    amount: int
+    behavior: Literal["exclusive", "inclusive"]
+    taxable_amount: int
+    reason: str = "not_available"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditedLines:
+    """The earlier lines that a proration credit gives money back for."""
+
+    invoice: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvoiceLine:
+    """One line. `id` is empty until the line is recorded.
+
+    `amount` is before discounts, credits and tax. `usage` is the window of usage that a metered line counts,
+    null for anything else; such a line is computed again while its invoice is a draft. `tier` is the tier
+    (from 1) that the line was rated in; `flat` marks a tier's flat amount, whose quantity is 0.
+    """
+
+    id: str
+    amount: int
+    currency: str
+    description: str | None
+    period: Period
+    quantity: Decimal | None
+    discountable: bool = True
+    price: str | None = None
+    product: str | None = None
+    unit_amount: Decimal | None = None
+    subscription: str | None = None
+    subscription_item: str | None = None
+    invoice_item: str | None = None
+    proration: bool = False
+    credited: CreditedLines | None = None
+    usage: Period | None = None
+    tier: int | None = None
+    flat: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    discounts: tuple[LineDiscount, ...] = ()
+    credits: tuple[LineCredit, ...] = ()
+    taxes: tuple[LineTax, ...] = ()
+
+    @property
+    def net_amount(self) -> int:
+        """The amount after discounts and credits: what tax is reckoned on."""
+        taken = sum(discount.amount for discount in self.discounts)
+        return self.amount - taken - sum(credit.amount for credit in self.credits)

@@ -1,0 +1,71 @@
+"""From lines to totals, in the order of calculation.
+
+Each line arrives rounded. From its amount go the discounts of the line, then those of the invoice, then billing
+credits; what is left is taxed; exclusive tax comes on top, inclusive tax is already inside. The customer
+balance and the least amount that can be collected come after the total (see `balance`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from meterline.invoice.line import InvoiceLine, LineTax
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """The sums of an invoice, in minor units.
+
+    `subtotal` has the discounts of single lines taken off; `total` is after all discounts, credits and tax.
+    `discounts` and `credits` are summed per discount and per credit transaction, `taxes` per rate.
+    """
+
+    subtotal: int
+    subtotal_excluding_tax: int
+    total: int
+    total_excluding_tax: int
+    discounts: tuple[tuple[str, int], ...]
+    credits: tuple[tuple[str, int], ...]
+    taxes: tuple[LineTax, ...]
+
+
+def totals(lines: Sequence[InvoiceLine]) -> Totals:
+    """The totals of these lines; all zero for none."""
+    subtotal = sum(line.amount for line in lines) - sum(
+        discount.amount for line in lines for discount in line.discounts if discount.level == "line"
+    )
+    net = sum(line.net_amount for line in lines)
+    taxes = _taxes(lines)
+    inclusive = sum(tax.amount for tax in taxes if tax.behavior == "inclusive")
+    exclusive = sum(tax.amount for tax in taxes if tax.behavior == "exclusive")
+    return Totals(
+        subtotal=subtotal,
+        subtotal_excluding_tax=subtotal - inclusive,
+        total=net + exclusive,
+        total_excluding_tax=net - inclusive,
+        discounts=_summed([(d.discount, d.amount) for line in lines for d in line.discounts]),
+        credits=_summed([(c.credit_balance_transaction, c.amount) for line in lines for c in line.credits]),
+        taxes=taxes,
+    )
+
+
+def _summed(amounts: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    sums: dict[str, int] = {}
+    for name, amount in amounts:
+        sums[name] = sums.get(name, 0) + amount
+    return tuple(sums.items())
+
+
+def _taxes(lines: Sequence[InvoiceLine]) -> tuple[LineTax, ...]:
+    """One entry per rate and reason, in order of first appearance."""
+    sums: dict[tuple[str, str, str], LineTax] = {}
+    for tax in (tax for line in lines for tax in line.taxes):
+        key = (tax.tax_rate, tax.behavior, tax.reason)
+        sofar = sums.get(key)
+        sums[key] = LineTax(
+            tax_rate=tax.tax_rate,
+            amount=tax.amount + (sofar.amount if sofar else 0),
+            behavior=tax.behavior,
+            taxable_amount=tax.taxable_amount + (sofar.taxable_amount if sofar else 0),
+            reason=tax.reason,
+        )
+    return tuple(sums.values())
