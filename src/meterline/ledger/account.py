@@ -1,0 +1,73 @@
+"""The chart of accounts. Each customer's books hold these, once per asset."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+Kind: TypeAlias = Literal[
+    "paid",
+    "promotional",
+    "held",
+    "debt",
+    "receivable",
+    "customer_balance",
+    "credit_paid",
+    "credit_promotional",
+    "revenue",
+    "deferred",
+    "refunds",
+    "promo_expense",
+    "breakage",
+    "rounding",
+    "tax",
+    "bad_debt",
+    "dispute",
+    "clearing",
+    "exchange",
+]
+"""What an account is for.
+
+Owed to the customer: `paid` and `promotional` wallet value that is free to spend, `held` wallet value that a hold
+has set aside, `customer_balance` (negative: the customer owes it on the next invoice), `credit_paid` and
+`credit_promotional` billing credits that invoices will use.
+Owed by the customer: `debt` of the wallet, `receivable` of invoices.
+The house: `revenue`, `deferred` (billed, not yet earned), `refunds` (money given back that no credit note
+explains), `promo_expense`, `breakage` (prepaid value that lapsed), `rounding`, `tax`, `bad_debt`, `dispute`
+(money that banks took back), `clearing` (with a processor, until it pays out), `exchange` (between assets).
+"""
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+DEBIT_NORMAL: frozenset[Kind] = frozenset(
+    {"debt", "receivable", "refunds", "promo_expense", "bad_debt", "dispute", "clearing"}
+)
+"""Accounts whose usual balance is a debit: what the house has or has spent."""
+
+WALLET: tuple[Kind, ...] = ("paid", "promotional", "held", "debt")
+"""The accounts that make up a wallet."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Account:
+    """One account of a customer's books. `detail` tells accounts of one kind apart: the processor of `clearing`,
+    the other asset of `exchange`."""
+
+    kind: Kind
+    asset: str
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        assert self.asset, "an account is kept in an asset"
+
+    @property
+    def name(self) -> str:
+        """`clearing:stripe`, or the kind alone."""
+        return f"{self.kind}:{self.detail}" if self.detail else self.kind
+
+
+def named(name: str, asset: str) -> Account:
+    """The account with that `name`. Raises ValueError for a kind that is not in the chart."""
+    kind, _, detail = name.partition(":")
+    for known in KINDS:
+        if kind == known:
+            return Account(known, asset, detail)
+    raise ValueError(f"{kind!r} is not in the chart of accounts")

@@ -1,0 +1,299 @@
+"""Every posting recipe, on one page.
+
+Each function says which transfers a piece of business makes. Read `_move(a, b, x)` as: x is debited to a and
+credited to b; a negative x goes the other way, nothing is posted for zero. `asset` is the upper-case code of a
+currency or a custom unit; amounts are Decimals in its major units.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from meterline.ledger.account import Account, Kind
+from meterline.ledger.transaction import Transfer
+
+Funding: TypeAlias = Literal["paid", "promotional"]
+"""Whether prepaid value was bought or given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a grant: which one, how it was funded, how much."""
+
+    grant: str
+    funding: Funding
+    amount: Decimal
+
+
+def _move(debit: Account, credit: Account, amount: Decimal, grant: str | None = None) -> tuple[Transfer, ...]:
+    if amount == 0:
+        return ()
+    if amount < 0:
+        return (Transfer(credit, debit, -amount, grant),)
+    return (Transfer(debit, credit, amount, grant),)
+
+
+def _from_slices(slices: Iterable[Slice], asset: str, credit: Account) -> tuple[Transfer, ...]:
+    """Each slice leaves the account that its funding names."""
+    return tuple(
+        Transfer(Account(each.funding, asset), credit, each.amount, each.grant) for each in slices if each.amount
+    )
+
+
+def _to_slices(debit: Account, slices: Iterable[Slice], asset: str) -> tuple[Transfer, ...]:
+    """Each slice returns to the account that its funding names, the last one first."""
+    return tuple(
+        Transfer(debit, Account(each.funding, asset), each.amount, each.grant)
+        for each in reversed(tuple(slices))
+        if each.amount
+    )
+
+
+# Invoices and payments
+
+
+def invoice_finalized(
+    *,
+    asset: str,
+    net: Decimal,
+    tax: Decimal = Decimal(0),
+    deferred: Decimal = Decimal(0),
+    credits: Sequence[Slice] = (),
+    balance_applied: Decimal = Decimal(0),
+) -> tuple[Transfer, ...]:
+    """The customer owes what the invoice asks for.
+
+    `net` is after discounts and before credits and tax; `deferred` is the part of it that pays for time to come.
+    `credits` are the billing credits it used. `balance_applied` is what the customer balance gave (negative:
+    what it took, when the customer owed from before, or when the total was negative and went to the balance).
+    """
+    owed = Account("receivable", asset)
+    used = tuple(
+        Transfer(Account(_credit(each.funding), asset), owed, each.amount, each.grant)
+        for each in credits
+        if each.amount
+    )
+    return (
+        *_move(owed, Account("revenue", asset), net - deferred),
+        *_move(owed, Account("deferred", asset), deferred),
+        *used,
+        *_move(owed, Account("tax", asset), tax),
+        *_move(Account("customer_balance", asset), owed, balance_applied),
+    )
+
+
+def deferred_earned(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
+    """Time went by: what was billed ahead is earned."""
+    return _move(Account("deferred", asset), Account("revenue", asset), amount)
+
+
+def payment_received(
+    *, asset: str, amount: Decimal, processor: str, to: Kind = "receivable"
+) -> tuple[Transfer, ...]:
+    """Money arrived at the processor (`outside` for money taken by other means) and settles what is owed.
+
+    `to` is `bad_debt` for an invoice that was written off, `revenue` for a payment that no invoice asked for.
+    """
+    return _move(Account("clearing", asset, processor), Account(to, asset), amount)
+
+
+def payout_received(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
+    """The processor paid out: its clearing account is even again for that amount."""
+    return _move(Account("clearing", asset, "bank"), Account("clearing", asset, processor), amount)
+
+
+def payment_refunded(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
+    """Money went back to the customer. A credit note, if there is one, explains it (see `credit_note`)."""
+    return _move(Account("refunds", asset), Account("clearing", asset, processor), amount)
+
+
+def refund_failed(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
+    """The money of a refund came back from the bank."""
+    return _move(Account("clearing", asset, processor), Account("refunds", asset), amount)
+
+
+def credit_note(
+    *,
+    asset: str,
+    net: Decimal,
+    tax: Decimal = Decimal(0),
+    to_receivable: Decimal = Decimal(0),
+    to_balance: Decimal = Decimal(0),
+    refunded: Decimal = Decimal(0),
+    outside: Decimal = Decimal(0),
+) -> tuple[Transfer, ...]:
+    """Less was earned than the invoice said, and the customer gets the difference.
+
+    It lowers an open invoice (`to_receivable`), goes to the customer balance, explains a refund, or was given
+    back by other means (`outside`); the four add up to `net` plus `tax`.
+    """
+    assert to_receivable + to_balance + refunded + outside == net + tax, "a credit note goes somewhere whole"
+    ways = (
+        (Account("receivable", asset), to_receivable),
+        (Account("customer_balance", asset), to_balance),
+        (Account("refunds", asset), refunded),
+        (Account("clearing", asset, "outside"), outside),
+    )
+    transfers: list[Transfer] = []
+    untaxed = net
+    for account, amount in ways:
+        earned = min(amount, untaxed)
+        untaxed -= earned
+        transfers += _move(Account("revenue", asset), account, earned)
+        transfers += _move(Account("tax", asset), account, amount - earned)
+    return tuple(transfers)
+
+
+def written_off(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
+    """What the customer owes is not expected any more."""
+    return _move(Account("bad_debt", asset), Account("receivable", asset), amount)
+
+
+def balance_adjusted(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
+    """The house gives to the customer balance (positive) or takes from it (negative)."""
+    return _move(Account("promo_expense", asset), Account("customer_balance", asset), amount)
+
+
+# Billing credits, which invoices use
+
+
+def credit_granted(*, asset: str, amount: Decimal, funding: Funding, grant: str) -> tuple[Transfer, ...]:
+    """Billing credits were given, or sold by other means."""
+    return _move(_source(funding, asset), Account(_credit(funding), asset), amount, grant)
+
+
+def credit_expired(*, asset: str, amount: Decimal, funding: Funding, grant: str) -> tuple[Transfer, ...]:
+    """Billing credits lapsed unused: bought ones are breakage, given ones were no expense after all."""
+    return _move(Account(_credit(funding), asset), _lapse(funding, asset), amount, grant)
+
+
+def credit_voided(*, asset: str, amount: Decimal, funding: Funding, grant: str) -> tuple[Transfer, ...]:
+    """Billing credits were taken back before any was used."""
+    return _move(Account(_credit(funding), asset), _source(funding, asset), amount, grant)
+
+
+def _credit(funding: Funding) -> Kind:
+    return "credit_paid" if funding == "paid" else "credit_promotional"
+
+
+def _source(funding: Funding, asset: str) -> Account:
+    return Account("clearing", asset, "outside") if funding == "paid" else Account("promo_expense", asset)
+
+
+def _lapse(funding: Funding, asset: str) -> Account:
+    return Account("breakage", asset) if funding == "paid" else Account("promo_expense", asset)
+
+
+# Wallets
+
+
+def wallet_funded(
+    *, asset: str, amount: Decimal, source: Account, funding: Funding, grant: str, debt: Decimal
+) -> tuple[Transfer, ...]:
+    """Value comes into a wallet from `source`: it repays the wallet's `debt` first, the rest is the grant."""
+    repaid = min(amount, debt)
+    return (
+        *_move(source, Account("debt", asset), repaid, grant),
+        *_move(source, Account(funding, asset), amount - repaid, grant),
+    )
+
+
+def topped_up(*, asset: str, amount: Decimal, processor: str, grant: str, debt: Decimal) -> tuple[Transfer, ...]:
+    """The customer paid money into the wallet."""
+    source = Account("clearing", asset, processor)
+    return wallet_funded(asset=asset, amount=amount, source=source, funding="paid", grant=grant, debt=debt)
+
+
+def units_bought(
+    *, currency: str, price: Decimal, processor: str, asset: str, amount: Decimal, grant: str, debt: Decimal
+) -> tuple[Transfer, ...]:
+    """The customer paid `price` in money for `amount` of a custom unit; the exchange account holds the rest."""
+    source = Account("exchange", asset, currency)
+    return (
+        *_move(Account("clearing", currency, processor), Account("exchange", currency, asset), price),
+        *wallet_funded(asset=asset, amount=amount, source=source, funding="paid", grant=grant, debt=debt),
+    )
+
+
+def promotion_granted(*, asset: str, amount: Decimal, grant: str) -> tuple[Transfer, ...]:
+    """The house gives prepaid value. It does not repay debt: a gift is for use to come."""
+    return _move(Account("promo_expense", asset), Account("promotional", asset), amount, grant)
+
+
+def usage_debited(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
+    """Usage was paid from grants, in burn order; what they could not cover is debt."""
+    revenue = Account("revenue", asset)
+    return (
+        *_from_slices(slices, asset, revenue),
+        *_move(Account("debt", asset), revenue, shortage),
+    )
+
+
+def held(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
+    """Value was set aside for a call that is about to run; `shortage` is the part lent from the overdraft."""
+    aside = Account("held", asset)
+    return (*_from_slices(slices, asset, aside), *_move(Account("debt", asset), aside, shortage))
+
+
+def captured(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
+    """The call ran: `amount` of what was set aside is earned."""
+    return _move(Account("held", asset), Account("revenue", asset), amount)
+
+
+def released(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
+    """What a hold did not use returns where it came from, the overdraft first."""
+    aside = Account("held", asset)
+    return (*_move(aside, Account("debt", asset), shortage), *_to_slices(aside, slices, asset))
+
+
+def expired(*, asset: str, slices: Sequence[Slice]) -> tuple[Transfer, ...]:
+    """Prepaid value lapsed: bought value is breakage, given value was no expense after all."""
+    return tuple(
+        Transfer(Account(each.funding, asset), _lapse(each.funding, asset), each.amount, each.grant)
+        for each in slices
+        if each.amount
+    )
+
+
+def withdrawn(*, asset: str, slices: Sequence[Slice], shortage: Decimal, to: Account) -> tuple[Transfer, ...]:
+    """The seller takes value out of a wallet by hand, to `to`: `promo_expense` for a correction, clearing for
+    a refund made elsewhere; `shortage` becomes debt."""
+    return (*_from_slices(slices, asset, to), *_move(Account("debt", asset), to, shortage))
+
+
+def unused_refunded(*, asset: str, slices: Sequence[Slice], processor: str) -> tuple[Transfer, ...]:
+    """Bought value that was not used goes back to the customer as money."""
+    assert all(each.funding == "paid" for each in slices), "only bought value is refunded"
+    return _from_slices(slices, asset, Account("clearing", asset, processor))
+
+
+def top_up_disputed(
+    *, asset: str, slices: Sequence[Slice], shortage: Decimal, processor: str
+) -> tuple[Transfer, ...]:
+    """The bank took a top-up's money back: unspent value goes, what was spent already becomes debt."""
+    bank = Account("clearing", asset, processor)
+    return (*_from_slices(slices, asset, bank), *_move(Account("debt", asset), bank, shortage))
+
+
+def debt_forgiven(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
+    """The house lets go of what the wallet owes."""
+    return _move(Account("bad_debt", asset), Account("debt", asset), amount)
+
+
+def payment_disputed(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
+    """A bank took the money of an invoice's payment back, for now."""
+    return _move(Account("dispute", asset), Account("clearing", asset, processor), amount)
+
+
+def dispute_won(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
+    """The bank gave the money back."""
+    return _move(Account("clearing", asset, processor), Account("dispute", asset), amount)
+
+
+# Residue
+
+
+def rounded(*, asset: str, residue: Decimal) -> tuple[Transfer, ...]:
+    """What rounding a price to the books' scale gave to the house (positive) or took from it (negative)."""
+    return _move(Account("revenue", asset), Account("rounding", asset), residue)

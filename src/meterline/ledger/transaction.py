@@ -1,0 +1,201 @@
+"""Transfers and transactions, their sums, their reversal, and the chain that makes tampering show."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TypeAlias
+from uuid import UUID
+
+from meterline.ledger.account import Account
+
+SCALE = Decimal("1e-12")
+"""The smallest amount the books can hold."""
+
+LARGEST = Decimal(10) ** 18
+"""No single transfer reaches this; a column of 38 digits then holds 10^8 of the largest."""
+
+GENESIS = bytes(32)
+"""What the first transfer of a customer's books is chained to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """`amount` (more than zero, at most twelve decimals) goes from `debit` to `credit`, of the same asset.
+
+    `grant` names the grant of prepaid value that it creates, uses or ends, where there is one.
+    """
+
+    debit: Account
+    credit: Account
+    amount: Decimal
+    grant: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.debit.asset == self.credit.asset, "a transfer stays within one asset"
+        assert self.debit != self.credit, "a transfer goes somewhere else"
+        assert 0 < self.amount < LARGEST, "a transfer moves something"
+        assert exact(self.amount), "a transfer is booked without rounding"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What made the books move: a kind of thing and its id (`event` `evt_…`, `invoice` `in_…`)."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerTransaction:
+    """Transfers that happened together, for one cause, in one customer's books.
+
+    `business_at` is when it happened for the customer (UTC). The number, the booking time and the hashes are
+    given when it is booked.
+    """
+
+    cause: Cause
+    business_at: datetime
+    transfers: tuple[Transfer, ...]
+
+    def __post_init__(self) -> None:
+        assert self.transfers, "a transaction moves something"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """A transaction in the books: the `number`-th of this customer, counted from 1 without gaps.
+
+    `hashes` has one link per transfer; the first is chained to the last link of the transaction before.
+    """
+
+    number: int
+    booked_at: datetime
+    transaction: LedgerTransaction
+    hashes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """Where a customer's books end: the last number, booking time and link of the chain."""
+
+    customer_id: UUID
+    number: int
+    booked_at: datetime
+    hash: bytes
+
+
+Balances: TypeAlias = Mapping[Account, Decimal]
+"""Credits minus debits per account; what is owed to somebody is positive."""
+
+
+def exact(amount: Decimal) -> bool:
+    """Whether the books can hold the amount as it is."""
+    return amount.is_finite() and amount == amount.quantize(SCALE)
+
+
+def new_books(customer_id: UUID) -> Head:
+    """The head of books that nothing was booked in."""
+    return Head(customer_id=customer_id, number=0, booked_at=datetime.fromtimestamp(0, UTC), hash=GENESIS)
+
+
+def fold(transfers: Iterable[Transfer]) -> dict[Account, Decimal]:
+    """The change that the transfers make to each account, credits positive; accounts that end even stay in."""
+    sums: dict[Account, Decimal] = {}
+    for each in transfers:
+        sums[each.debit] = sums.get(each.debit, Decimal(0)) - each.amount
+        sums[each.credit] = sums.get(each.credit, Decimal(0)) + each.amount
+    return sums
+
+
+def reversal(transfers: Sequence[Transfer]) -> tuple[Transfer, ...]:
+    """The transfers that undo these: the recorded legs, last first, the other way round."""
+    return tuple(replace(each, debit=each.credit, credit=each.debit) for each in reversed(transfers))
+
+
+def unwind(transfers: Sequence[Transfer], amount: Decimal) -> tuple[Transfer, ...]:
+    """A part of the reversal: `amount` in all, taken from the last leg first.
+
+    The legs' sum bounds it. A caller that unwinds repeatedly passes what is left of the legs each time.
+    """
+    assert 0 < amount <= sum(each.amount for each in transfers), "a reversal never exceeds the original"
+    legs: list[Transfer] = []
+    for each in reversal(transfers):
+        part = min(each.amount, amount)
+        if part > 0:
+            legs.append(replace(each, amount=part))
+        amount -= part
+    return tuple(legs)
+
+
+def left(transfers: Sequence[Transfer], undone: Decimal) -> tuple[Transfer, ...]:
+    """The legs that remain of `transfers` after `undone` was unwound from their end."""
+    legs: list[Transfer] = []
+    for each in reversed(transfers):
+        part = max(each.amount - undone, Decimal(0))
+        undone = max(undone - each.amount, Decimal(0))
+        if part > 0:
+            legs.append(replace(each, amount=part))
+    return tuple(reversed(legs))
+
+
+def book(head: Head, transactions: Sequence[LedgerTransaction], *, now: datetime) -> tuple[list[Booked], Head]:
+    """The transactions as they go into the books, in order, and the new head. `now` is UTC.
+
+    Booking times increase strictly, by a microsecond where the clock has not moved on.
+    """
+    booked: list[Booked] = []
+    for each in transactions:
+        number = head.number + 1
+        booked_at = max(now, head.booked_at + timedelta(microseconds=1))
+        link, hashes = head.hash, []
+        for line, transfer in enumerate(each.transfers):
+            link = chained(
+                link,
+                customer_id=head.customer_id,
+                number=number,
+                line=line,
+                transfer=transfer,
+                cause=each.cause,
+                business_at=each.business_at,
+                booked_at=booked_at,
+            )
+            hashes.append(link)
+        booked.append(Booked(number=number, booked_at=booked_at, transaction=each, hashes=tuple(hashes)))
+        head = replace(head, number=number, booked_at=booked_at, hash=link)
+    return booked, head
+
+
+def chained(
+    previous: bytes,
+    *,
+    customer_id: UUID,
+    number: int,
+    line: int,
+    transfer: Transfer,
+    cause: Cause,
+    business_at: datetime,
+    booked_at: datetime,
+) -> bytes:
+    """The SHA-256 link for one transfer. Every field is preceded by its length, so no two rows look alike."""
+    said = (
+        customer_id.hex,
+        str(number),
+        str(line),
+        transfer.debit.name,
+        transfer.credit.name,
+        transfer.debit.asset,
+        format(transfer.amount.quantize(SCALE), "f"),
+        transfer.grant or "",
+        cause.kind,
+        cause.id,
+        _instant(business_at),
+        _instant(booked_at),
+    )
+    text = "".join([f"{len(part)}:{part}" for part in said])
+    return hashlib.sha256(previous + text.encode()).digest()
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
