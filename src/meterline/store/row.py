@@ -24,7 +24,7 @@ def values(thing: object, table: Table, **more: object) -> dict[str, Any]:
         column = table.columns.get(field.name)
         if column is not None:
             value = getattr(thing, field.name)
-            row[field.name] = _document(value) if isinstance(column.type, JSONB) else value
+            row[field.name] = document(value) if isinstance(column.type, JSONB) else value
     return row | more
 
 
@@ -36,7 +36,7 @@ def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
     return msgspec.convert(found, cls, strict=False)
 
 
-def _document(value: object) -> Any:
+def document(value: object) -> Any:
     """JSON-ready data: decimals and instants as text, dataclasses as objects, None kept."""
     if isinstance(value, Decimal):
         return format(value, "f")
@@ -47,9 +47,9 @@ def _document(value: object) -> Any:
     if isinstance(value, _PLAIN):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _document(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: document(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _document(member) for key, member in value.items()}
+        return {str(key): document(member) for key, member in value.items()}
     if isinstance(value, Iterable):
-        return [_document(member) for member in value]
+        return [document(member) for member in value]
     raise TypeError(f"no JSON form for {type(value).__name__}")

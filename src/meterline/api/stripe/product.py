@@ -25,8 +25,8 @@ from meterline.api.stripe.params import (
 from meterline.api.stripe.route import Routes
 from meterline.catalog.product import Product
 from meterline.refusal import Missing
+from meterline.store import notice, row
 from meterline.store import product as store
-from meterline.store import row
 from meterline.store.identifier import public
 
 routes = Routes("products")
@@ -104,6 +104,14 @@ async def create(call: Call[ProductCreate]) -> Json:
         updated=call.now,
     )
     await store.add(call.tx, product)
+    await notice.add(
+        call.tx,
+        environment=call.environment,
+        customer_id=None,
+        type="product.created",
+        subject=product,
+        now=call.now,
+    )
     return render(product)
 
 
@@ -129,6 +137,15 @@ async def change(call: Call[ProductUpdate]) -> Json:
     if after != before:
         after = replace(after, updated=call.now)
         await store.save(call.tx, after)
+        await notice.add(
+            call.tx,
+            environment=call.environment,
+            customer_id=None,
+            type="product.updated",
+            subject=after,
+            previous=before,
+            now=call.now,
+        )
     return render(after)
 
 

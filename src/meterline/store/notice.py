@@ -1,0 +1,215 @@
+"""The outbox: every change of an object is told by a row written in the transaction that made the change.
+
+A notice holds the object as plain data (the frozen dataclass, field by field) and, for a change, what it was
+before. How it looks to an API client is decided when it is read, so one notice serves every API version.
+
+Two orders matter. `object_sequence` counts the notices of one object without gaps: it is taken under a row
+lock that the writing transaction keeps until it commits, so a later number was committed later. `position`
+counts all published notices: it is null until the worker publishes the row (and makes its deliveries), so a
+reader that remembers the last position it saw never misses a transaction that committed late.
+"""
+
+import re
+import zlib
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store import schema
+from meterline.store.identifier import public, uuid7
+from meterline.store.row import document
+
+T = TypeVar("T")
+
+LANES = 16
+CHANNEL = "meterline_notice"
+
+notice = Table(
+    "notice",
+    schema.metadata,
+    Column("lane", SmallInteger, nullable=False),
+    schema.sequence(),
+    schema.environment(),
+    schema.public_id(),
+    Column("customer_id", UUID_COLUMN(as_uuid=True)),
+    Column("type", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("object_sequence", BigInteger, nullable=False),
+    schema.document("snapshot"),
+    Column("previous", JSONB(none_as_null=True)),
+    schema.instant("created", nullable=False),
+    schema.instant("recorded_at", nullable=False),
+    Column("request_id", Text),
+    Column("idempotency_key", Text),
+    Column("position", BigInteger),
+    PrimaryKeyConstraint("lane", "sequence"),
+    UniqueConstraint("lane", "environment", "object_id", "object_sequence"),
+    Index("ix_notice_sequence", "environment", "sequence"),
+    Index("ix_notice_id", "environment", "id"),
+    Index("ix_notice_position", "position", postgresql_where=text("position IS NOT NULL")),
+    Index("ix_notice_unpublished", "recorded_at", "sequence", postgresql_where=text("position IS NULL")),
+)
+
+notice_object = Table(
+    "notice_object",
+    schema.metadata,
+    Column("lane", SmallInteger, nullable=False),
+    schema.environment(),
+    Column("object_id", Text, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    PrimaryKeyConstraint("lane", "environment", "object_id"),
+)
+
+_ADD = f"""
+WITH counter AS (
+    INSERT INTO notice_object AS known (lane, environment, object_id, last) VALUES ($1, $2, $3, 1)
+    ON CONFLICT (lane, environment, object_id) DO UPDATE SET last = known.last + 1
+    RETURNING last
+)
+INSERT INTO notice (lane, environment, object_id, object_sequence, sequence, id, customer_id, type, kind,
+    snapshot, previous, created, recorded_at, request_id, idempotency_key)
+SELECT $1, $2, $3, counter.last, $4, $5, $6, $7, $8, $9::jsonb, $10::jsonb, $11, clock_timestamp(), $12, $13
+FROM counter
+RETURNING pg_notify('{CHANNEL}', '')
+"""
+
+
+class Subject(Protocol):
+    """What a notice can be about: a frozen dataclass that knows its public id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """The API request that brought a change about."""
+
+    request_id: str
+    idempotency_key: str | None
+
+
+cause: ContextVar[Cause | None] = ContextVar("cause", default=None)
+"""Set by the door for the length of a request; unset where the system acts by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One thing to tell: made by the decision, written by `add` or `add_all`.
+
+    `object_id` orders the notices of one object; it is the subject's id unless the subject has none.
+    `now` is the time of the change as its customer lives it, UTC.
+    """
+
+    environment: str
+    customer_id: UUID | None
+    type: str
+    subject: object
+    object_id: str
+    previous: object | None = None
+    now: datetime
+
+    @property
+    def changes_something(self) -> bool:
+        """False when the object is as it was before."""
+        return self.previous is None or self.subject != self.previous
+
+
+async def add(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID | None,
+    type: str,
+    subject: Subject,
+    previous: Subject | None = None,
+    now: datetime,
+) -> str | None:
+    """Tell a change in the transaction that makes it; the new notice's id.
+
+    `subject` is the complete aggregate after the change, `previous` the same before it (for `*.updated`).
+    Writes nothing and returns None when they are equal. `now` is the customer's time, UTC.
+    """
+    fact = Fact(
+        environment=environment,
+        customer_id=customer_id,
+        type=type,
+        subject=subject,
+        object_id=subject.id,
+        previous=previous,
+        now=now,
+    )
+    if not fact.changes_something:
+        return None
+    values = _values(fact)
+    await tx.exec_driver_sql(_ADD, values)
+    return str(values[4])
+
+
+async def add_all(connection: "asyncpg.Connection[asyncpg.Record]", facts: Iterable[Fact]) -> None:
+    """As `add`, for many facts on a bare connection inside a transaction; rows are locked in key order."""
+    real = sorted((fact for fact in facts if fact.changes_something), key=lambda fact: fact.object_id)
+    if real:
+        await connection.executemany(_ADD, [_values(fact) for fact in real])
+
+
+def _values(fact: Fact) -> tuple[object, ...]:
+    why = cause.get()
+    return (
+        lane_of(fact.object_id),
+        fact.environment,
+        fact.object_id,
+        uuid7(),
+        public("evt"),
+        fact.customer_id,
+        fact.type,
+        kind_of(type(fact.subject)),
+        _encoded(fact.subject),
+        None if fact.previous is None else _encoded(fact.previous),
+        fact.now,
+        None if why is None else why.request_id,
+        None if why is None else why.idempotency_key,
+    )
+
+
+def _encoded(subject: object) -> str:
+    return msgspec.json.encode(document(subject)).decode()
+
+
+def lane_of(object_id: str) -> int:
+    """The lane that all notices of an object share."""
+    return zlib.crc32(object_id.encode()) % LANES
+
+
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def kind_of(cls: type) -> str:
+    """The stored name of a dataclass: `TestClock` → `test_clock`."""
+    return _CAPITAL.sub("_", cls.__name__).lower()
+
+
+def revived(cls: type[T], snapshot: Mapping[str, Any]) -> T:
+    """The dataclass that a snapshot was made of; fields added since take their defaults."""
+    return msgspec.convert(snapshot, cls, strict=False)
