@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +29,15 @@ async def add(
     ]
     if rows:
         await tx.execute(insert(public_id), rows)
+
+
+async def move(tx: AsyncConnection, *, environment: str, id: str, customer_id: UUID) -> None:
+    """The object belongs to another customer from now on (a payment method that is attached or detached)."""
+    await tx.execute(
+        update(public_id)
+        .where(public_id.c.environment == environment, public_id.c.id == id)
+        .values(customer_id=customer_id)
+    )
 
 
 async def owner(tx: AsyncConnection, *, environment: str, kind: str, id: str) -> UUID | None:

@@ -1,0 +1,372 @@
+"""Invoices and their lines."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Row,
+    Table,
+    Text,
+    delete,
+    exists,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.invoice.line import InvoiceLine
+from meterline.invoice.model import Invoice
+from meterline.period import Period
+from meterline.refusal import Missing
+from meterline.store import public_id, schema
+from meterline.store.identifier import uuid7
+from meterline.store.page import Cursor, Page, page
+from meterline.store.row import load, values
+
+KIND = "invoice"
+
+invoice = Table(
+    "invoice",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("customer", Text, nullable=False),
+    Column("test_clock", Text),
+    schema.instant("created", nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("billing_reason", Text, nullable=False),
+    Column("collection_method", Text, nullable=False),
+    Column("auto_advance", Boolean, nullable=False),
+    schema.instant("period_start", nullable=False),
+    schema.instant("period_end", nullable=False),
+    schema.document("amounts"),
+    Column("total", BigInteger, nullable=False),
+    Column("amount_due", BigInteger, nullable=False),
+    Column("amount_remaining", BigInteger, nullable=False),
+    schema.document("bill_to"),
+    Column("number", Text),
+    Column("subscription", Text),
+    schema.document("subscription_metadata"),
+    schema.instant("subscription_proration_date"),
+    Column("default_payment_method", Text),
+    Column("days_until_due", Integer),
+    schema.instant("due_date"),
+    schema.instant("effective_at"),
+    schema.instant("automatically_finalizes_at"),
+    schema.instant("next_payment_attempt"),
+    Column("attempted", Boolean, nullable=False),
+    Column("attempt_count", Integer, nullable=False),
+    schema.instant("finalized_at"),
+    schema.instant("paid_at"),
+    schema.instant("voided_at"),
+    schema.instant("marked_uncollectible_at"),
+    Column("uncollectible_reason", Text),
+    Column("description", Text),
+    Column("footer", Text),
+    Column("statement_descriptor", Text),
+    Column("custom_fields", JSONB(none_as_null=True)),
+    Column("rendering", JSONB(none_as_null=True)),
+    Column("payment_method_types", JSONB(none_as_null=True)),
+    schema.document("metadata"),
+    Column("deleted", Boolean, nullable=False, server_default="false"),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_invoice_sequence", "environment", "sequence"),
+    Index("ix_invoice_customer", "customer_id", "sequence"),
+    Index("ix_invoice_subscription", "customer_id", "subscription", "sequence"),
+    Index("ix_invoice_number", "customer_id", "number", unique=True, postgresql_where=text("number IS NOT NULL")),
+    Index("ix_invoice_test_clock", "environment", "test_clock", postgresql_where=text("test_clock IS NOT NULL")),
+)
+
+invoice_line = Table(
+    "invoice_line",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("invoice", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("description", Text),
+    schema.instant("period_start", nullable=False),
+    schema.instant("period_end", nullable=False),
+    Column("quantity", Numeric),
+    Column("discountable", Boolean, nullable=False),
+    Column("price", Text),
+    Column("product", Text),
+    Column("unit_amount", Numeric),
+    Column("subscription", Text),
+    Column("subscription_item", Text),
+    Column("invoice_item", Text),
+    Column("proration", Boolean, nullable=False),
+    Column("credited", JSONB(none_as_null=True)),
+    schema.instant("usage_start"),
+    schema.instant("usage_end"),
+    Column("tier", Integer),
+    Column("flat", Boolean, nullable=False),
+    schema.document("metadata"),
+    schema.document("discounts"),
+    schema.document("credits"),
+    schema.document("taxes"),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_invoice_line_invoice", "customer_id", "invoice", "position"),
+    Index("ix_invoice_line_subscription_item", "customer_id", "subscription_item", "period_start"),
+    Index("ix_invoice_line_invoice_item", "customer_id", "invoice_item"),
+)
+
+
+async def add(tx: AsyncConnection, new: Invoice, lines: Sequence[InvoiceLine]) -> None:
+    """Store a new invoice with its lines and make its id known."""
+    await tx.execute(insert(invoice).values(_row(new) | {"sequence": uuid7()}))
+    await public_id.add(
+        tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id]
+    )
+    await _insert_lines(tx, new, lines)
+
+
+async def save(tx: AsyncConnection, changed: Invoice) -> None:
+    """Store a changed invoice; its lines are left alone."""
+    await tx.execute(update(invoice).where(*_is(changed)).values(_row(changed)))
+
+
+async def replace_lines(tx: AsyncConnection, owner: Invoice, lines: Sequence[InvoiceLine]) -> None:
+    """Make these the lines of a draft, in this order."""
+    await tx.execute(delete(invoice_line).where(*_lines_of(owner)))
+    await _insert_lines(tx, owner, lines)
+
+
+async def remove(tx: AsyncConnection, gone: Invoice) -> None:
+    """Delete a draft and its lines. The row stays, unseen, so that its id is still a valid cursor."""
+    await tx.execute(delete(invoice_line).where(*_lines_of(gone)))
+    await tx.execute(update(invoice).where(*_is(gone)).values(deleted=True))
+
+
+async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Invoice]:
+    """The invoices with those ids; unknown ones are left out."""
+    owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
+    query = select(invoice).where(
+        invoice.c.customer_id.in_(owners.values()), invoice.c.id.in_(owners), ~invoice.c.deleted
+    )
+    return {row.id: load(Invoice, row) for row in await tx.execute(query)}
+
+
+async def get(tx: AsyncConnection, environment: str, id: str, *, param: str = "invoice") -> Invoice:
+    """The invoice that a call is about. Raises Missing."""
+    found = (await find(tx, environment, [id])).get(id)
+    if found is None:
+        raise Missing("invoice", id, param=param, subject=True)
+    return found
+
+
+async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Invoice | None:
+    """The invoice, locked until the transaction ends; None when it was deleted meanwhile."""
+    query = select(invoice).where(invoice.c.customer_id == customer_id, invoice.c.id == id, ~invoice.c.deleted)
+    row = (await tx.execute(query.with_for_update())).one_or_none()
+    return None if row is None else load(Invoice, row)
+
+
+async def lines(
+    tx: AsyncConnection, owners: Sequence[Invoice], *, limit: int | None = None
+) -> dict[str, tuple[InvoiceLine, ...]]:
+    """The lines of each invoice by its id, in their order; at most `limit` of each."""
+    query = (
+        select(invoice_line)
+        .where(
+            invoice_line.c.customer_id.in_({owner.customer_id for owner in owners}),
+            invoice_line.c.invoice.in_([owner.id for owner in owners]),
+        )
+        .order_by(invoice_line.c.invoice, invoice_line.c.position)
+    )
+    if limit is not None:
+        query = query.where(invoice_line.c.position < limit)
+    found: dict[str, list[InvoiceLine]] = {owner.id: [] for owner in owners}
+    for row in await tx.execute(query):
+        found[row.invoice].append(line_of(row))
+    return {id: tuple(members) for id, members in found.items()}
+
+
+async def count_lines(tx: AsyncConnection, owners: Sequence[Invoice]) -> dict[str, int]:
+    """How many lines each invoice has, by its id."""
+    query = (
+        select(invoice_line.c.invoice, func.count())
+        .where(
+            invoice_line.c.customer_id.in_({owner.customer_id for owner in owners}),
+            invoice_line.c.invoice.in_([owner.id for owner in owners]),
+        )
+        .group_by(invoice_line.c.invoice)
+    )
+    counted = {id: count for id, count in await tx.execute(query)}
+    return {owner.id: counted.get(owner.id, 0) for owner in owners}
+
+
+async def lines_page(tx: AsyncConnection, owner: Invoice, cursor: Cursor) -> Page:
+    """A page of an invoice's lines, in their order on the invoice."""
+    scope = (invoice_line.c.customer_id == owner.customer_id) & (invoice_line.c.invoice == owner.id)
+    return await page(
+        tx, select(invoice_line).where(scope), invoice_line, kind="line_item", scope=scope, cursor=cursor
+    )
+
+
+async def debit_lines(
+    tx: AsyncConnection, *, customer_id: UUID, subscription_item: str, period: Period
+) -> list[tuple[str, InvoiceLine]]:
+    """What an item was debited for exactly that period, with the invoices that did, the newest first.
+
+    Lines of void invoices are left out.
+    """
+    query = (
+        select(invoice_line)
+        .join(
+            invoice,
+            (invoice.c.customer_id == invoice_line.c.customer_id) & (invoice.c.id == invoice_line.c.invoice),
+        )
+        .where(
+            invoice_line.c.customer_id == customer_id,
+            invoice_line.c.subscription_item == subscription_item,
+            invoice_line.c.period_start == period.start,
+            invoice_line.c.period_end == period.end,
+            invoice_line.c.amount >= 0,
+            invoice_line.c.usage_start.is_(None),
+            invoice.c.status != "void",
+        )
+        .order_by(invoice.c.sequence.desc(), invoice_line.c.position)
+    )
+    return [(row.invoice, line_of(row)) for row in await tx.execute(query)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list of invoices is narrowed to. Without `customer_id` what lives on a test clock is hidden."""
+
+    customer_id: UUID | None = None
+    subscription: str | None = None
+    status: str | None = None
+    collection_method: str | None = None
+    bounds: Sequence[ColumnElement[bool]] = ()
+
+
+async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed: Filter) -> Page:
+    """A page of invoices, newest first."""
+    scope = invoice.c.environment == environment
+    query = select(invoice).where(scope, ~invoice.c.deleted, *narrowed.bounds)
+    if narrowed.customer_id is not None:
+        query = query.where(invoice.c.customer_id == narrowed.customer_id)
+    elif narrowed.subscription is None:
+        query = query.where(invoice.c.test_clock.is_(None))
+    for column, wanted in (
+        (invoice.c.subscription, narrowed.subscription),
+        (invoice.c.status, narrowed.status),
+        (invoice.c.collection_method, narrowed.collection_method),
+    ):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    return await page(tx, query, invoice, kind="invoice", scope=scope, cursor=cursor)
+
+
+async def newest_of_subscription(
+    tx: AsyncConnection, *, customer_id: UUID, subscription: str
+) -> Invoice | None:
+    """The subscription's newest invoice that is not void."""
+    query = (
+        select(invoice)
+        .where(
+            invoice.c.customer_id == customer_id,
+            invoice.c.subscription == subscription,
+            invoice.c.status != "void",
+            ~invoice.c.deleted,
+        )
+        .order_by(invoice.c.sequence.desc())
+        .limit(1)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else load(Invoice, row)
+
+
+async def of_subscription(
+    tx: AsyncConnection, *, customer_id: UUID, subscription: str, status: Sequence[str]
+) -> list[Invoice]:
+    """The subscription's invoices in any of those states, oldest first."""
+    query = (
+        select(invoice)
+        .where(
+            invoice.c.customer_id == customer_id,
+            invoice.c.subscription == subscription,
+            invoice.c.status.in_(status),
+            ~invoice.c.deleted,
+        )
+        .order_by(invoice.c.sequence)
+    )
+    return [load(Invoice, row) for row in await tx.execute(query)]
+
+
+async def number_taken(tx: AsyncConnection, *, customer_id: UUID, number: str) -> bool:
+    """Whether the customer has an invoice of that number already."""
+    taken = exists().where(invoice.c.customer_id == customer_id, invoice.c.number == number)
+    return bool(await tx.scalar(select(taken)))
+
+
+def line_of(row: Row[Any]) -> InvoiceLine:
+    """The line in a row of `invoice_line`."""
+    usage = None if row.usage_start is None else Period(start=row.usage_start, end=row.usage_end)
+    return load(InvoiceLine, row, period=Period(start=row.period_start, end=row.period_end), usage=usage)
+
+
+async def _insert_lines(tx: AsyncConnection, owner: Invoice, lines: Sequence[InvoiceLine]) -> None:
+    rows = [
+        values(
+            line,
+            invoice_line,
+            environment=owner.environment,
+            customer_id=owner.customer_id,
+            sequence=sequence,
+            invoice=owner.id,
+            position=position,
+            period_start=line.period.start,
+            period_end=line.period.end,
+            usage_start=None if line.usage is None else line.usage.start,
+            usage_end=None if line.usage is None else line.usage.end,
+        )
+        for position, (line, sequence) in enumerate(zip(lines, _falling(len(lines)), strict=True))
+    ]
+    if rows:
+        await tx.execute(insert(invoice_line), rows)
+
+
+def _falling(count: int) -> list[UUID]:
+    """Sequences that go down, since pages run from the highest: the first line is first on the first page."""
+    return [uuid7() for _ in range(count)][::-1]
+
+
+def _row(thing: Invoice) -> dict[str, Any]:
+    return values(
+        thing,
+        invoice,
+        total=thing.amounts.total,
+        amount_due=thing.amounts.due,
+        amount_remaining=thing.amounts.remaining,
+    )
+
+
+def _is(thing: Invoice) -> tuple[ColumnElement[bool], ...]:
+    return (invoice.c.customer_id == thing.customer_id, invoice.c.id == thing.id)
+
+
+def _lines_of(thing: Invoice) -> tuple[ColumnElement[bool], ...]:
+    return (invoice_line.c.customer_id == thing.customer_id, invoice_line.c.invoice == thing.id)
