@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 import msgspec
+from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -68,4 +69,7 @@ async def driver(tx: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":
     raw = await tx.get_raw_connection()
     connection = raw.driver_connection
     assert connection is not None
+    if not connection.is_in_transaction():
+        # SQLAlchemy begins with the first statement that passes through it, not with the block.
+        await tx.execute(select(1))
     return connection
