@@ -1,12 +1,14 @@
 """What is to be billed for a subscription at an instant: the contract with invoices. No amounts here."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
 from meterline.catalog import Price
 from meterline.period import Period
+from meterline.subscription.model import SubscriptionItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +48,75 @@ class Billable:
     def __post_init__(self) -> None:
         assert (self.quantity is None) != (self.usage is None), "licensed or metered, not both"
         assert self.proration is None or self.usage is None, "metered items never prorate"
+
+
+def advance(
+    subscription: str, item: SubscriptionItem, price: Price, *, period: Period, share: Fraction
+) -> Billable:
+    """A licensed item for a period to come; a share below the whole is a proration."""
+    assert item.quantity is not None
+    whole = share == 1
+    return Billable(
+        subscription=subscription,
+        item=item.id,
+        price=price,
+        quantity=Decimal(item.quantity),
+        usage=None,
+        period=period,
+        timing="advance",
+        proration=None if whole else Proration(direction="debit", fraction=share),
+    )
+
+
+def arrears(
+    subscription: str, item: SubscriptionItem, price: Price, *, until: datetime, period: Period
+) -> Billable:
+    """The usage of a metered item that was not billed yet, up to an instant."""
+    assert item.usage_from is not None
+    return Billable(
+        subscription=subscription,
+        item=item.id,
+        price=price,
+        quantity=None,
+        usage=Period(start=min(item.usage_from, until), end=until),
+        period=period,
+        timing="arrears",
+    )
+
+
+def free_trial(subscription: str, item: SubscriptionItem, price: Price) -> Billable:
+    """A licensed item for its trial, which costs nothing."""
+    return Billable(
+        subscription=subscription,
+        item=item.id,
+        price=price,
+        quantity=Decimal(item.quantity or 0),
+        usage=None,
+        period=item.period,
+        timing="advance",
+        trial=True,
+    )
+
+
+def proration(
+    subscription: str,
+    item: SubscriptionItem,
+    price: Price,
+    *,
+    direction: Literal["credit", "debit"],
+    quantity: int,
+    period: Period,
+    share: Fraction,
+    credited: Period | None = None,
+) -> Billable:
+    """The rest of a period given back (credit) or bought (debit) because an item changes in it."""
+    return Billable(
+        subscription=subscription,
+        item=item.id,
+        price=price,
+        quantity=Decimal(quantity),
+        usage=None,
+        period=period,
+        timing="advance",
+        proration=Proration(direction=direction, fraction=share, credited=credited),
+    )

@@ -52,10 +52,20 @@ def expire_incomplete(subscription: Subscription, *, now: datetime) -> Subscript
     return replace(subscription, status="incomplete_expired", ended_at=now)
 
 
-def pause_after_trial(subscription: Subscription, *, now: datetime) -> Subscription:
-    """The trial ended and nothing is there to pay with: no periods and no invoices until it is resumed."""
-    paused = Paused(transitioned_at=now, type="trial_end_without_payment_method")
-    return replace(subscription, status="paused", paused=paused)
+def end_trial_without_payment(
+    subscription: Subscription, *, payable: bool, now: datetime
+) -> Subscription | None:
+    """What becomes of a subscription whose trial ends with nothing to pay with; None: it goes on.
+
+    Paused: no periods and no invoices until it is resumed.
+    """
+    outcome = subscription.trial_settings.missing_payment_method
+    if payable or outcome == "create_invoice" or subscription.collection_method == "send_invoice":
+        return None
+    if outcome == "pause":
+        paused = Paused(transitioned_at=now, type="trial_end_without_payment_method")
+        return replace(subscription, status="paused", paused=paused)
+    return replace(subscription, status="canceled", canceled_at=now, ended_at=now)
 
 
 def give_up_collection(

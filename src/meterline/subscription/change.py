@@ -1,0 +1,316 @@
+"""A change of items in the middle of a period: what is given back, what is bought, whose usage is billed.
+
+Only licensed items prorate. A metered item that leaves or changes its price closes its usage: flexible
+billing bills it, classic billing drops it. Classic credits what the item costs now; flexible credits what was
+really debited for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fractions import Fraction
+from uuid import UUID
+
+from meterline.catalog import Price
+from meterline.period import Period
+from meterline.refusal import Refusal
+from meterline.subscription import cycle
+from meterline.subscription.billable import Billable, advance, arrears, proration
+from meterline.subscription.item import check_together
+from meterline.subscription.model import Billed, ProrationBehavior, Subscription, SubscriptionItem
+
+Prices = Mapping[str, Price]
+Pair = tuple[SubscriptionItem | None, SubscriptionItem | None]
+"""An item before and after: None before when it is added, None after when it is removed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """An item to add; `id` and `sequence` are fresh."""
+
+    id: str
+    sequence: UUID
+    price: str
+    quantity: int | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Altered:
+    """An item to alter: its price, quantity and metadata as they shall be."""
+
+    id: str
+    price: str
+    quantity: int | None
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """An item to remove."""
+
+    id: str
+
+
+ItemChange = Added | Altered | Removed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """The changed subscription, the prorations (usage closed by the change included), and new periods that
+    began with it, which are billed at once whatever becomes of the prorations.
+    """
+
+    subscription: Subscription
+    prorations: tuple[Billable, ...]
+    charges: tuple[Billable, ...]
+
+
+def change_items(
+    subscription: Subscription,
+    prices: Prices,
+    changes: Sequence[ItemChange],
+    *,
+    behavior: ProrationBehavior,
+    since: datetime,
+    anchor_now: bool,
+    now: datetime,
+) -> Change:
+    """Carry out changes of items at `now`, prorating from `since`; `anchor_now` begins new periods for all.
+
+    `prices` has the prices of the items before and after, and of their last debits.
+    """
+    pairs = _pairs(subscription, changes, now=now)
+    after = [new for _, new in pairs if new is not None]
+    check_together([prices[item.price] for item in after], mode=subscription.billing_mode.type)
+    _check_since(subscription, since)
+    if subscription.status in ("trialing", "paused", "incomplete"):
+        return _place_only(subscription, prices, pairs, now=now)
+    if anchor_now or _restarts(subscription, prices, pairs):
+        return _restart(subscription, prices, pairs, behavior=behavior, since=since, now=now)
+    return _adjust(subscription, prices, pairs, behavior=behavior, since=since, now=now)
+
+
+def unused(
+    subscription: Subscription, item: SubscriptionItem, prices: Prices, *, since: datetime
+) -> list[Billable]:
+    """The credit for the rest of a licensed item's period, nothing where there is nothing to give back."""
+    if item.quantity is None:
+        return []
+    if subscription.billing_mode.type == "classic":
+        paid = Billed(price=item.price, quantity=item.quantity, period=item.period)
+    elif item.billed is not None:
+        paid = item.billed
+    else:
+        return []
+    rest = Period(start=max(since, paid.period.start), end=max(since, paid.period.end))
+    if rest.start == rest.end:
+        return []
+    price = prices[paid.price]
+    whole = cycle.whole(subscription.anchor, price, item.period)
+    return [
+        proration(
+            subscription.id,
+            item,
+            price,
+            direction="credit",
+            quantity=paid.quantity,
+            period=rest,
+            share=cycle.ratio(rest, whole),
+            credited=None if subscription.billing_mode.type == "classic" else paid.period,
+        )
+    ]
+
+
+def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: datetime) -> list[Pair]:
+    by_id = {change.id: change for change in changes if not isinstance(change, Added)}
+    for id in by_id:
+        if subscription.item(id) is None:
+            raise Refusal(f"Invalid subscription_item id: {id}")
+    pairs: list[Pair] = []
+    for item in subscription.items:
+        match by_id.get(item.id):
+            case None:
+                pairs.append((item, item))
+            case Removed():
+                pairs.append((item, None))
+            case Altered() as asked:
+                altered = replace(
+                    item, price=asked.price, quantity=asked.quantity, metadata=asked.metadata
+                )
+                pairs.append((item, altered))
+    for added in changes:
+        if isinstance(added, Added):
+            fresh = SubscriptionItem(
+                id=added.id,
+                sequence=added.sequence,
+                price=added.price,
+                quantity=added.quantity,
+                metadata=added.metadata,
+                created=now,
+                period_start=now,
+                period_end=now,
+            )
+            pairs.append((None, fresh))
+    return pairs
+
+
+def _check_since(subscription: Subscription, since: datetime) -> None:
+    for item in subscription.items:
+        if not item.period_start <= since <= item.period_end:
+            raise Refusal(
+                "Cannot specify `proration_date` outside of the current billing period.",
+                param="proration_date",
+            )
+
+
+def _restarts(subscription: Subscription, prices: Prices, pairs: Sequence[Pair]) -> bool:
+    """Classic billing begins new periods when the interval changes or what was free is not free any more."""
+    if subscription.billing_mode.type != "classic":
+        return False
+    for old, new in pairs:
+        if old is None or new is None or old.price == new.price:
+            continue
+        before, after = prices[old.price], prices[new.price]
+        if cycle.interval(before) != cycle.interval(after) or cycle.free(before) != cycle.free(after):
+            return True
+    return False
+
+
+def _place_only(
+    subscription: Subscription, prices: Prices, pairs: Sequence[Pair], *, now: datetime
+) -> Change:
+    """On a trial, or without being billed at all, items come and go at no cost with the period they are in."""
+    first = subscription.items[0]
+    items: list[SubscriptionItem] = []
+    for old, new in pairs:
+        if new is None:
+            continue
+        if old is None:
+            new = replace(new, period_start=now, period_end=max(now, first.period_end))
+        metered = cycle.metered(prices[new.price])
+        items.append(replace(new, usage_from=(subscription.trial_end or now) if metered else None))
+    return Change(subscription=replace(subscription, items=tuple(items)), prorations=(), charges=())
+
+
+def _adjust(
+    subscription: Subscription,
+    prices: Prices,
+    pairs: Sequence[Pair],
+    *,
+    behavior: ProrationBehavior,
+    since: datetime,
+    now: datetime,
+) -> Change:
+    """Items change inside their periods, which stay."""
+    items: list[SubscriptionItem] = []
+    prorations: list[Billable] = []
+    charges: list[Billable] = []
+    prorates = behavior != "none"
+    for old, new in pairs:
+        if _same(old, new):
+            assert new is not None
+            items.append(new)
+            continue
+        if old is not None and prorates:
+            prorations.extend(_closing(subscription, old, new, prices, since=since, now=now))
+        if new is None:
+            continue
+        price = prices[new.price]
+        rebased = old is not None and cycle.interval(prices[old.price]) != cycle.interval(price)
+        if old is None or rebased:
+            span = cycle.span(subscription.anchor, price, start=now)
+            new = replace(new, period_start=span.start, period_end=span.end, billed=None)
+        if cycle.metered(price):
+            keeps = old is not None and old.price == new.price
+            items.append(new if keeps else replace(new, usage_from=now, billed=None))
+            continue
+        rest = Period(start=now if rebased else max(since, new.period_start), end=new.period_end)
+        share = cycle.ratio(rest, cycle.whole(subscription.anchor, price, new.period))
+        if rebased:
+            charges.append(advance(subscription.id, new, price, period=rest, share=share))
+        elif prorates:
+            prorations.append(_debit(subscription, new, price, rest, share))
+        items.append(_billed(new, rest) if rebased or prorates else replace(new, usage_from=None))
+    return Change(
+        subscription=replace(subscription, items=tuple(items)),
+        prorations=tuple(prorations),
+        charges=tuple(charges),
+    )
+
+
+def _restart(
+    subscription: Subscription,
+    prices: Prices,
+    pairs: Sequence[Pair],
+    *,
+    behavior: ProrationBehavior,
+    since: datetime,
+    now: datetime,
+) -> Change:
+    """Every item begins a new period at `now`: the rest of the old one is given back, the usage closed."""
+    moved = replace(subscription, anchor=now, anchor_config=None)
+    items: list[SubscriptionItem] = []
+    prorations: list[Billable] = []
+    charges: list[Billable] = []
+    for old, new in pairs:
+        if old is not None:
+            unchanged = new is not None and old.price == new.price
+            closes = cycle.metered(prices[old.price]) and unchanged
+            if closes or behavior != "none":
+                prorations.extend(_closing(subscription, old, new, prices, since=since, now=now, closes=closes))
+        if new is None:
+            continue
+        price = prices[new.price]
+        span = cycle.span(now, price, start=now)
+        new = replace(new, period_start=span.start, period_end=span.end)
+        if cycle.metered(price):
+            items.append(replace(new, usage_from=now, billed=None))
+            continue
+        charges.append(advance(subscription.id, new, price, period=span, share=Fraction(1)))
+        items.append(_billed(new, span))
+    return Change(
+        subscription=replace(moved, items=tuple(items)), prorations=tuple(prorations), charges=tuple(charges)
+    )
+
+
+def _same(old: SubscriptionItem | None, new: SubscriptionItem | None) -> bool:
+    """Whether nothing that is billed differs."""
+    return (
+        old is not None and new is not None and (old.price, old.quantity) == (new.price, new.quantity)
+    )
+
+
+def _closing(
+    subscription: Subscription,
+    old: SubscriptionItem,
+    new: SubscriptionItem | None,
+    prices: Prices,
+    *,
+    since: datetime,
+    now: datetime,
+    closes: bool = False,
+) -> list[Billable]:
+    """What an item that leaves, changes or begins anew leaves behind: unused time, or usage."""
+    price = prices[old.price]
+    if not cycle.metered(price):
+        return unused(subscription, old, prices, since=since)
+    if subscription.billing_mode.type == "classic" and not closes:
+        return []
+    elapsed = Period(start=min(old.period_start, now), end=now)
+    return [arrears(subscription.id, old, price, until=now, period=elapsed)]
+
+
+def _debit(
+    subscription: Subscription, item: SubscriptionItem, price: Price, rest: Period, share: Fraction
+) -> Billable:
+    assert item.quantity is not None
+    return proration(
+        subscription.id, item, price, direction="debit", quantity=item.quantity, period=rest, share=share
+    )
+
+
+def _billed(item: SubscriptionItem, rest: Period) -> SubscriptionItem:
+    assert item.quantity is not None
+    billed = Billed(price=item.price, quantity=item.quantity, period=rest)
+    return replace(item, billed=billed, billed_until=rest.end, usage_from=None)

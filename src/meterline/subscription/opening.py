@@ -1,0 +1,104 @@
+"""The beginning of a subscription: its first periods, its trial, and what is billed at once."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from fractions import Fraction
+
+from meterline.catalog import Price
+from meterline.period import Period
+from meterline.refusal import Refusal
+from meterline.subscription import cycle
+from meterline.subscription.billable import Billable, advance, arrears, free_trial
+from meterline.subscription.model import Billed, ProrationBehavior, Subscription, SubscriptionItem
+
+LONGEST_TRIAL = timedelta(days=731)
+MAX_LINES = 250
+
+Prices = Mapping[str, Price]
+
+
+def open_subscription(
+    draft: Subscription, prices: Prices, *, proration_behavior: ProrationBehavior, now: datetime
+) -> tuple[Subscription, tuple[Billable, ...]]:
+    """The subscription as it begins, and what its first invoice bills.
+
+    `draft` says what was asked: items without periods of their own yet, the anchor, the start date (past when
+    backdated) and the trial. `prices` has the price of every item.
+    """
+    if draft.trial_end is not None and draft.trial_end > now:
+        return _open_trial(draft, prices, trial_end=draft.trial_end, now=now)
+    items: list[SubscriptionItem] = []
+    billables: list[Billable] = []
+    for item in draft.items:
+        price = prices[item.price]
+        current = cycle.span(draft.anchor, price, start=now)
+        placed = replace(item, period_start=current.start, period_end=current.end)
+        if cycle.metered(price):
+            items.append(replace(placed, usage_from=draft.start_date))
+            if draft.billing_mode.type == "classic":
+                billables.append(arrears(draft.id, items[-1], price, until=draft.start_date, period=current))
+            continue
+        lines = _first_lines(draft, placed, price, current, free=proration_behavior == "none")
+        billables.extend(lines)
+        items.append(_debited(placed, current) if lines else placed)
+    if len(billables) > MAX_LINES:
+        raise Refusal(
+            f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
+            param="backdate_start_date",
+        )
+    status = "active" if draft.collection_method == "send_invoice" else "incomplete"
+    return replace(draft, items=tuple(items), status=status), tuple(billables)
+
+
+def _open_trial(
+    draft: Subscription, prices: Prices, *, trial_end: datetime, now: datetime
+) -> tuple[Subscription, tuple[Billable, ...]]:
+    items = tuple(
+        replace(
+            item,
+            period_start=now,
+            period_end=trial_end,
+            usage_from=trial_end if cycle.metered(prices[item.price]) else None,
+        )
+        for item in draft.items
+    )
+    billables = tuple(
+        free_trial(draft.id, item, prices[item.price])
+        for item in items
+        if not cycle.metered(prices[item.price])
+    )
+    return replace(draft, items=items, status="trialing", trial_start=now), billables
+
+
+def _first_lines(
+    draft: Subscription, item: SubscriptionItem, price: Price, current: Period, *, free: bool
+) -> list[Billable]:
+    """What a licensed item is billed at the start: the time since a past start date, then the current period.
+
+    `free` leaves out whatever is not a whole interval bought now.
+    """
+    share = cycle.share(draft.anchor, price, current)
+    lines = [] if free and share != 1 else [advance(draft.id, item, price, period=current, share=share)]
+    if draft.start_date >= current.start or free:
+        return lines
+    past = cycle.spans(draft.anchor, price, start=draft.start_date, end=current.start)
+    if len(past) > MAX_LINES:
+        raise Refusal(
+            f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
+            param="backdate_start_date",
+        )
+    shares = [cycle.share(draft.anchor, price, span) for span in past]
+    if draft.billing_mode.type == "classic":
+        whole = Period(start=draft.start_date, end=current.start)
+        return [advance(draft.id, item, price, period=whole, share=sum(shares, Fraction())), *lines]
+    return [
+        *(advance(draft.id, item, price, period=span, share=part) for span, part in zip(past, shares, strict=True)),
+        *lines,
+    ]
+
+
+def _debited(item: SubscriptionItem, period: Period) -> SubscriptionItem:
+    assert item.quantity is not None
+    billed = Billed(price=item.price, quantity=item.quantity, period=period)
+    return replace(item, billed=billed, billed_until=period.end)

@@ -1,0 +1,77 @@
+"""Record a subscription as it has become: its row, what is planned for it, and the notices."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store import due, notice
+from meterline.store import subscription as store
+from meterline.subscription.model import Subscription
+from meterline.subscription.plan import KINDS, planned
+
+
+async def record_new(tx: AsyncConnection, new: Subscription, *, now: datetime) -> None:
+    """Store a new subscription with all that is planned for it."""
+    await store.add(tx, new)
+    await _plan(tx, new, now=now)
+    await _tell(tx, "customer.subscription.created", new, previous=None, now=now)
+
+
+async def record_change(
+    tx: AsyncConnection, before: Subscription, after: Subscription, *, now: datetime
+) -> None:
+    """Store a changed subscription and plan anew what falls due for it; nothing when nothing changed."""
+    if after == before:
+        return
+    await store.save(tx, after)
+    await _plan(tx, after, now=now)
+    if after.status == "canceled" and before.status != "canceled":
+        await _tell(tx, "customer.subscription.deleted", after, previous=None, now=now)
+        return
+    await _tell(tx, "customer.subscription.updated", after, previous=before, now=now)
+    if after.status == "paused" != before.status:
+        await _tell(tx, "customer.subscription.paused", after, previous=None, now=now)
+    if before.status == "paused" != after.status:
+        await _tell(tx, "customer.subscription.resumed", after, previous=None, now=now)
+
+
+async def tell_trial_ends(tx: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
+    """Announce that a trial ends soon."""
+    await _tell(tx, "customer.subscription.trial_will_end", subscription, previous=None, now=now)
+
+
+async def _plan(tx: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
+    """Make the due rows equal to the plan: rows that stay keep their place, so that a claim on them holds."""
+    wanted = {(plan.kind, plan.at) for plan in planned(subscription, now=now)}
+    existing = await due.of_subject(tx, customer_id=subscription.customer_id, subject=subscription.id)
+    kept = set()
+    for row in existing:
+        if (row.kind, row.boundary) in wanted:
+            kept.add((row.kind, row.boundary))
+        elif row.kind in KINDS:
+            await due.finish(tx, row)
+    for kind, at in sorted(wanted - kept, key=lambda plan: (plan[1], plan[0])):
+        await due.add(
+            tx,
+            environment=subscription.environment,
+            customer_id=subscription.customer_id,
+            kind=kind,
+            subject=subscription.id,
+            boundary=at,
+            due_at=at,
+            clock=subscription.test_clock,
+        )
+
+
+async def _tell(
+    tx: AsyncConnection, type: str, subject: Subscription, *, previous: Subscription | None, now: datetime
+) -> None:
+    await notice.add(
+        tx,
+        environment=subject.environment,
+        customer_id=subject.customer_id,
+        type=type,
+        subject=subject,
+        previous=previous,
+        now=now,
+    )

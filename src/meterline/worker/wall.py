@@ -1,0 +1,79 @@
+"""Work that falls due by the wall clock."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+
+from meterline.store import due as store
+from meterline.store.database import Database
+from meterline.store.due import Due
+from meterline.worker.handler import Handlers, Superseded, Unhandled
+
+log = structlog.get_logger(__name__)
+
+MAX_ATTEMPTS = 12
+FIRST_REST = timedelta(seconds=2)
+LONGEST_REST = timedelta(hours=1)
+_BATCH = 50
+_SERIALIZATION = frozenset({"40001", "40P01"})
+_IMMEDIATE_TRIES = 5
+
+
+def rest_after(attempts: int) -> timedelta:
+    """How long a row rests after its n-th failure: 2 s, 4 s, 8 s … an hour."""
+    assert attempts >= 1
+    return min(FIRST_REST * 2 ** min(attempts - 1, 30), LONGEST_REST)
+
+
+async def run_due(database: Database, handlers: Handlers, *, now: datetime, lease: timedelta) -> int:
+    """Claim what is due at `now` (the wall clock) and run it in time order; the number of rows claimed."""
+    async with database.begin() as tx:
+        rows = await store.claim(tx, now=now, lease=lease, limit=_BATCH)
+    for row in rows:
+        await _attempt(database, handlers, row, now=now)
+    return len(rows)
+
+
+async def _attempt(database: Database, handlers: Handlers, row: Due, *, now: datetime) -> None:
+    try:
+        await run(database, handlers, row, now=now)
+    except Superseded:
+        log.info("due_superseded", kind=row.kind, subject=row.subject)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"[:2000]
+        async with database.begin() as tx:
+            if row.attempts >= MAX_ATTEMPTS:
+                await store.give_up(tx, row, now=now, error=told)
+            else:
+                await store.postpone(tx, row, until=now + rest_after(row.attempts), error=told)
+        say = log.error if row.attempts >= MAX_ATTEMPTS else log.warning
+        say("due_failed", kind=row.kind, subject=row.subject, attempts=row.attempts, exc_info=True)
+
+
+async def run(database: Database, handlers: Handlers, row: Due, *, now: datetime) -> None:
+    """Run one row's handler and delete the row, once: raises Superseded when it is not there any more.
+
+    Deadlocks and serialization failures are retried at once; anything else is the caller's to handle.
+    """
+    staged = handlers.in_stages.get(row.kind)
+    if staged is not None:
+        await staged(database, row, now)
+        async with database.begin() as tx:
+            await store.finish(tx, row)
+        return
+    handle = handlers.in_transaction.get(row.kind)
+    if handle is None:
+        raise Unhandled(row.kind)
+    for tries in range(1, _IMMEDIATE_TRIES + 1):
+        try:
+            async with database.begin() as tx:
+                await handle(tx, row, now)
+                if not await store.finish(tx, row):
+                    raise Superseded(row.subject)
+            return
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _SERIALIZATION or tries == _IMMEDIATE_TRIES:
+                raise
+            await asyncio.sleep(0.01 * 2**tries)
