@@ -1,0 +1,1 @@
+"""The Stripe dialect, spoken by the official SDKs to a running server."""
