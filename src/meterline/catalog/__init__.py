@@ -1,1 +1,53 @@
-"""What is sold: products and prices."""
+"""What is sold: products and prices. See README.md."""
+
+from meterline.catalog.model import (
+    ANY,
+    ByDimension,
+    CustomAmount,
+    Graduated,
+    Package,
+    Percentage,
+    PerUnit,
+    PriceModel,
+    QuantityModel,
+    RateRow,
+    StairStep,
+    Step,
+    Tier,
+    Volume,
+    flat_fee,
+)
+from meterline.catalog.price import (
+    Adjustment,
+    CurrencyOption,
+    Price,
+    Recurring,
+    TaxBehavior,
+    UsageType,
+)
+from meterline.catalog.product import Product
+
+__all__ = [
+    "ANY",
+    "Adjustment",
+    "ByDimension",
+    "CurrencyOption",
+    "CustomAmount",
+    "Graduated",
+    "Package",
+    "PerUnit",
+    "Percentage",
+    "Price",
+    "PriceModel",
+    "Product",
+    "QuantityModel",
+    "RateRow",
+    "Recurring",
+    "StairStep",
+    "Step",
+    "TaxBehavior",
+    "Tier",
+    "UsageType",
+    "Volume",
+    "flat_fee",
+]
