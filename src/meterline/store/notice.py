@@ -11,10 +11,10 @@ reader that remembers the last position it saw never misses a transaction that c
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -23,21 +23,27 @@ import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     Index,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
+    not_,
+    or_,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.refusal import Missing
 from meterline.store import schema
 from meterline.store.identifier import public, uuid7
-from meterline.store.row import document
+from meterline.store.page import Cursor, Page, page
+from meterline.store.row import document, load
 
 T = TypeVar("T")
 
@@ -67,6 +73,8 @@ notice = Table(
     UniqueConstraint("lane", "environment", "object_id", "object_sequence"),
     Index("ix_notice_sequence", "environment", "sequence"),
     Index("ix_notice_id", "environment", "id"),
+    Index("ix_notice_object", "environment", "object_id", "object_sequence"),
+    Index("ix_notice_recorded", "recorded_at"),
     Index("ix_notice_position", "position", postgresql_where=text("position IS NOT NULL")),
     Index("ix_notice_unpublished", "recorded_at", "sequence", postgresql_where=text("position IS NULL")),
 )
@@ -93,6 +101,32 @@ SELECT $1, $2, $3, counter.last, $4, $5, $6, $7, $8, $9::jsonb, $10::jsonb, $11,
 FROM counter
 RETURNING pg_notify('{CHANNEL}', '')
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A notice as it was recorded. `kind` names the dataclass that `snapshot` and `previous` are made of.
+
+    `created` is the time of the change as its customer lives it, `recorded_at` the wall clock's, both UTC.
+    `position` is null until the notice is published.
+    """
+
+    lane: int
+    sequence: UUID
+    environment: str
+    id: str
+    customer_id: UUID | None
+    type: str
+    kind: str
+    object_id: str
+    object_sequence: int
+    snapshot: Mapping[str, Any]
+    previous: Mapping[str, Any] | None
+    created: datetime
+    recorded_at: datetime
+    request_id: str | None
+    idempotency_key: str | None
+    position: int | None
 
 
 class Subject(Protocol):
@@ -213,3 +247,74 @@ def kind_of(cls: type) -> str:
 def revived(cls: type[T], snapshot: Mapping[str, Any]) -> T:
     """The dataclass that a snapshot was made of; fields added since take their defaults."""
     return msgspec.convert(snapshot, cls, strict=False)
+
+
+RETENTION = timedelta(days=30)
+"""How long a notice can be listed, resent and replayed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list of notices is narrowed to. `types` may end in `*` (`invoice.*`).
+
+    `delivered` True: every endpoint has it; False: some endpoint has not. `created` bounds are columns' own.
+    """
+
+    types: Sequence[str] | None = None
+    object_id: str | None = None
+    customer_id: UUID | None = None
+    delivered: bool | None = None
+    bounds: Sequence[ColumnElement[bool]] = ()
+
+
+async def find(tx: AsyncConnection, environment: str, id: str, *, now: datetime) -> Notice:
+    """The notice of that id, if it is at most 30 days old. Raises Missing (the call's own subject)."""
+    query = select(notice).where(
+        notice.c.environment == environment, notice.c.id == id, notice.c.recorded_at >= now - RETENTION
+    )
+    found = (await tx.execute(query)).one_or_none()
+    if found is None:
+        raise Missing("event", id, param="id", subject=True)
+    return load(Notice, found)
+
+
+async def listed(
+    tx: AsyncConnection, environment: str, cursor: Cursor, wanted: Filter, *, now: datetime
+) -> Page:
+    """A page of notices of the last 30 days, newest first."""
+    scope = (notice.c.environment == environment) & (notice.c.recorded_at >= now - RETENTION)
+    query = select(notice).where(scope, *wanted.bounds)
+    if wanted.types is not None:
+        query = query.where(or_(*(_of_type(each) for each in wanted.types)))
+    if wanted.object_id is not None:
+        query = query.where(notice.c.object_id == wanted.object_id)
+    if wanted.customer_id is not None:
+        query = query.where(notice.c.customer_id == wanted.customer_id)
+    if wanted.delivered is not None:
+        unsettled = text(
+            "EXISTS (SELECT FROM delivery WHERE delivery.position = notice.position"
+            " AND delivery.status IN ('pending', 'failed'))"
+        )
+        query = query.where(not_(unsettled) if wanted.delivered else unsettled)
+    return await page(tx, query, notice, kind="event", scope=scope, cursor=cursor)
+
+
+def _of_type(pattern: str) -> ColumnElement[bool]:
+    if pattern.endswith("*"):
+        return notice.c.type.startswith(pattern[:-1], autoescape=True)
+    return notice.c.type == pattern
+
+
+async def published(
+    tx: AsyncConnection,
+    environment: str,
+    *,
+    after: int,
+    limit: int,
+    customer_id: UUID | None = None,
+) -> list[Notice]:
+    """The notices published after a position, in order; of one customer, or of the whole environment."""
+    query = select(notice).where(notice.c.environment == environment, notice.c.position > after)
+    if customer_id is not None:
+        query = query.where(notice.c.customer_id == customer_id)
+    return [load(Notice, each) for each in await tx.execute(query.order_by(notice.c.position).limit(limit))]
