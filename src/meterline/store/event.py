@@ -1,0 +1,209 @@
+"""Usage events, and the identifiers that keep one from being counted twice.
+
+Two constraints say what a duplicate is:
+- `recent_identifier` (by UTC day of receipt): the same identifier within 24 hours of receipt, whatever the
+  timestamps say. A claim made close to midnight is written to both days, and yesterday's claims are looked
+  up by the exact 24 hours; transactions end long before the margin does, so no claim can slip between days.
+- `usage_event`: the same identifier at the same timestamp, for as long as the event is kept.
+
+An `Idempotency-Key` is claimed in the same table, under the environment's own id in place of a customer.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from hashlib import blake2b
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from asyncpg.pgproto import pgproto
+from sqlalchemy import Column, Date, Numeric, PrimaryKeyConstraint, Table, Text
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
+
+from meterline.store import schema
+
+WINDOW = timedelta(hours=24)
+MIDNIGHT_MARGIN = timedelta(minutes=10)
+
+usage_event = Table(
+    "usage_event",
+    schema.metadata,
+    schema.customer_id(),
+    schema.instant("occurred_at", nullable=False),
+    Column("identifier16", UUID_COLUMN(as_uuid=True), nullable=False),
+    schema.environment(),
+    Column("meter", Text, nullable=False),
+    Column("identifier", Text, nullable=False),
+    Column("value", Numeric, nullable=False),
+    Column("dimensions16", UUID_COLUMN(as_uuid=True), nullable=False),
+    Column("value16", UUID_COLUMN(as_uuid=True)),
+    Column("body16", UUID_COLUMN(as_uuid=True), nullable=False),
+    schema.instant("received_at", nullable=False),
+    schema.instant("voided_at"),
+    PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16"),
+    postgresql_partition_by="RANGE (occurred_at)",
+)
+"""`value16` is the digest of the value of a meter that counts distinct ones."""
+
+recent_identifier = Table(
+    "recent_identifier",
+    schema.metadata,
+    schema.customer_id(),
+    Column("identifier16", UUID_COLUMN(as_uuid=True), nullable=False),
+    Column("day", Date, nullable=False),
+    schema.instant("received_at", nullable=False),
+    schema.instant("occurred_at", nullable=False),
+    Column("body16", UUID_COLUMN(as_uuid=True), nullable=False),
+    PrimaryKeyConstraint("customer_id", "identifier16", "day"),
+    postgresql_partition_by="RANGE (day)",
+)
+
+
+def digest16(text: str, *, of: bytes = b"") -> UUID:
+    """16 bytes that stand for a text; `of` keeps kinds of text apart."""
+    return pgproto.UUID(blake2b(text.encode(), digest_size=16, person=of).digest())
+
+
+@cache
+def key_owner(environment: str) -> UUID:
+    """The id under which an environment's idempotency keys are claimed."""
+    return digest16(environment, of=b"environment")
+
+
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event about to be stored. `value` is decimal text; `key16` claims its Idempotency-Key, if any."""
+
+    customer_id: UUID
+    occurred_at: datetime
+    identifier16: UUID
+    environment: str
+    meter: str
+    identifier: str
+    value: str
+    dimensions16: UUID
+    value16: UUID | None
+    body16: UUID
+    received_at: datetime
+    key16: UUID | None = None
+    key_body16: UUID | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a batch: positions of events that were not stored, and the catalog it met."""
+
+    refused: list[int]
+    versions: dict[str, int]
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """What is stored under an identifier or key that was claimed before."""
+
+    received_at: datetime
+    occurred_at: datetime
+    body16: UUID
+
+
+def days_of(received_at: datetime) -> tuple[list[date], date]:
+    """The days that a claim received now is written to, and the day whose claims are looked up."""
+    received_at = received_at.astimezone(UTC)
+    today = received_at.date()
+    before, after = (received_at - MIDNIGHT_MARGIN).date(), (received_at + MIDNIGHT_MARGIN).date()
+    return sorted({before, today, after}), today - timedelta(days=1)
+
+
+# ── storing a batch ─────────────────────────────────────────────────────────────────────────────────────
+
+_INCOMING = """
+WITH incoming AS (
+  SELECT * FROM unnest(
+    $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
+    $9::uuid[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::uuid[]
+  ) WITH ORDINALITY AS i(
+    customer_id, occurred_at, identifier16, environment, meter, identifier, value, dimensions16,
+    value16, body16, received_at, key_owner, key16, key_body16, n)
+)"""
+
+_KEY_CLAIMS = """
+  UNION ALL
+  SELECT key_owner, key16, received_at, occurred_at, key_body16 FROM incoming WHERE key16 IS NOT NULL"""
+
+_KEY_HELD = """
+    AND (i.key16 IS NULL OR (i.key_owner, i.key16) IN (SELECT k.customer_id, k.identifier16 FROM held k))"""
+
+
+@cache
+def _store_statement(*, keyed: bool) -> str:
+    """Claims, events and the versions in one round trip. Rows are written in key order: no deadlocks.
+
+    Yesterday's claim is looked up by a scalar subquery so that it stays an index probe per row.
+    """
+    return f"""{_INCOMING}, claims AS (
+  SELECT customer_id, identifier16, received_at, occurred_at, body16 FROM incoming
+  {_KEY_CLAIMS if keyed else ""}
+), claimed AS (
+  INSERT INTO recent_identifier (customer_id, identifier16, day, received_at, occurred_at, body16)
+  SELECT c.customer_id, c.identifier16, d.day, c.received_at, c.occurred_at, c.body16
+  FROM claims c CROSS JOIN unnest($15::date[]) AS d(day)
+  WHERE (SELECT true FROM recent_identifier r
+         WHERE r.customer_id = c.customer_id AND r.identifier16 = c.identifier16 AND r.day = $16::date
+           AND r.received_at > c.received_at - interval '24 hours') IS NULL
+  ORDER BY c.customer_id, c.identifier16, d.day
+  ON CONFLICT DO NOTHING
+  RETURNING customer_id, identifier16
+), held AS (
+  SELECT customer_id, identifier16 FROM claimed
+  GROUP BY customer_id, identifier16 HAVING count(*) = cardinality($15::date[])
+), stored AS (
+  INSERT INTO usage_event (customer_id, occurred_at, identifier16, environment, meter, identifier, value,
+                           dimensions16, value16, body16, received_at)
+  SELECT i.customer_id, i.occurred_at, i.identifier16, i.environment, i.meter, i.identifier,
+         i.value::numeric, i.dimensions16, i.value16, i.body16, i.received_at
+  FROM incoming i
+  WHERE (i.customer_id, i.identifier16) IN (SELECT h.customer_id, h.identifier16 FROM held h)
+  {_KEY_HELD if keyed else ""}
+  ORDER BY i.n
+  ON CONFLICT DO NOTHING
+  RETURNING customer_id, identifier16
+)
+SELECT array(SELECT (i.n - 1)::int FROM incoming i
+             WHERE (i.customer_id, i.identifier16) NOT IN (SELECT s.customer_id, s.identifier16 FROM stored s)),
+       array(SELECT v.environment FROM catalog_version v WHERE v.environment = ANY($17::text[]) ORDER BY 1),
+       array(SELECT v.version FROM catalog_version v WHERE v.environment = ANY($17::text[])
+             ORDER BY v.environment)"""
+
+
+async def store(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    events: Sequence[NewEvent],
+    *,
+    environments: Sequence[str],
+) -> Outcome:
+    """Store the events that are new; `events` are sorted by (customer, identifier16), each pair once.
+
+    Runs inside the caller's transaction, in which nothing else was written before.
+    """
+    keyed = any(event.key16 is not None for event in events)
+    days, yesterday = days_of(events[0].received_at)
+    row = await connection.fetchrow(
+        _store_statement(keyed=keyed),
+        [e.customer_id for e in events],
+        [e.occurred_at for e in events],
+        [e.identifier16 for e in events],
+        [e.environment for e in events],
+        [e.meter for e in events],
+        [e.identifier for e in events],
+        [e.value for e in events],
+        [e.dimensions16 for e in events],
+        [e.value16 for e in events],
+        [e.body16 for e in events],
+        [e.received_at for e in events],
+        [key_owner(e.environment) for e in events] if keyed else [],
+        [e.key16 for e in events] if keyed else [],
+        [e.key_body16 for e in events] if keyed else [],
+        days,
+        yesterday,
+        environments,
+    )
+    assert row is not None
+    return Outcome(refused=sorted(row[0]), versions=dict(zip(row[1], row[2], strict=True)))
