@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text, delete, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import schema
@@ -38,9 +38,7 @@ async def add(tx: AsyncConnection, clock: TestClock) -> None:
     await tx.execute(insert(test_clock).values(values(clock, test_clock)))
 
 
-async def find(
-    tx: AsyncConnection, *, environment: str, id: str, lock: bool = False
-) -> TestClock | None:
+async def find(tx: AsyncConnection, *, environment: str, id: str, lock: bool = False) -> TestClock | None:
     """The clock of that id; with `lock` nobody else moves it until the transaction ends."""
     statement = select(test_clock).where(test_clock.c.environment == environment, test_clock.c.id == id)
     row = (await tx.execute(statement.with_for_update() if lock else statement)).first()
@@ -57,9 +55,7 @@ async def remove(tx: AsyncConnection, clock: TestClock) -> None:
     await tx.execute(delete(test_clock).where(*_is(clock)))
 
 
-async def claim(
-    tx: AsyncConnection, *, owner: UUID, now: datetime, lease: timedelta
-) -> TestClock | None:
+async def claim(tx: AsyncConnection, *, owner: UUID, now: datetime, lease: timedelta) -> TestClock | None:
     """Take one advancing clock that no living worker holds; `now` is the wall clock."""
     free = or_(test_clock.c.claimed_until.is_(None), test_clock.c.claimed_until <= now)
     row = (
@@ -74,9 +70,7 @@ async def claim(
     if row is None:
         return None
     clock = load(TestClock, row)
-    await tx.execute(
-        update(test_clock).where(*_is(clock)).values(claimed_by=owner, claimed_until=now + lease)
-    )
+    await tx.execute(update(test_clock).where(*_is(clock)).values(claimed_by=owner, claimed_until=now + lease))
     return clock
 
 
@@ -105,9 +99,7 @@ async def move(tx: AsyncConnection, clock: TestClock, *, to: datetime) -> TestCl
 async def arrive(tx: AsyncConnection, clock: TestClock) -> TestClock:
     """The advance is complete: the clock stands at its target and is ready, and nobody's."""
     assert clock.target_frozen_time is not None
-    ready = replace(
-        clock, frozen_time=clock.target_frozen_time, status="ready", target_frozen_time=None, failure=None
-    )
+    ready = replace(clock, frozen_time=clock.target_frozen_time, status="ready", target_frozen_time=None, failure=None)
     row = values(ready, test_clock, claimed_by=None, claimed_until=None)
     await tx.execute(update(test_clock).where(*_is(clock)).values(row))
     return ready

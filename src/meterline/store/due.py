@@ -111,9 +111,7 @@ async def add(
     )
 
 
-async def remove(
-    tx: AsyncConnection, *, customer_id: UUID, subject: str, kinds: Sequence[str] | None = None
-) -> None:
+async def remove(tx: AsyncConnection, *, customer_id: UUID, subject: str, kinds: Sequence[str] | None = None) -> None:
     """Drop the planned work on a subject: of the given kinds, or all of it."""
     statement = delete(due).where(due.c.customer_id == customer_id, due.c.subject == subject)
     if kinds is not None:
@@ -146,9 +144,7 @@ async def claim(tx: AsyncConnection, *, now: datetime, lease: timedelta, limit: 
     return sorted((load(Due, row) for row in rows), key=lambda row: row.due_at)
 
 
-async def next_on_clock(
-    tx: AsyncConnection, *, environment: str, clock: str, until: datetime
-) -> Due | None:
+async def next_on_clock(tx: AsyncConnection, *, environment: str, clock: str, until: datetime) -> Due | None:
     """The earliest work on a test clock that falls due up to and including `until`."""
     row = await tx.execute(
         select(due)
@@ -167,9 +163,7 @@ async def postpone(tx: AsyncConnection, row: Due, *, until: datetime, error: str
 
 async def give_up(tx: AsyncConnection, row: Due, *, now: datetime, error: str) -> None:
     """The work cannot be done: keep the row, marked, for an operator to look at and revive."""
-    await tx.execute(
-        update(due).where(*_is(row)).values(failed_at=now, claimed_until=None, last_error=error)
-    )
+    await tx.execute(update(due).where(*_is(row)).values(failed_at=now, claimed_until=None, last_error=error))
 
 
 async def failed(tx: AsyncConnection, *, environment: str | None = None) -> list[Due]:
@@ -190,9 +184,7 @@ async def revive(tx: AsyncConnection, row: Due) -> None:
 
 async def count_failed(tx: AsyncConnection) -> int:
     """How many pieces of work were given up: should be zero."""
-    return (
-        await tx.execute(select(func.count()).select_from(due).where(due.c.failed_at.is_not(None)))
-    ).scalar_one()
+    return (await tx.execute(select(func.count()).select_from(due).where(due.c.failed_at.is_not(None)))).scalar_one()
 
 
 async def of_subject(tx: AsyncConnection, *, customer_id: UUID, subject: str) -> list[Due]:

@@ -20,13 +20,9 @@ public_id = Table(
 )
 
 
-async def add(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, kind: str, ids: Sequence[str]
-) -> None:
+async def add(tx: AsyncConnection, *, environment: str, customer_id: UUID, kind: str, ids: Sequence[str]) -> None:
     """Register new objects of a customer. `kind` is the word that errors use (`subscription_item`)."""
-    rows = [
-        {"environment": environment, "id": id, "customer_id": customer_id, "kind": kind} for id in sorted(ids)
-    ]
+    rows = [{"environment": environment, "id": id, "customer_id": customer_id, "kind": kind} for id in sorted(ids)]
     if rows:
         await tx.execute(insert(public_id), rows)
 
@@ -45,9 +41,7 @@ async def owner(tx: AsyncConnection, *, environment: str, kind: str, id: str) ->
     return (await owners(tx, environment=environment, kind=kind, ids=[id])).get(id)
 
 
-async def owners(
-    tx: AsyncConnection, *, environment: str, kind: str, ids: Sequence[str]
-) -> dict[str, UUID]:
+async def owners(tx: AsyncConnection, *, environment: str, kind: str, ids: Sequence[str]) -> dict[str, UUID]:
     """The customers of several objects of one kind; unknown ids are left out."""
     rows = await tx.execute(
         select(public_id.c.id, public_id.c.customer_id).where(

@@ -154,9 +154,7 @@ async def _save_items(tx: AsyncConnection, owner: Subscription) -> None:
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Subscription]:
     """The subscriptions with those ids; unknown ones are left out."""
     owners = await public_id.owners(tx, environment=environment, kind="subscription", ids=ids)
-    query = select(subscription).where(
-        subscription.c.customer_id.in_(owners.values()), subscription.c.id.in_(owners)
-    )
+    query = select(subscription).where(subscription.c.customer_id.in_(owners.values()), subscription.c.id.in_(owners))
     found = await assemble(tx, (await tx.execute(query)).all())
     return {each.id: each for each in found}
 
@@ -172,17 +170,13 @@ async def lock(tx: AsyncConnection, *, environment: str, id: str, param: str = "
 
 async def lock_of(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Subscription | None:
     """The customer's subscription of that id, locked until the transaction ends."""
-    query = select(subscription).where(
-        subscription.c.customer_id == customer_id, subscription.c.id == id
-    )
+    query = select(subscription).where(subscription.c.customer_id == customer_id, subscription.c.id == id)
     rows = (await tx.execute(query.with_for_update())).all()
     found = await assemble(tx, rows)
     return found[0] if found else None
 
 
-async def of_customer(
-    tx: AsyncConnection, *, customer_id: UUID, live_only: bool = True
-) -> list[Subscription]:
+async def of_customer(tx: AsyncConnection, *, customer_id: UUID, live_only: bool = True) -> list[Subscription]:
     """A customer's subscriptions, newest first; by default those that have not ended."""
     query = select(subscription).where(subscription.c.customer_id == customer_id)
     if live_only:
@@ -207,9 +201,7 @@ async def item_owner(tx: AsyncConnection, *, environment: str, id: str) -> tuple
         return None
     item = subscription_item
     owner = await tx.scalar(
-        select(item.c.subscription).where(
-            item.c.customer_id == customer_id, item.c.id == id, ~item.c.deleted
-        )
+        select(item.c.subscription).where(item.c.customer_id == customer_id, item.c.id == id, ~item.c.deleted)
     )
     return None if owner is None else (customer_id, owner)
 
@@ -311,9 +303,7 @@ def _status_condition(status: str | None) -> ColumnElement[bool]:
     return subscription.c.status == status
 
 
-async def listed_items(
-    tx: AsyncConnection, *, owner: Subscription, cursor: Cursor
-) -> Page:
+async def listed_items(tx: AsyncConnection, *, owner: Subscription, cursor: Cursor) -> Page:
     """A page of a subscription's item rows, newest first."""
     item = subscription_item
     scope = (item.c.customer_id == owner.customer_id) & (item.c.subscription == owner.id)

@@ -50,9 +50,7 @@ class Billable:
         assert self.proration is None or self.usage is None, "metered items never prorate"
 
 
-def advance(
-    subscription: str, item: SubscriptionItem, price: Price, *, period: Period, share: Fraction
-) -> Billable:
+def advance(subscription: str, item: SubscriptionItem, price: Price, *, period: Period, share: Fraction) -> Billable:
     """A licensed item for a period to come; a share below the whole is a proration."""
     assert item.quantity is not None
     whole = share == 1
@@ -68,9 +66,7 @@ def advance(
     )
 
 
-def arrears(
-    subscription: str, item: SubscriptionItem, price: Price, *, until: datetime, period: Period
-) -> Billable:
+def arrears(subscription: str, item: SubscriptionItem, price: Price, *, until: datetime, period: Period) -> Billable:
     """The usage of a metered item that was not billed yet, up to an instant."""
     assert item.usage_from is not None
     return Billable(

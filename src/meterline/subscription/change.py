@@ -11,7 +11,7 @@ from datetime import datetime
 from fractions import Fraction
 from uuid import UUID
 
-from meterline.catalog import Price
+from meterline.catalog import PerUnit, Price
 from meterline.period import Period
 from meterline.refusal import Refusal
 from meterline.subscription import cycle
@@ -91,9 +91,7 @@ def change_items(
     return _adjust(subscription, prices, pairs, behavior=behavior, since=since, now=now)
 
 
-def unused(
-    subscription: Subscription, item: SubscriptionItem, prices: Prices, *, since: datetime
-) -> list[Billable]:
+def unused(subscription: Subscription, item: SubscriptionItem, prices: Prices, *, since: datetime) -> list[Billable]:
     """The credit for the rest of a licensed item's period, nothing where there is nothing to give back."""
     if item.quantity is None:
         return []
@@ -107,7 +105,7 @@ def unused(
     if rest.start == rest.end:
         return []
     price = prices[paid.price]
-    whole = cycle.whole(subscription.anchor, price, item.period)
+    whole = cycle.whole(subscription, price, item.period)
     return [
         proration(
             subscription.id,
@@ -135,9 +133,7 @@ def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: da
             case Removed():
                 pairs.append((item, None))
             case Altered() as asked:
-                altered = replace(
-                    item, price=asked.price, quantity=asked.quantity, metadata=asked.metadata
-                )
+                altered = replace(item, price=asked.price, quantity=asked.quantity, metadata=asked.metadata)
                 pairs.append((item, altered))
     for added in changes:
         if isinstance(added, Added):
@@ -172,24 +168,25 @@ def _restarts(subscription: Subscription, prices: Prices, pairs: Sequence[Pair])
         if old is None or new is None or old.price == new.price:
             continue
         before, after = prices[old.price], prices[new.price]
-        if cycle.interval(before) != cycle.interval(after) or cycle.free(before) != cycle.free(after):
+        if cycle.interval(before) != cycle.interval(after) or _free(before) != _free(after):
             return True
     return False
 
 
-def _place_only(
-    subscription: Subscription, prices: Prices, pairs: Sequence[Pair], *, now: datetime
-) -> Change:
+def _free(price: Price) -> bool:
+    return isinstance(price.model, PerUnit) and price.model.unit == 0
+
+
+def _place_only(subscription: Subscription, prices: Prices, pairs: Sequence[Pair], *, now: datetime) -> Change:
     """On a trial, or without being billed at all, items come and go at no cost with the period they are in."""
-    first = subscription.items[0]
+    end = max(now, subscription.items[0].period_end)
     items: list[SubscriptionItem] = []
     for old, new in pairs:
         if new is None:
             continue
-        if old is None:
-            new = replace(new, period_start=now, period_end=max(now, first.period_end))
-        metered = cycle.metered(prices[new.price])
-        items.append(replace(new, usage_from=(subscription.trial_end or now) if metered else None))
+        placed = new if old is not None else replace(new, period_start=now, period_end=end)
+        metered = prices[new.price].metered
+        items.append(replace(placed, usage_from=(subscription.trial_end or now) if metered else None))
     return Change(subscription=replace(subscription, items=tuple(items)), prorations=(), charges=())
 
 
@@ -208,30 +205,29 @@ def _adjust(
     charges: list[Billable] = []
     prorates = behavior != "none"
     for old, new in pairs:
-        if _same(old, new):
-            assert new is not None
-            items.append(new)
-            continue
-        if old is not None and prorates:
-            prorations.extend(_closing(subscription, old, new, prices, since=since, now=now))
+        if old is not None and prorates and not _same(old, new):
+            prorations.extend(_closing(subscription, old, prices, since=since, now=now))
         if new is None:
             continue
-        price = prices[new.price]
-        rebased = old is not None and cycle.interval(prices[old.price]) != cycle.interval(price)
-        if old is None or rebased:
-            span = cycle.span(subscription.anchor, price, start=now)
-            new = replace(new, period_start=span.start, period_end=span.end, billed=None)
-        if cycle.metered(price):
-            keeps = old is not None and old.price == new.price
-            items.append(new if keeps else replace(new, usage_from=now, billed=None))
+        if _same(old, new):
+            items.append(new)
             continue
-        rest = Period(start=now if rebased else max(since, new.period_start), end=new.period_end)
-        share = cycle.ratio(rest, cycle.whole(subscription.anchor, price, new.period))
-        if rebased:
-            charges.append(advance(subscription.id, new, price, period=rest, share=share))
+        price = prices[new.price]
+        begins = old is None or cycle.interval(prices[old.price]) != cycle.interval(price)
+        placed = _begun(subscription, new, price, now=now) if begins else new
+        if price.metered:
+            keeps = old is not None and old.price == new.price
+            items.append(placed if keeps else replace(placed, usage_from=now, billed=None))
+            continue
+        another_interval = begins and old is not None
+        start = now if another_interval else max(since, placed.period_start)
+        rest = Period(start=start, end=placed.period_end)
+        if another_interval:
+            share = cycle.share(subscription, price, rest)
+            charges.append(advance(subscription.id, placed, price, period=rest, share=share))
         elif prorates:
-            prorations.append(_debit(subscription, new, price, rest, share))
-        items.append(_billed(new, rest) if rebased or prorates else replace(new, usage_from=None))
+            prorations.append(_debit(subscription, placed, price, rest))
+        items.append(_billed(placed, rest) if another_interval or prorates else replace(placed, usage_from=None))
     return Change(
         subscription=replace(subscription, items=tuple(items)),
         prorations=tuple(prorations),
@@ -255,58 +251,61 @@ def _restart(
     charges: list[Billable] = []
     for old, new in pairs:
         if old is not None:
-            unchanged = new is not None and old.price == new.price
-            closes = cycle.metered(prices[old.price]) and unchanged
-            if closes or behavior != "none":
-                prorations.extend(_closing(subscription, old, new, prices, since=since, now=now, closes=closes))
+            stays = new is not None and old.price == new.price and prices[old.price].metered
+            if stays:
+                prorations.append(_usage(subscription, old, prices[old.price], now=now))
+            elif behavior != "none":
+                prorations.extend(_closing(subscription, old, prices, since=since, now=now))
         if new is None:
             continue
         price = prices[new.price]
-        span = cycle.span(now, price, start=now)
-        new = replace(new, period_start=span.start, period_end=span.end)
-        if cycle.metered(price):
-            items.append(replace(new, usage_from=now, billed=None))
+        placed = _begun(moved, new, price, now=now)
+        if price.metered:
+            items.append(replace(placed, usage_from=now))
             continue
-        charges.append(advance(subscription.id, new, price, period=span, share=Fraction(1)))
-        items.append(_billed(new, span))
-    return Change(
-        subscription=replace(moved, items=tuple(items)), prorations=tuple(prorations), charges=tuple(charges)
-    )
+        charges.append(advance(subscription.id, placed, price, period=placed.period, share=Fraction(1)))
+        items.append(_billed(placed, placed.period))
+    return Change(subscription=replace(moved, items=tuple(items)), prorations=tuple(prorations), charges=tuple(charges))
+
+
+def _begun(subscription: Subscription, item: SubscriptionItem, price: Price, *, now: datetime) -> SubscriptionItem:
+    """The item in a period that begins now and of which nothing is billed yet."""
+    span = cycle.span(subscription, price, start=now)
+    return replace(item, period_start=span.start, period_end=span.end, billed=None)
 
 
 def _same(old: SubscriptionItem | None, new: SubscriptionItem | None) -> bool:
     """Whether nothing that is billed differs."""
-    return (
-        old is not None and new is not None and (old.price, old.quantity) == (new.price, new.quantity)
-    )
+    return old is not None and new is not None and (old.price, old.quantity) == (new.price, new.quantity)
 
 
 def _closing(
-    subscription: Subscription,
-    old: SubscriptionItem,
-    new: SubscriptionItem | None,
-    prices: Prices,
-    *,
-    since: datetime,
-    now: datetime,
-    closes: bool = False,
+    subscription: Subscription, old: SubscriptionItem, prices: Prices, *, since: datetime, now: datetime
 ) -> list[Billable]:
-    """What an item that leaves, changes or begins anew leaves behind: unused time, or usage."""
+    """What an item that leaves or changes leaves behind: unused time, or usage (which classic billing drops)."""
     price = prices[old.price]
-    if not cycle.metered(price):
+    if not price.metered:
         return unused(subscription, old, prices, since=since)
-    if subscription.billing_mode.type == "classic" and not closes:
+    if subscription.billing_mode.type == "classic":
         return []
-    elapsed = Period(start=min(old.period_start, now), end=now)
-    return [arrears(subscription.id, old, price, until=now, period=elapsed)]
+    return [_usage(subscription, old, price, now=now)]
 
 
-def _debit(
-    subscription: Subscription, item: SubscriptionItem, price: Price, rest: Period, share: Fraction
-) -> Billable:
+def _usage(subscription: Subscription, item: SubscriptionItem, price: Price, *, now: datetime) -> Billable:
+    elapsed = Period(start=min(item.period_start, now), end=now)
+    return arrears(subscription.id, item, price, until=now, period=elapsed)
+
+
+def _debit(subscription: Subscription, item: SubscriptionItem, price: Price, rest: Period) -> Billable:
     assert item.quantity is not None
     return proration(
-        subscription.id, item, price, direction="debit", quantity=item.quantity, period=rest, share=share
+        subscription.id,
+        item,
+        price,
+        direction="debit",
+        quantity=item.quantity,
+        period=rest,
+        share=cycle.ratio(rest, cycle.whole(subscription, price, item.period)),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Literal
 from meterline.catalog import Price
 from meterline.period import Period
 from meterline.refusal import Refusal
-from meterline.subscription import cycle
 from meterline.subscription.billable import Billable, arrears
 from meterline.subscription.change import unused
 from meterline.subscription.model import Subscription
@@ -26,9 +25,7 @@ class Ending:
     credits: tuple[Billable, ...]
 
 
-def cancel(
-    subscription: Subscription, prices: Prices, *, usage: bool, prorate: bool, now: datetime
-) -> Ending:
+def cancel(subscription: Subscription, prices: Prices, *, usage: bool, prorate: bool, now: datetime) -> Ending:
     """End the subscription at `now`.
 
     `usage` bills the usage not billed yet, which is lost otherwise; `prorate` gives the unused rest of paid
@@ -50,7 +47,7 @@ def cancel(
     credits: list[Billable] = []
     for item in subscription.items:
         price = prices[item.price]
-        if not cycle.metered(price):
+        if not price.metered:
             credits.extend(unused(subscription, item, prices, since=now) if prorate else ())
         elif usage:
             elapsed = Period(start=min(item.period_start, now), end=now)
@@ -58,9 +55,7 @@ def cancel(
     return Ending(subscription=ended, usage=tuple(used), credits=tuple(credits))
 
 
-def plan_end(
-    subscription: Subscription, *, at: datetime | EndOfPeriod, prorates: bool, now: datetime
-) -> Subscription:
+def plan_end(subscription: Subscription, *, at: datetime | EndOfPeriod, prorates: bool, now: datetime) -> Subscription:
     """The subscription that will end at an instant, or at the earliest or latest end of its items' periods."""
     if at == "min_period_end":
         instant = subscription.next_boundary

@@ -14,13 +14,12 @@ def check_price(price: Price, *, currency: str | None, param: str) -> None:
     """Refuse a price that no subscription item can have."""
     if price.recurring is None:
         raise Refusal(
-            "The price specified is set to `type=one_time` but this field only accepts prices with"
-            " `type=recurring`.",
+            "The price specified is set to `type=one_time` but this field only accepts prices with `type=recurring`.",
             param=param,
         )
     if not price.active:
         raise Refusal("The price specified is inactive. This field only accepts active prices.", param=param)
-    if currency is not None and price.currency != currency:
+    if currency is not None and not price.sold_in(currency):
         raise Refusal(
             f"The price specified only supports `{price.currency}`. This doesn't match the expected currency:"
             f" `{currency}`.",
@@ -30,7 +29,7 @@ def check_price(price: Price, *, currency: str | None, param: str) -> None:
 
 def settle_quantity(price: Price, quantity: int | None, *, param: str) -> int | None:
     """The quantity of an item: one unless told, none where usage is metered."""
-    if not cycle.metered(price):
+    if not price.metered:
         return 1 if quantity is None else quantity
     if quantity is not None:
         path = param.removesuffix("[quantity]")
@@ -55,8 +54,7 @@ def check_together(prices: Sequence[Price], *, mode: Mode) -> None:
     for price in prices:
         if price.id in seen:
             raise Refusal(
-                "Cannot create a Subscription with multiple Subscription Items with the same Price:"
-                f" {price.id}",
+                f"Cannot create a Subscription with multiple Subscription Items with the same Price: {price.id}",
                 param="plan",
             )
         seen.add(price.id)

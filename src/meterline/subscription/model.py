@@ -8,9 +8,7 @@ from uuid import UUID
 
 from meterline.period import Period
 
-Status = Literal[
-    "incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"
-]
+Status = Literal["incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"]
 CollectionMethod = Literal["charge_automatically", "send_invoice"]
 Mode = Literal["flexible", "classic"]
 ProrationBehavior = Literal["create_prorations", "always_invoice", "none"]

@@ -10,7 +10,7 @@ from meterline.period import Period
 from meterline.refusal import Refusal
 from meterline.subscription import cycle
 from meterline.subscription.billable import Billable, advance, arrears, free_trial
-from meterline.subscription.model import Billed, ProrationBehavior, Subscription, SubscriptionItem
+from meterline.subscription.model import Billed, ProrationBehavior, Status, Subscription, SubscriptionItem
 
 LONGEST_TRIAL = timedelta(days=731)
 MAX_LINES = 250
@@ -32,9 +32,9 @@ def open_subscription(
     billables: list[Billable] = []
     for item in draft.items:
         price = prices[item.price]
-        current = cycle.span(draft.anchor, price, start=now)
+        current = cycle.span(draft, price, start=now)
         placed = replace(item, period_start=current.start, period_end=current.end)
-        if cycle.metered(price):
+        if price.metered:
             items.append(replace(placed, usage_from=draft.start_date))
             if draft.billing_mode.type == "classic":
                 billables.append(arrears(draft.id, items[-1], price, until=draft.start_date, period=current))
@@ -47,7 +47,7 @@ def open_subscription(
             f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
             param="backdate_start_date",
         )
-    status = "active" if draft.collection_method == "send_invoice" else "incomplete"
+    status: Status = "active" if draft.collection_method == "send_invoice" else "incomplete"
     return replace(draft, items=tuple(items), status=status), tuple(billables)
 
 
@@ -59,14 +59,12 @@ def _open_trial(
             item,
             period_start=now,
             period_end=trial_end,
-            usage_from=trial_end if cycle.metered(prices[item.price]) else None,
+            usage_from=trial_end if prices[item.price].metered else None,
         )
         for item in draft.items
     )
     billables = tuple(
-        free_trial(draft.id, item, prices[item.price])
-        for item in items
-        if not cycle.metered(prices[item.price])
+        free_trial(draft.id, item, prices[item.price]) for item in items if not prices[item.price].metered
     )
     return replace(draft, items=items, status="trialing", trial_start=now), billables
 
@@ -78,17 +76,17 @@ def _first_lines(
 
     `free` leaves out whatever is not a whole interval bought now.
     """
-    share = cycle.share(draft.anchor, price, current)
+    share = cycle.share(draft, price, current)
     lines = [] if free and share != 1 else [advance(draft.id, item, price, period=current, share=share)]
     if draft.start_date >= current.start or free:
         return lines
-    past = cycle.spans(draft.anchor, price, start=draft.start_date, end=current.start)
+    past = cycle.spans(draft, price, start=draft.start_date, end=current.start)
     if len(past) > MAX_LINES:
         raise Refusal(
             f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
             param="backdate_start_date",
         )
-    shares = [cycle.share(draft.anchor, price, span) for span in past]
+    shares = [cycle.share(draft, price, span) for span in past]
     if draft.billing_mode.type == "classic":
         whole = Period(start=draft.start_date, end=current.start)
         return [advance(draft.id, item, price, period=whole, share=sum(shares, Fraction())), *lines]

@@ -9,9 +9,7 @@ from meterline.subscription.status import PAYMENT_WINDOW
 
 TRIAL_NOTICE = timedelta(days=3)
 
-Kind = Literal[
-    "renewal", "cancellation", "trial_notice", "first_payment_expiry", "collection_resumption"
-]
+Kind = Literal["renewal", "cancellation", "trial_notice", "first_payment_expiry", "collection_resumption"]
 KINDS: tuple[Kind, ...] = (
     "renewal",
     "cancellation",

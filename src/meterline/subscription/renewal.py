@@ -7,7 +7,7 @@ from datetime import datetime
 from meterline.catalog import Price
 from meterline.subscription import cycle
 from meterline.subscription.billable import Billable, advance, arrears
-from meterline.subscription.model import Billed, Subscription, SubscriptionItem
+from meterline.subscription.model import Billed, Status, Subscription, SubscriptionItem
 from meterline.subscription.status import end_trial_without_payment
 
 Prices = Mapping[str, Price]
@@ -41,22 +41,20 @@ def renew(subscription: Subscription, prices: Prices, *, at: datetime, payable: 
         moved, billable = _next(subscription, item, prices[item.price], at=at, trial_over=trial_over)
         items.append(moved)
         billables.extend(billable)
-    status = "active" if trial_over else subscription.status
-    return Renewal(
-        subscription=replace(subscription, items=tuple(items), status=status), billables=tuple(billables)
-    )
+    status: Status = "active" if trial_over else subscription.status
+    return Renewal(subscription=replace(subscription, items=tuple(items), status=status), billables=tuple(billables))
 
 
 def _next(
     subscription: Subscription, item: SubscriptionItem, price: Price, *, at: datetime, trial_over: bool
 ) -> tuple[SubscriptionItem, list[Billable]]:
-    span = cycle.span(subscription.anchor, price, start=at)
+    span = cycle.span(subscription, price, start=at)
     moved = replace(item, period_start=span.start, period_end=span.end)
-    if cycle.metered(price):
+    if price.metered:
         used = [] if trial_over else [arrears(subscription.id, item, price, until=at, period=item.period)]
         return replace(moved, usage_from=at, billed_until=at), used
     assert item.quantity is not None
     billed = Billed(price=item.price, quantity=item.quantity, period=span)
-    share = cycle.share(subscription.anchor, price, span)
+    share = cycle.share(subscription, price, span)
     bought = advance(subscription.id, item, price, period=span, share=share)
     return replace(moved, billed=billed, billed_until=span.end), [bought]

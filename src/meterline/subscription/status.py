@@ -52,9 +52,7 @@ def expire_incomplete(subscription: Subscription, *, now: datetime) -> Subscript
     return replace(subscription, status="incomplete_expired", ended_at=now)
 
 
-def end_trial_without_payment(
-    subscription: Subscription, *, payable: bool, now: datetime
-) -> Subscription | None:
+def end_trial_without_payment(subscription: Subscription, *, payable: bool, now: datetime) -> Subscription | None:
     """What becomes of a subscription whose trial ends with nothing to pay with; None: it goes on.
 
     Paused: no periods and no invoices until it is resumed.
@@ -76,7 +74,5 @@ def give_up_collection(
         return subscription
     if outcome == "canceled":
         cancellation = replace(subscription.cancellation, reason="payment_failed")
-        return replace(
-            subscription, status="canceled", canceled_at=now, ended_at=now, cancellation=cancellation
-        )
+        return replace(subscription, status="canceled", canceled_at=now, ended_at=now, cancellation=cancellation)
     return replace(subscription, status=outcome)

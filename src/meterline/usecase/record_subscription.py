@@ -17,9 +17,7 @@ async def record_new(tx: AsyncConnection, new: Subscription, *, now: datetime) -
     await _tell(tx, "customer.subscription.created", new, previous=None, now=now)
 
 
-async def record_change(
-    tx: AsyncConnection, before: Subscription, after: Subscription, *, now: datetime
-) -> None:
+async def record_change(tx: AsyncConnection, before: Subscription, after: Subscription, *, now: datetime) -> None:
     """Store a changed subscription and plan anew what falls due for it; nothing when nothing changed."""
     if after == before:
         return
@@ -41,14 +39,15 @@ async def tell_trial_ends(tx: AsyncConnection, subscription: Subscription, *, no
 
 
 async def _plan(tx: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
-    """Make the due rows equal to the plan: rows that stay keep their place, so that a claim on them holds."""
+    """Make the due rows equal to the plan. Rows that stay are not touched, so that a claim on them holds; rows
+    whose time has come are left to whoever runs them, who finds nothing to do."""
     wanted = {(plan.kind, plan.at) for plan in planned(subscription, now=now)}
     existing = await due.of_subject(tx, customer_id=subscription.customer_id, subject=subscription.id)
     kept = set()
     for row in existing:
         if (row.kind, row.boundary) in wanted:
             kept.add((row.kind, row.boundary))
-        elif row.kind in KINDS:
+        elif row.kind in KINDS and row.due_at > now:
             await due.finish(tx, row)
     for kind, at in sorted(wanted - kept, key=lambda plan: (plan[1], plan[0])):
         await due.add(

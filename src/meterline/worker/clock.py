@@ -64,9 +64,7 @@ async def _step(
         if held is None:
             raise Lost(clock.id)
         assert held.target_frozen_time is not None
-        row = await due.next_on_clock(
-            tx, environment=held.environment, clock=held.id, until=held.target_frozen_time
-        )
+        row = await due.next_on_clock(tx, environment=held.environment, clock=held.id, until=held.target_frozen_time)
         if row is None:
             ready = await store.arrive(tx, held)
             await notice.add(
@@ -91,7 +89,7 @@ async def _attempt(database: Database, handlers: Handlers, clock: TestClock, row
             return True
         except Superseded:
             return True
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  whatever it was, the clock and the row show it
             failure = error
     told = f"{row.kind} of {row.subject}: {type(failure).__name__}: {failure}"[:2000]
     log.error("clock_failed", clock=clock.id, kind=row.kind, subject=row.subject, exc_info=failure)

@@ -48,9 +48,7 @@ class Worker:
         stopping = asyncio.create_task(self._kick_on(stop))
         listening = asyncio.create_task(self._listen())
         try:
-            await asyncio.gather(
-                self._keep(stop, self._due_work), self._keep(stop, self._advancing_clocks)
-            )
+            await asyncio.gather(self._keep(stop, self._due_work), self._keep(stop, self._advancing_clocks))
         finally:
             for task in (stopping, listening):
                 task.cancel()
@@ -60,9 +58,7 @@ class Worker:
         return await run_due(self.database, self.handlers, now=self.wall(), lease=self.lease) > 0
 
     async def _advancing_clocks(self) -> bool:
-        return await advance_claimed(
-            self.database, self.handlers, owner=self.owner, wall=self.wall, lease=self.lease
-        )
+        return await advance_claimed(self.database, self.handlers, owner=self.owner, wall=self.wall, lease=self.lease)
 
     async def _keep(self, stop: asyncio.Event, work: Callable[[], Awaitable[bool]]) -> None:
         """Repeat `work` while there is some, else wait for a kick or the next poll."""
@@ -83,11 +79,9 @@ class Worker:
         while True:
             try:
                 async with self.database.pool.acquire() as connection:
-                    closed = asyncio.Event()
-                    connection.add_termination_listener(lambda _: closed.set())
                     await connection.add_listener(due.CHANNEL, lambda *_: self._kick())
                     self._kick()
-                    await closed.wait()
+                    await _closed(connection)
             except _INTERRUPTIONS:
                 log.warning("worker_not_listening", exc_info=True)
             await asyncio.sleep(self.poll.total_seconds())
@@ -99,3 +93,10 @@ class Worker:
     def _kick(self) -> None:
         for kick in self._kicks:
             kick.set()
+
+
+async def _closed(connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+    """Returns when the server is gone."""
+    closed = asyncio.Event()
+    connection.add_termination_listener(lambda _: closed.set())
+    await closed.wait()

@@ -24,7 +24,8 @@ _IMMEDIATE_TRIES = 5
 def rest_after(attempts: int) -> timedelta:
     """How long a row rests after its n-th failure: 2 s, 4 s, 8 s … an hour."""
     assert attempts >= 1
-    return min(FIRST_REST * 2 ** min(attempts - 1, 30), LONGEST_REST)
+    doubled: timedelta = FIRST_REST * (1 << min(attempts - 1, 30))
+    return min(doubled, LONGEST_REST)
 
 
 async def run_due(database: Database, handlers: Handlers, *, now: datetime, lease: timedelta) -> int:
@@ -41,7 +42,7 @@ async def _attempt(database: Database, handlers: Handlers, row: Due, *, now: dat
         await run(database, handlers, row, now=now)
     except Superseded:
         log.info("due_superseded", kind=row.kind, subject=row.subject)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever it was, the row is kept, marked and logged
         told = f"{type(error).__name__}: {error}"[:2000]
         async with database.begin() as tx:
             if row.attempts >= MAX_ATTEMPTS:

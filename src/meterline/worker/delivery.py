@@ -1,0 +1,225 @@
+"""Publishes notices and delivers them to webhook endpoints.
+
+Every endpoint is served by its own task with its own few slots, so one that is slow, failing or hanging holds up
+nobody else; while it fails it has a single slot. What is sent is decided by the rendering that the wiring hands
+in: this module knows no wire format.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+import asyncpg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from meterline.gateway.webhook import Answer, Sender
+from meterline.notice.endpoint import WebhookEndpoint
+from meterline.notice.schedule import next_attempt
+from meterline.notice.signature import signed
+from meterline.refusal import Missing
+from meterline.store import delivery as store
+from meterline.store import notice, webhook_endpoint
+from meterline.store.database import Database
+from meterline.store.delivery import Attempt, Delivery
+from meterline.store.identifier import public, uuid7
+from meterline.store.notice import Notice
+
+log = structlog.get_logger(__name__)
+
+Render: TypeAlias = Callable[[Notice, WebhookEndpoint, int], bytes]
+"""`(notice, endpoint, endpoints still waiting for it) → body`."""
+
+_INTERRUPTIONS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
+_BATCH = 1_000
+_SLOTS = 16
+_LOGGED_BODY = 8 * 1024
+_PURGE_EVERY = timedelta(hours=1)
+
+
+def wall_clock() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class Deliveries:
+    """The delivering half of a worker process.
+
+    `lease` is how long a claim outlives a worker that died, and must exceed the sender's time-out; `poll` is how
+    often to look when nobody kicks; `slots` how many calls an endpoint may have open from this process.
+    """
+
+    database: Database
+    sender: Sender
+    render: Render
+    lease: timedelta = timedelta(seconds=60)
+    poll: timedelta = timedelta(seconds=1)
+    slots: int = _SLOTS
+    clock: Callable[[], datetime] = wall_clock
+    _kick: asyncio.Event = field(default_factory=asyncio.Event)
+    _failing: set[str] = field(default_factory=set)
+    _serving: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish and deliver until `stop` is set; calls under way are finished first."""
+        listening = asyncio.create_task(self._listen())
+        stopping = asyncio.create_task(self._kick_on(stop))
+        purging = asyncio.create_task(self._purge())
+        try:
+            while not stop.is_set():
+                self._kick.clear()
+                try:
+                    await self.round(stop)
+                except _INTERRUPTIONS:
+                    log.exception("delivery_interrupted")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._kick.wait(), self.poll.total_seconds())
+        finally:
+            for task in (listening, stopping, purging):
+                task.cancel()
+            await asyncio.gather(listening, stopping, purging, *self._serving.values(), return_exceptions=True)
+
+    async def round(self, stop: asyncio.Event) -> None:
+        """Publish everything that waits, then see to it that every endpoint with work is being served."""
+        async with self.database.pool.acquire() as connection:
+            while await store.publish(connection, now=self.clock(), limit=_BATCH) == _BATCH:
+                await self._serve_all(connection, stop)
+            await self._serve_all(connection, stop)
+
+    async def _serve_all(
+        self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]", stop: asyncio.Event
+    ) -> None:
+        for environment, id in await store.endpoints_with_work(connection, now=self.clock()):
+            if id not in self._serving:
+                task = asyncio.create_task(self._serve(environment, id, stop), name=f"deliver {id}")
+                self._serving[id] = task
+                task.add_done_callback(lambda _, id=id: self._serving.pop(id))
+
+    async def _serve(self, environment: str, id: str, stop: asyncio.Event) -> None:
+        """Send what is due for one endpoint until nothing is, topping its slots up as they come free."""
+        under_way: set[asyncio.Task[None]] = set()
+        try:
+            while not stop.is_set():
+                slots = 1 if id in self._failing else self.slots
+                if len(under_way) <= slots // 2:
+                    under_way |= await self._start(environment, id, slots - len(under_way))
+                if not under_way:
+                    return
+                _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+        except Missing:
+            log.info("endpoint_gone", endpoint=id)
+        except _INTERRUPTIONS:
+            log.exception("delivery_interrupted", endpoint=id)
+        finally:
+            if under_way:
+                await asyncio.wait(under_way)
+
+    async def _start(self, environment: str, id: str, limit: int) -> set[asyncio.Task[None]]:
+        now = self.clock()
+        async with self.database.pool.acquire() as connection:
+            claimed = await store.claim(connection, endpoint=id, now=now, lease=self.lease, limit=limit)
+        if not claimed:
+            return set()
+        async with self.database.begin() as tx:
+            endpoint = await webhook_endpoint.find(tx, environment, id)
+            positions = [each.position for each in claimed]
+            told = await store.notices(tx, positions)
+            waiting = await store.pending(tx, positions)
+        return {
+            asyncio.create_task(
+                self._deliver(endpoint, each, told[each.position], waiting.get(each.position, 0))
+            )
+            for each in claimed
+        }
+
+    async def _deliver(
+        self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int
+    ) -> None:
+        """One attempt, and what became of it. An error here leaves the claim to run out."""
+        try:
+            attempt = await self._attempt(endpoint, claimed, told, waiting)
+            if attempt.acknowledged:
+                self._failing.discard(endpoint.id)
+            else:
+                self._failing.add(endpoint.id)
+            now = self.clock()
+            retry_at = next_attempt(attempts=claimed.attempts, now=now)
+            async with self.database.begin() as tx:
+                await store.record(tx, claimed, attempt, retry_at=retry_at, now=now)
+        except Exception:
+            log.exception("delivery_broken", endpoint=endpoint.id, notice=told.id)
+
+    async def _attempt(
+        self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int
+    ) -> Attempt:
+        began = self.clock()
+        body = self.render(told, endpoint, waiting)
+        headers = {
+            "content-type": "application/json; charset=utf-8",
+            "user-agent": "Meterline/1.0 (webhooks)",
+            "stripe-signature": signed(body, secrets=endpoint.signing_secrets(began), now=began),
+        }
+        answer = await self.sender.post(endpoint.url, body, headers, livemode=endpoint.livemode)
+        return _attempt_of(endpoint, claimed, began, body, headers, answer)
+
+    async def _purge(self) -> None:
+        """Forget what is past its 30 days, a little at a time."""
+        while True:
+            try:
+                async with self.database.pool.acquire() as connection:
+                    while await store.purge(connection, before=self.clock() - notice.RETENTION, limit=_BATCH):
+                        await asyncio.sleep(0)
+            except _INTERRUPTIONS:
+                log.exception("purge_interrupted")
+            await asyncio.sleep(_PURGE_EVERY.total_seconds())
+
+    async def _listen(self) -> None:
+        """Turn hints of other processes into kicks; without a connection the polling goes on alone."""
+        while True:
+            try:
+                async with self.database.pool.acquire() as connection:
+                    closed = asyncio.Event()
+                    connection.add_termination_listener(lambda _: closed.set())
+                    await connection.add_listener(notice.CHANNEL, lambda *_: self._kick.set())
+                    self._kick.set()
+                    await closed.wait()
+            except _INTERRUPTIONS:
+                log.warning("deliveries_not_listening", exc_info=True)
+            await asyncio.sleep(self.poll.total_seconds())
+
+    async def _kick_on(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._kick.set()
+
+
+def _attempt_of(
+    endpoint: WebhookEndpoint,
+    claimed: Delivery,
+    began: datetime,
+    body: bytes,
+    headers: Mapping[str, str],
+    answer: Answer,
+) -> Attempt:
+    answered = answer.status is not None
+    return Attempt(
+        environment=endpoint.environment,
+        id=public("dla"),
+        sequence=uuid7(),
+        endpoint=endpoint.id,
+        position=claimed.position,
+        notice=claimed.notice,
+        attempt=claimed.attempts,
+        started_at=began,
+        duration_ms=answer.duration_ms,
+        url=endpoint.url,
+        request_headers=headers,
+        request_body=body[:_LOGGED_BODY].decode(errors="replace"),
+        response_status=answer.status,
+        response_headers=answer.headers if answered else None,
+        response_body=answer.body if answered else None,
+        error=answer.error,
+    )
