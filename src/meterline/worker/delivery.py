@@ -95,9 +95,7 @@ class Deliveries:
     ) -> None:
         for environment, id in await store.endpoints_with_work(connection, now=self.clock()):
             if id not in self._serving:
-                task = asyncio.create_task(self._serve(environment, id, stop), name=f"deliver {id}")
-                self._serving[id] = task
-                task.add_done_callback(lambda _, id=id: self._serving.pop(id))
+                self._serving[id] = asyncio.create_task(self._serve(environment, id, stop), name=f"deliver {id}")
 
     async def _serve(self, environment: str, id: str, stop: asyncio.Event) -> None:
         """Send what is due for one endpoint until nothing is, topping its slots up as they come free."""
@@ -117,6 +115,7 @@ class Deliveries:
         finally:
             if under_way:
                 await asyncio.wait(under_way)
+            del self._serving[id]
 
     async def _start(self, environment: str, id: str, limit: int) -> set[asyncio.Task[None]]:
         now = self.clock()
@@ -157,7 +156,14 @@ class Deliveries:
         self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int
     ) -> Attempt:
         began = self.clock()
-        body = self.render(told, endpoint, waiting)
+        try:
+            body = self.render(told, endpoint, waiting)
+        except Exception as error:
+            log.exception("notice_not_rendered", notice=told.id, type=told.type)
+            failed = Answer(
+                status=None, headers={}, body="", error=f"not rendered: {type(error).__name__}", duration_ms=0
+            )
+            return _attempt_of(endpoint, claimed, began, b"", {}, failed)
         headers = {
             "content-type": "application/json; charset=utf-8",
             "user-agent": "Meterline/1.0 (webhooks)",
@@ -171,8 +177,9 @@ class Deliveries:
         while True:
             try:
                 async with self.database.pool.acquire() as connection:
-                    while await store.purge(connection, before=self.clock() - notice.RETENTION, limit=_BATCH):
-                        await asyncio.sleep(0)
+                    before = self.clock() - notice.RETENTION
+                    while await store.purge(connection, before=before, limit=_BATCH) == _BATCH:
+                        log.info("notices_purged", count=_BATCH)
             except _INTERRUPTIONS:
                 log.exception("purge_interrupted")
             await asyncio.sleep(_PURGE_EVERY.total_seconds())
@@ -182,14 +189,17 @@ class Deliveries:
         while True:
             try:
                 async with self.database.pool.acquire() as connection:
-                    closed = asyncio.Event()
-                    connection.add_termination_listener(lambda _: closed.set())
-                    await connection.add_listener(notice.CHANNEL, lambda *_: self._kick.set())
-                    self._kick.set()
-                    await closed.wait()
+                    await self._listen_on(connection)
             except _INTERRUPTIONS:
                 log.warning("deliveries_not_listening", exc_info=True)
             await asyncio.sleep(self.poll.total_seconds())
+
+    async def _listen_on(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
+        closed = asyncio.Event()
+        connection.add_termination_listener(lambda _: closed.set())
+        await connection.add_listener(notice.CHANNEL, lambda *_: self._kick.set())
+        self._kick.set()
+        await closed.wait()
 
     async def _kick_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
