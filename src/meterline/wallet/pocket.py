@@ -1,0 +1,254 @@
+"""One asset of a wallet: what it holds, what may be spent, and what spending, funding and lapsing do to it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from meterline.ledger import posting
+from meterline.ledger.account import Account
+from meterline.ledger.posting import Slice
+from meterline.ledger.transaction import Transfer
+from meterline.refusal import Refusal
+from meterline.wallet.grant import Grant, burn_order, change, take, total
+
+Status: TypeAlias = Literal["active", "frozen", "closed"]
+
+
+class InsufficientFunds(Refusal):
+    """The wallet cannot cover the amount. `rule` names what refused, for programs."""
+
+    def __init__(self, *, asset: str, needed: Decimal, spendable: Decimal) -> None:
+        super().__init__(
+            f"The wallet can spend {spendable:f} {asset} on this; {needed:f} {asset} are needed.",
+            code="insufficient_funds",
+        )
+        self.asset = asset
+        self.needed = needed
+        self.spendable = spendable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pocket:
+    """The grants of one asset, in burn order, and the `debt` (zero or more, what holds borrowed included).
+
+    `overdraft_limit` is how far below zero `available` may be spent.
+    """
+
+    asset: str
+    grants: tuple[Grant, ...] = ()
+    debt: Decimal = Decimal(0)
+    overdraft_limit: Decimal = Decimal(0)
+
+    def __post_init__(self) -> None:
+        assert self.debt >= 0
+
+    def usable(self, at: datetime, marks: Iterable[str] | None = None) -> Decimal:
+        """What the grants in force can give: to anything with these marks, or in all when `marks` is None."""
+        fitting = self.grants if marks is None else [grant for grant in self.grants if grant.fits(marks)]
+        return sum((grant.free for grant in fitting if grant.live(at)), Decimal(0))
+
+    def available(self, at: datetime) -> Decimal:
+        """What is free and in force, less debt; negative when the wallet owes."""
+        return self.usable(at) - self.debt
+
+    def spendable(self, at: datetime, marks: Iterable[str] = ()) -> Decimal:
+        """The most that may be spent on something with these marks, overdraft included; zero or more."""
+        lendable = max(self.overdraft_limit - self.debt, Decimal(0))
+        bound = self.available(at) + self.overdraft_limit
+        return max(min(self.usable(at, tuple(marks)) + lendable, bound), Decimal(0))
+
+
+def in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
+    """The grants in the order of their use."""
+    return tuple(sorted(grants, key=burn_order))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debit:
+    """What a debit did: the slices of grants it used, in order, and the shortage that became debt."""
+
+    amount: Decimal
+    slices: tuple[Slice, ...]
+    shortage: Decimal
+    transfers: tuple[Transfer, ...]
+
+
+def record(
+    pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()
+) -> tuple[Pocket, Debit]:
+    """Debit what already happened: never refused, what the grants cannot cover becomes debt."""
+    slices, shortage = take(pocket.grants, amount, at=at, marks=marks)
+    spent = replace(
+        pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage
+    )
+    transfers = posting.usage_debited(asset=pocket.asset, slices=slices, shortage=shortage)
+    return spent, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
+
+
+def spend(
+    pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()
+) -> tuple[Pocket, Debit]:
+    """Debit what is about to happen. Raises InsufficientFunds beyond what is spendable."""
+    marks = tuple(marks)
+    _require(pocket, amount, at=at, marks=marks)
+    return record(pocket, amount, at=at, marks=marks)
+
+
+def _require(pocket: Pocket, amount: Decimal, *, at: datetime, marks: tuple[str, ...]) -> None:
+    spendable = pocket.spendable(at, marks)
+    if amount > spendable:
+        raise InsufficientFunds(asset=pocket.asset, needed=amount, spendable=spendable)
+
+
+def set_aside(
+    pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()
+) -> tuple[Pocket, Debit]:
+    """Hold value of the grants, in burn order. Raises InsufficientFunds beyond what is spendable."""
+    marks = tuple(marks)
+    _require(pocket, amount, at=at, marks=marks)
+    slices, shortage = take(pocket.grants, amount, at=at, marks=marks)
+    less = replace(pocket, grants=change(pocket.grants, slices, held=1), debt=pocket.debt + shortage)
+    transfers = posting.held(asset=pocket.asset, slices=slices, shortage=shortage)
+    return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
+
+
+def give_back(
+    pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal
+) -> tuple[Pocket, tuple[Transfer, ...]]:
+    """End a hold on these slices: they are free again, or lapse at once where their grant expired meanwhile."""
+    freed = replace(pocket, grants=change(pocket.grants, slices, held=-1), debt=pocket.debt - shortage)
+    returned = posting.released(asset=pocket.asset, slices=slices, shortage=shortage)
+    over = {grant.id for grant in freed.grants if grant.lapsed}
+    late = tuple(each for each in slices if each.grant in over)
+    lapsed = replace(freed, grants=change(freed.grants, late, remaining=-1))
+    return lapsed, returned + posting.expired(asset=pocket.asset, slices=late)
+
+
+def fund(pocket: Pocket, grant: Grant, *, source: Account) -> tuple[Pocket, tuple[Transfer, ...]]:
+    """Add a grant. Bought value repays debt first, so less than was granted may remain; a gift never does."""
+    assert grant.remaining == grant.granted and grant.asset == pocket.asset
+    debt = pocket.debt if grant.funding == "paid" else Decimal(0)
+    repaid = min(grant.granted, debt)
+    transfers = posting.wallet_funded(
+        asset=pocket.asset,
+        amount=grant.granted,
+        source=source,
+        funding=grant.funding,
+        grant=grant.id,
+        debt=debt,
+    )
+    kept = replace(grant, remaining=grant.granted - repaid)
+    return replace(pocket, grants=in_order((*pocket.grants, kept)), debt=pocket.debt - repaid), transfers
+
+
+def lapse(pocket: Pocket, grant_id: str) -> tuple[Pocket, tuple[Transfer, ...]]:
+    """End a grant: what is free of it goes now, what a hold has set aside goes when the hold gives it back.
+
+    A grant that lapsed before stays as it is.
+    """
+    ended = next((grant for grant in pocket.grants if grant.id == grant_id), None)
+    if ended is None or ended.lapsed:
+        return pocket, ()
+    slices = (Slice(ended.id, ended.funding, ended.free),) if ended.free else ()
+    grants = tuple(
+        replace(grant, remaining=grant.held, lapsed=True) if grant.id == grant_id else grant
+        for grant in pocket.grants
+    )
+    return replace(pocket, grants=grants), posting.expired(asset=pocket.asset, slices=slices)
+
+
+def withdraw(
+    pocket: Pocket, amount: Decimal, *, at: datetime, to: Account
+) -> tuple[Pocket, Debit]:
+    """Take value out by hand. Raises InsufficientFunds beyond what is spendable."""
+    _require(pocket, amount, at=at, marks=())
+    slices, shortage = take(pocket.grants, amount, at=at, marks=())
+    less = replace(
+        pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage
+    )
+    transfers = posting.withdrawn(asset=pocket.asset, slices=slices, shortage=shortage, to=to)
+    return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
+
+
+def refundable(pocket: Pocket) -> Decimal:
+    """What was bought and is neither used, held nor lapsed; nothing while the wallet owes."""
+    if pocket.debt:
+        return Decimal(0)
+    return sum((grant.free for grant in pocket.grants if grant.funding == "paid" and not grant.lapsed), Decimal(0))
+
+
+def newest_paid(pocket: Pocket, amount: Decimal) -> tuple[Slice, ...]:
+    """The slices of bought grants that a refund takes: the newest grant first.
+
+    Raises InsufficientFunds beyond what is refundable.
+    """
+    most = refundable(pocket)
+    if amount > most:
+        raise InsufficientFunds(asset=pocket.asset, needed=amount, spendable=most)
+    slices: list[Slice] = []
+    bought = [grant for grant in pocket.grants if grant.funding == "paid" and not grant.lapsed]
+    for grant in sorted(bought, key=lambda each: (each.created, each.sequence), reverse=True):
+        part = min(grant.free, amount)
+        if part > 0:
+            slices.append(Slice(grant.id, grant.funding, part))
+            amount -= part
+    return tuple(slices)
+
+
+def refund(
+    pocket: Pocket, slices: tuple[Slice, ...], *, processor: str
+) -> tuple[Pocket, tuple[Transfer, ...]]:
+    """Bought value that was not used leaves as money."""
+    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1))
+    return less, posting.unused_refunded(asset=pocket.asset, slices=slices, processor=processor)
+
+
+def dispute(
+    pocket: Pocket, grant_ids: Iterable[str], amount: Decimal, *, processor: str
+) -> tuple[Pocket, Debit]:
+    """A bank took a top-up back: what is left of its grants goes, what was spent already is debt."""
+    wanted = set(grant_ids)
+    slices: list[Slice] = []
+    rest = amount
+    for grant in pocket.grants:
+        part = min(grant.free, rest) if grant.id in wanted and not grant.lapsed else Decimal(0)
+        if part > 0:
+            slices.append(Slice(grant.id, grant.funding, part))
+            rest -= part
+    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + rest)
+    transfers = posting.top_up_disputed(
+        asset=pocket.asset, slices=slices, shortage=rest, processor=processor
+    )
+    return less, Debit(amount=amount, slices=tuple(slices), shortage=rest, transfers=transfers)
+
+
+def undo(
+    pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal
+) -> tuple[Pocket, tuple[Transfer, ...]]:
+    """Reverse a debit by its recorded slices, the last first: debt is forgiven first, then grants get theirs back.
+
+    What belongs to a grant that expired meanwhile goes to breakage, visibly.
+    """
+    repaid = min(shortage, pocket.debt)
+    revenue = Account("revenue", pocket.asset)
+    back = (
+        *((Transfer(revenue, Account("debt", pocket.asset), repaid),) if repaid else ()),
+        *(
+            Transfer(revenue, Account(each.funding, pocket.asset), each.amount, each.grant)
+            for each in reversed(slices)
+        ),
+    )
+    restored = replace(
+        pocket, grants=change(pocket.grants, slices, remaining=1), debt=pocket.debt - repaid
+    )
+    over = {grant.id for grant in restored.grants if grant.lapsed}
+    late = tuple(each for each in slices if each.grant in over)
+    lapsed = replace(restored, grants=change(restored.grants, late, remaining=-1))
+    return lapsed, (*back, *posting.expired(asset=pocket.asset, slices=late))
+
+
+def posted(pocket: Pocket, lent: Decimal = Decimal(0)) -> Decimal:
+    """What the wallet's accounts in the books must sum to; `lent` is what holds borrowed from the overdraft."""
+    return total(Slice(grant.id, grant.funding, grant.remaining) for grant in pocket.grants) + lent - pocket.debt
