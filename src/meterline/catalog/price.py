@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from meterline.catalog.model import PriceModel
+from meterline.catalog.model import ByDimension, CustomAmount, PriceModel
 from meterline.period import Interval
 from meterline.refusal import Refusal
 
@@ -75,6 +75,10 @@ class Price:
     currency_options: Mapping[str, CurrencyOption] = field(default_factory=dict)
     metadata: Mapping[str, str] = field(default_factory=dict)
     created: datetime
+
+    def __post_init__(self) -> None:
+        plain = self.adjustment == Adjustment()
+        assert plain or not isinstance(self.model, ByDimension | CustomAmount), "adjustments need one quantity"
 
     @property
     def metered(self) -> bool:
