@@ -30,10 +30,15 @@ def values(thing: object, table: Table, **more: object) -> dict[str, Any]:
 
 def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
     """The dataclass for a row; columns without a field of that name are left out."""
-    mapping: Mapping[str, Any] = row._mapping if isinstance(row, Row) else row
+    kept = members(row)
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    found = {name: mapping[name] for name in names if name in mapping} | more
+    found = {name: kept[name] for name in names if name in kept} | more
     return msgspec.convert(found, cls, strict=False)
+
+
+def members(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
+    """What a row, or the plain data kept of an object, holds by name."""
+    return row._asdict() if isinstance(row, Row) else dict(row)
 
 
 def document(value: object) -> Any:
