@@ -106,7 +106,7 @@ APPEND_ONLY = "REVOKE UPDATE, DELETE, TRUNCATE ON ledger_transfer FROM PUBLIC, C
 
 
 @event.listens_for(ledger_transfer, "after_create")
-def _append_only(table: Table, bind: SyncConnection, **_: object) -> None:
+def _append_only(_table: Table, bind: SyncConnection, **_: object) -> None:
     bind.execute(text(APPEND_ONLY))
 
 

@@ -1,0 +1,405 @@
+"""Wallets: settings, grants, holds, and what was answered to each operation. The books hold the amounts.
+
+Everything here is done under the lock on the customer's books (`store.ledger.lock`), which is the wallet's lock too.
+The statements are hand-written: most of them run once per batch of events.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+
+from meterline.store import schema
+from meterline.store.ledger import AMOUNT, Connection
+from meterline.wallet.grant import Grant
+from meterline.wallet.hold import Hold
+from meterline.wallet.pocket import Pocket, Status, in_order
+
+wallet = Table(
+    "wallet",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    Column("status", Text, nullable=False),
+    Column("overdraft_limit", AMOUNT, nullable=False),
+    Column("beyond_balance", Text, nullable=False),
+    schema.instant("created", nullable=False),
+    PrimaryKeyConstraint("customer_id"),
+)
+
+wallet_grant = Table(
+    "wallet_grant",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("asset", Text, nullable=False),
+    Column("funding", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("granted", AMOUNT, nullable=False),
+    Column("remaining", AMOUNT, nullable=False),
+    Column("held", AMOUNT, nullable=False),
+    Column("priority", Integer, nullable=False),
+    schema.instant("effective_at", nullable=False),
+    schema.instant("expires_at"),
+    schema.instant("created", nullable=False),
+    schema.document("scope"),
+    Column("source", Text),
+    Column("lapsed", Boolean, nullable=False),
+    PrimaryKeyConstraint("customer_id", "id"),
+    CheckConstraint("0 <= held AND held <= remaining AND remaining <= granted", name="bounds"),
+    Index("ix_wallet_grant_left", "customer_id", "asset", postgresql_where=text("remaining > 0")),
+    postgresql_with={"fillfactor": 50},
+)
+
+wallet_hold = Table(
+    "wallet_hold",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    Column("asset", Text, nullable=False),
+    Column("authorized", AMOUNT, nullable=False),
+    schema.document("slices"),
+    Column("shortage", AMOUNT, nullable=False),
+    Column("captured", AMOUNT, nullable=False),
+    Column("uncovered", AMOUNT, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    schema.document("marks"),
+    Column("subject", Text),
+    schema.instant("created", nullable=False),
+    schema.instant("expires_at", nullable=False),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_wallet_hold_open", "customer_id", postgresql_where=text("status = 'open'")),
+)
+
+wallet_operation = Table(
+    "wallet_operation",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("kind", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("refused", Boolean, nullable=False),
+    schema.document("outcome"),
+    schema.instant("created", nullable=False),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_wallet_operation_sequence", "customer_id", "sequence"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wallet:
+    """The settings of a customer's wallet.
+
+    `overdraft_limit` is how far each asset may be spent below zero. `beyond_balance` says what becomes of usage
+    that already happened and that no balance covers: it is recorded as debt, or refused at the limit.
+    """
+
+    environment: str
+    customer_id: UUID
+    status: Status = "active"
+    overdraft_limit: Decimal = Decimal(0)
+    beyond_balance: Literal["record", "refuse"] = "record"
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """What a caller's id was used for, and what was answered."""
+
+    id: str
+    kind: str
+    digest: bytes
+    refused: bool
+    outcome: dict[str, Any]
+    created: datetime
+
+
+async def open_(connection: Connection, new: Wallet) -> bool:
+    """Give a customer a wallet; False when there is one."""
+    done: str = await connection.execute(
+        "INSERT INTO wallet (environment, customer_id, status, overdraft_limit, beyond_balance, created)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        new.environment,
+        new.customer_id,
+        new.status,
+        new.overdraft_limit,
+        new.beyond_balance,
+        new.created,
+    )
+    return done.endswith(" 1")
+
+
+async def save(connection: Connection, changed: Wallet) -> None:
+    """Store changed settings."""
+    await connection.execute(
+        "UPDATE wallet SET status = $2, overdraft_limit = $3, beyond_balance = $4 WHERE customer_id = $1",
+        changed.customer_id,
+        changed.status,
+        changed.overdraft_limit,
+        changed.beyond_balance,
+    )
+
+
+async def find(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, Wallet]:
+    """The wallets of these customers; those without one are left out."""
+    rows = await connection.fetch(
+        "SELECT environment, customer_id, status, overdraft_limit, beyond_balance, created FROM wallet"
+        " WHERE customer_id = ANY($1::uuid[])",
+        list(customer_ids),
+    )
+    return {row["customer_id"]: msgspec.convert(dict(row), Wallet) for row in rows}
+
+
+_GRANT = (
+    "id, sequence, asset, funding, purpose, granted, remaining, held, priority, effective_at, expires_at, created,"
+    " scope::text AS scope, source, lapsed"
+)
+
+
+async def pockets(
+    connection: Connection, wallets: Mapping[UUID, Wallet]
+) -> dict[tuple[UUID, str], Pocket]:
+    """The pockets of these wallets by customer and asset; an asset never touched has none.
+
+    Grants with nothing left are left out. The caller holds the lock on the books, or is content with a look.
+    """
+    customer_ids = list(wallets)
+    accounts = await connection.fetch(
+        "SELECT customer_id, asset, CASE kind WHEN 'debt' THEN -posted ELSE 0 END AS debt FROM ledger_account"
+        " WHERE customer_id = ANY($1::uuid[]) AND kind IN ('debt', 'paid', 'promotional')",
+        customer_ids,
+    )
+    grants = await connection.fetch(
+        f"SELECT customer_id, {_GRANT} FROM wallet_grant"
+        " WHERE customer_id = ANY($1::uuid[]) AND remaining > 0",
+        customer_ids,
+    )
+    held: dict[tuple[UUID, str], list[Grant]] = {}
+    owed: dict[tuple[UUID, str], Decimal] = {}
+    for row in accounts:
+        key = (row["customer_id"], row["asset"])
+        held[key] = []
+        owed[key] = owed.get(key, Decimal(0)) + row["debt"]
+    for row in grants:
+        held.setdefault((row["customer_id"], row["asset"]), []).append(_grant(row))
+    return {
+        (customer_id, asset): Pocket(
+            asset=asset,
+            grants=in_order(of_asset),
+            debt=owed.get((customer_id, asset), Decimal(0)),
+            overdraft_limit=wallets[customer_id].overdraft_limit,
+        )
+        for (customer_id, asset), of_asset in held.items()
+    }
+
+
+def _grant(row: asyncpg.Record) -> Grant:
+    return Grant(
+        id=row["id"],
+        asset=row["asset"],
+        funding=row["funding"],
+        purpose=row["purpose"],
+        granted=row["granted"],
+        remaining=row["remaining"],
+        held=row["held"],
+        priority=row["priority"],
+        effective_at=row["effective_at"],
+        expires_at=row["expires_at"],
+        created=row["created"],
+        sequence=row["sequence"],
+        scope=tuple(msgspec.json.decode(row["scope"])),
+        source=row["source"],
+        lapsed=row["lapsed"],
+    )
+
+
+async def grants(
+    connection: Connection, customer_id: UUID, *, ids: Sequence[str] | None = None, asset: str | None = None
+) -> list[Grant]:
+    """A customer's grants, used up and lapsed ones included, in order of creation."""
+    rows = await connection.fetch(
+        f"SELECT {_GRANT} FROM wallet_grant WHERE customer_id = $1"
+        " AND ($2::text[] IS NULL OR id = ANY($2)) AND ($3::text IS NULL OR asset = $3) ORDER BY sequence",
+        customer_id,
+        ids,
+        asset,
+    )
+    return [_grant(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touched:
+    """One pocket before and after, of one customer."""
+
+    customer_id: UUID
+    before: Pocket
+    after: Pocket
+
+
+async def write(connection: Connection, *, environment: str, touched: Iterable[Touched]) -> None:
+    """Store the grants that are new or changed; grants are never removed."""
+    new: list[tuple[UUID, Grant]] = []
+    changed: list[tuple[UUID, Grant]] = []
+    for each in touched:
+        if each.after.grants is each.before.grants:
+            continue
+        known = {grant.id: grant for grant in each.before.grants}
+        for grant in each.after.grants:
+            if grant.id not in known:
+                new.append((each.customer_id, grant))
+            elif known[grant.id] != grant:
+                changed.append((each.customer_id, grant))
+    if changed:
+        rows = [
+            (customer_id, grant.id, grant.remaining, grant.held, grant.expires_at, grant.lapsed)
+            for customer_id, grant in sorted(changed, key=lambda each: (each[0], each[1].id))
+        ]
+        await connection.execute(_CHANGE_GRANTS, *zip(*rows, strict=True))
+    for customer_id, grant in new:
+        await _add_grant(connection, environment, customer_id, grant)
+
+
+_CHANGE_GRANTS = """
+UPDATE wallet_grant SET remaining = new.remaining, held = new.held, expires_at = new.expires_at, lapsed = new.lapsed
+FROM unnest($1::uuid[], $2::text[], $3::numeric[], $4::numeric[], $5::timestamptz[], $6::bool[])
+    AS new (customer_id, id, remaining, held, expires_at, lapsed)
+WHERE wallet_grant.customer_id = new.customer_id AND wallet_grant.id = new.id
+"""
+
+
+async def _add_grant(connection: Connection, environment: str, customer_id: UUID, grant: Grant) -> None:
+    await connection.execute(
+        "INSERT INTO wallet_grant (environment, customer_id, id, sequence, asset, funding, purpose, granted,"
+        " remaining, held, priority, effective_at, expires_at, created, scope, source, lapsed)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::jsonb, $16, $17)",
+        environment,
+        customer_id,
+        grant.id,
+        grant.sequence,
+        grant.asset,
+        grant.funding,
+        grant.purpose,
+        grant.granted,
+        grant.remaining,
+        grant.held,
+        grant.priority,
+        grant.effective_at,
+        grant.expires_at,
+        grant.created,
+        _json(grant.scope),
+        grant.source,
+        grant.lapsed,
+    )
+
+
+_HOLD = (
+    "id, asset, authorized, slices::text AS slices, shortage, captured, uncovered, status, policy,"
+    " marks::text AS marks, subject, created, expires_at"
+)
+
+
+async def hold(connection: Connection, customer_id: UUID, id: str) -> Hold | None:
+    """The hold that the caller made under that id."""
+    row = await connection.fetchrow(
+        f"SELECT {_HOLD} FROM wallet_hold WHERE customer_id = $1 AND id = $2", customer_id, id
+    )
+    return None if row is None else _hold(row)
+
+
+async def open_holds(connection: Connection, customer_id: UUID) -> list[Hold]:
+    """The holds that have not ended, oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {_HOLD} FROM wallet_hold WHERE customer_id = $1 AND status = 'open' ORDER BY created, id", customer_id
+    )
+    return [_hold(row) for row in rows]
+
+
+def _hold(row: asyncpg.Record) -> Hold:
+    nested = {"slices": msgspec.json.decode(row["slices"]), "marks": msgspec.json.decode(row["marks"])}
+    return msgspec.convert(dict(row) | nested, Hold, strict=False)
+
+
+async def save_hold(connection: Connection, *, environment: str, customer_id: UUID, hold: Hold) -> None:
+    """Store a new or changed hold."""
+    await connection.execute(
+        "INSERT INTO wallet_hold (environment, customer_id, id, asset, authorized, slices, shortage, captured,"
+        " uncovered, status, policy, marks, subject, created, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15)"
+        " ON CONFLICT (customer_id, id) DO UPDATE SET authorized = excluded.authorized, slices = excluded.slices,"
+        " shortage = excluded.shortage, captured = excluded.captured, uncovered = excluded.uncovered,"
+        " status = excluded.status, expires_at = excluded.expires_at",
+        environment,
+        customer_id,
+        hold.id,
+        hold.asset,
+        hold.authorized,
+        _json(hold.slices),
+        hold.shortage,
+        hold.captured,
+        hold.uncovered,
+        hold.status,
+        hold.policy,
+        _json(hold.marks),
+        hold.subject,
+        hold.created,
+        hold.expires_at,
+    )
+
+
+async def operation(connection: Connection, customer_id: UUID, id: str) -> Operation | None:
+    """What the caller's id was used for."""
+    row = await connection.fetchrow(
+        "SELECT id, kind, digest, refused, outcome::text AS outcome, created FROM wallet_operation"
+        " WHERE customer_id = $1 AND id = $2",
+        customer_id,
+        id,
+    )
+    if row is None:
+        return None
+    return Operation(**(dict(row) | {"outcome": msgspec.json.decode(row["outcome"])}))
+
+
+async def remember(
+    connection: Connection, *, environment: str, customer_id: UUID, sequence: UUID, operation: Operation
+) -> None:
+    """Keep what was answered under the caller's id, for as long as the customer exists."""
+    await connection.execute(
+        "INSERT INTO wallet_operation (environment, customer_id, id, sequence, kind, digest, refused, outcome, created)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9)",
+        environment,
+        customer_id,
+        operation.id,
+        sequence,
+        operation.kind,
+        operation.digest,
+        operation.refused,
+        _json(operation.outcome),
+        operation.created,
+    )
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
