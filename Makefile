@@ -9,7 +9,7 @@ TESTS ?=
 export UV_HTTP_TIMEOUT ?= 180
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test test-slow setup lint format clean
+.PHONY: demo test test-slow setup lint format revision clean
 
 demo: setup ## bill a month of usage through the official Stripe SDK; ARGS=--exit ends after the story
 	@$(BIN)/meterline demo $(ARGS)
@@ -31,6 +31,9 @@ lint: setup ## what a change must pass before it is committed
 format: setup ## order the imports, lay out the code
 	$(BIN)/ruff check --fix-only --select I .
 	$(BIN)/ruff format .
+
+revision: setup ## draft the next schema revision; MESSAGE="Add x to y", ARGS=--first writes 0001 anew
+	$(BIN)/python tools/revision.py $(ARGS) "$(or $(MESSAGE),The first schema)"
 
 clean: ## remove what setup and the tests made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis

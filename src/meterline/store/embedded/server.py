@@ -80,7 +80,10 @@ class Server:
         return self.dsn()
 
     def join(self) -> str:
-        """Wait for the server that another process owns; returns its address. Raises EmbeddedFailure when none comes."""
+        """Wait for the server that another process owns; returns its address.
+
+        Raises EmbeddedFailure when none answers within a minute.
+        """
         deadline = time.monotonic() + _JOIN_PATIENCE_S
         while probe.health(self.dsn("postgres")) is not Health.READY:
             if time.monotonic() > deadline:

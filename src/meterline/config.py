@@ -1,0 +1,67 @@
+"""Settings: read once from the environment when the program starts, then passed on as plain values.
+
+Every setting is a variable `METERLINE_…`; `DATABASE_URL` has the name that every host gives it. Command-line
+options go before the environment.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_PORT = 8420
+
+
+def default_data_dir() -> Path:
+    """`/var/lib/meterline` for root, whose home no other user may enter; else a directory in the user's home."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/meterline")
+    return Path("~/.local/share/meterline").expanduser()
+
+
+class Settings(BaseSettings):
+    """What can be set from outside; the descriptions are the reference."""
+
+    model_config = SettingsConfigDict(env_prefix="METERLINE_", frozen=True, extra="ignore", populate_by_name=True)
+
+    database_url: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("DATABASE_URL", "METERLINE_DATABASE_URL"),
+        description="A PostgreSQL ≥ 15 to use instead of the embedded one: `postgresql://user:password@host/database`.",
+    )
+    data_dir: Path = Field(
+        default_factory=default_data_dir,
+        description="Where the embedded PostgreSQL keeps its data.",
+    )
+    host: str = Field(default="127.0.0.1", description="The address `serve` listens on.")
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535, description="The port `serve` listens on; 0 takes any.")
+    workers: int = Field(default=1, ge=1, le=256, description="How many web processes `serve` runs.")
+    api_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="A secret key kept at the first start: `sk_test_…` for the test environment, `sk_live_…` for live.",
+    )
+    postgres_bin: Path | None = Field(
+        default=None,
+        description="The directory of PostgreSQL's programs, when the one found by itself is not wanted.",
+    )
+    postgres_user: str | None = Field(
+        default=None,
+        description="Who runs the embedded PostgreSQL when Meterline runs as root: an existing unprivileged user.",
+    )
+    shared_buffers_mb: int | None = Field(
+        default=None,
+        ge=16,
+        description="Memory for the embedded PostgreSQL's cache, MB. By default a quarter of the memory, 256 at most.",
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`json` lines, `console` for people, `auto` by whether a terminal is watching."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least important lines to log."
+    )
+    stop_grace_s: int = Field(
+        default=30, ge=0, description="How long requests in flight may take to finish when the server stops, seconds."
+    )

@@ -1,0 +1,945 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "api_key",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("last4", sa.Text(), nullable=False),
+        sa.Column("permissions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_api_key")),
+        sa.UniqueConstraint("digest", name=op.f("uq_api_key_digest")),
+    )
+    op.create_table(
+        "balance_transaction",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("ending_balance", sa.BigInteger(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("credit_note", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_balance_transaction")),
+    )
+    op.create_index("ix_balance_transaction_customer", "balance_transaction", ["customer_id", "sequence"], unique=False)
+    op.create_table(
+        "catalog_version",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("environment", name=op.f("pk_catalog_version")),
+    )
+    op.create_table(
+        "customer",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("invoice_prefix", sa.Text(), nullable=False),
+        sa.Column("next_invoice_sequence", sa.Integer(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("address", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("shipping", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("delinquent", sa.Boolean(), nullable=False),
+        sa.Column("tax_exempt", sa.Text(), nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("invoice_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("preferred_locales", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("extra", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_customer")),
+    )
+    op.create_index("ix_customer_email", "customer", ["environment", "email", "sequence"], unique=False)
+    op.create_index("ix_customer_id", "customer", ["environment", "id"], unique=False)
+    op.create_index("ix_customer_sequence", "customer", ["environment", "sequence"], unique=False)
+    op.create_index(
+        "ix_customer_test_clock",
+        "customer",
+        ["environment", "test_clock"],
+        unique=False,
+        postgresql_where=sa.text("test_clock IS NOT NULL"),
+    )
+    op.create_table(
+        "delivery",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("notice", sa.Text(), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("object_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("endpoint", "position", name=op.f("pk_delivery")),
+    )
+    op.create_index(
+        "ix_delivery_due",
+        "delivery",
+        ["endpoint", "due_at", "position"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(
+        "ix_delivery_order",
+        "delivery",
+        ["endpoint", "object_id", "object_sequence"],
+        unique=False,
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index("ix_delivery_position", "delivery", ["position"], unique=False)
+    op.create_table(
+        "delivery_attempt",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("endpoint", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("notice", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("duration_ms", sa.Integer(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("request_headers", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("request_body", sa.Text(), nullable=False),
+        sa.Column("response_status", sa.Integer(), nullable=True),
+        sa.Column("response_headers", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("response_body", sa.Text(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("endpoint", "position", "sequence", name=op.f("pk_delivery_attempt")),
+    )
+    op.create_index("ix_delivery_attempt_notice", "delivery_attempt", ["environment", "notice"], unique=False)
+    op.create_index("ix_delivery_attempt_position", "delivery_attempt", ["position"], unique=False)
+    op.create_index(
+        "ix_delivery_attempt_sequence", "delivery_attempt", ["environment", "endpoint", "sequence"], unique=False
+    )
+    op.create_table(
+        "due",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("boundary", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("clock", sa.Text(), nullable=True),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("failed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "kind", "subject", "boundary", name=op.f("pk_due")),
+    )
+    op.create_index(
+        "ix_due_clock",
+        "due",
+        ["environment", "clock", "due_at"],
+        unique=False,
+        postgresql_where=sa.text("clock IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_due_wall",
+        "due",
+        ["due_at", "sequence"],
+        unique=False,
+        postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"),
+    )
+    op.create_table(
+        "idempotency_key",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "key", name=op.f("pk_idempotency_key")),
+    )
+    op.create_table(
+        "invoice",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("billing_reason", sa.Text(), nullable=False),
+        sa.Column("collection_method", sa.Text(), nullable=False),
+        sa.Column("auto_advance", sa.Boolean(), nullable=False),
+        sa.Column("period_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("amounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("amount_due", sa.BigInteger(), nullable=False),
+        sa.Column("amount_remaining", sa.BigInteger(), nullable=False),
+        sa.Column("bill_to", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("number", sa.Text(), nullable=True),
+        sa.Column("subscription", sa.Text(), nullable=True),
+        sa.Column("subscription_metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("subscription_proration_date", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("default_payment_method", sa.Text(), nullable=True),
+        sa.Column("days_until_due", sa.Integer(), nullable=True),
+        sa.Column("due_date", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("automatically_finalizes_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_payment_attempt", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempted", sa.Boolean(), nullable=False),
+        sa.Column("attempt_count", sa.Integer(), nullable=False),
+        sa.Column("finalized_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("marked_uncollectible_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("uncollectible_reason", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("footer", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("custom_fields", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("rendering", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("payment_method_types", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_invoice")),
+    )
+    op.create_index("ix_invoice_customer", "invoice", ["customer_id", "sequence"], unique=False)
+    op.create_index(
+        "ix_invoice_number",
+        "invoice",
+        ["customer_id", "number"],
+        unique=True,
+        postgresql_where=sa.text("number IS NOT NULL"),
+    )
+    op.create_index("ix_invoice_sequence", "invoice", ["environment", "sequence"], unique=False)
+    op.create_index("ix_invoice_subscription", "invoice", ["customer_id", "subscription", "sequence"], unique=False)
+    op.create_index(
+        "ix_invoice_test_clock",
+        "invoice",
+        ["environment", "test_clock"],
+        unique=False,
+        postgresql_where=sa.text("test_clock IS NOT NULL"),
+    )
+    op.create_table(
+        "invoice_item",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("date", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.Numeric(), nullable=False),
+        sa.Column("period_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("discountable", sa.Boolean(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=True),
+        sa.Column("product", sa.Text(), nullable=True),
+        sa.Column("unit_amount", sa.Numeric(), nullable=True),
+        sa.Column("subscription", sa.Text(), nullable=True),
+        sa.Column("subscription_item", sa.Text(), nullable=True),
+        sa.Column("proration", sa.Boolean(), nullable=False),
+        sa.Column("credited", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_invoice_item")),
+    )
+    op.create_index("ix_invoice_item_invoice", "invoice_item", ["customer_id", "invoice"], unique=False)
+    op.create_index(
+        "ix_invoice_item_pending",
+        "invoice_item",
+        ["customer_id", "sequence"],
+        unique=False,
+        postgresql_where=sa.text("invoice IS NULL AND NOT deleted"),
+    )
+    op.create_index("ix_invoice_item_sequence", "invoice_item", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "invoice_line",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("invoice", sa.Text(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("period_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("quantity", sa.Numeric(), nullable=True),
+        sa.Column("discountable", sa.Boolean(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=True),
+        sa.Column("product", sa.Text(), nullable=True),
+        sa.Column("unit_amount", sa.Numeric(), nullable=True),
+        sa.Column("subscription", sa.Text(), nullable=True),
+        sa.Column("subscription_item", sa.Text(), nullable=True),
+        sa.Column("invoice_item", sa.Text(), nullable=True),
+        sa.Column("proration", sa.Boolean(), nullable=False),
+        sa.Column("credited", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("usage_start", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("usage_end", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("tier", sa.Integer(), nullable=True),
+        sa.Column("flat", sa.Boolean(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("credits", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("taxes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_invoice_line")),
+    )
+    op.create_index("ix_invoice_line_invoice", "invoice_line", ["customer_id", "invoice", "position"], unique=False)
+    op.create_index("ix_invoice_line_invoice_item", "invoice_line", ["customer_id", "invoice_item"], unique=False)
+    op.create_index(
+        "ix_invoice_line_subscription_item",
+        "invoice_line",
+        ["customer_id", "subscription_item", "period_start"],
+        unique=False,
+    )
+    op.create_table(
+        "invoice_payment",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("invoice", sa.Text(), nullable=False),
+        sa.Column("payment", sa.Text(), nullable=False),
+        sa.Column("amount_requested", sa.BigInteger(), nullable=False),
+        sa.Column("amount_paid", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_invoice_payment")),
+    )
+    op.create_index(
+        "ix_invoice_payment_invoice", "invoice_payment", ["customer_id", "invoice", "sequence"], unique=False
+    )
+    op.create_index("ix_invoice_payment_sequence", "invoice_payment", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "ledger_account",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("posted", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "kind", "asset", name=op.f("pk_ledger_account")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "ledger_head",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("booked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_ledger_head")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "ledger_transfer",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("transaction", sa.BigInteger(), nullable=False),
+        sa.Column("line", sa.Integer(), nullable=False),
+        sa.Column("debit", sa.Text(), nullable=False),
+        sa.Column("credit", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("grant_id", sa.Text(), nullable=True),
+        sa.Column("cause", sa.Text(), nullable=False),
+        sa.Column("cause_id", sa.Text(), nullable=False),
+        sa.Column("business_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("booked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.CheckConstraint("amount > 0", name=op.f("ck_ledger_transfer_positive")),
+        sa.CheckConstraint("debit <> credit", name=op.f("ck_ledger_transfer_moves")),
+        sa.PrimaryKeyConstraint("customer_id", "transaction", "line", name=op.f("pk_ledger_transfer")),
+    )
+    op.create_index(
+        "ix_ledger_transfer_cause",
+        "ledger_transfer",
+        ["customer_id", "cause", "cause_id"],
+        unique=False,
+        postgresql_where=sa.text("cause <> 'event'"),
+    )
+    op.create_table(
+        "meter",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("display_name", sa.Text(), nullable=False),
+        sa.Column("event_name", sa.Text(), nullable=False),
+        sa.Column("formula", sa.Text(), nullable=False),
+        sa.Column("event_time_window", sa.Text(), nullable=True),
+        sa.Column("customer_key", sa.Text(), nullable=False),
+        sa.Column("value_key", sa.Text(), nullable=False),
+        sa.Column("dimension_keys", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("deactivated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_meter")),
+        sa.UniqueConstraint("environment", "event_name", name=op.f("uq_meter_environment_event_name")),
+    )
+    op.create_index("ix_meter_sequence", "meter", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "notice",
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=True),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("object_sequence", sa.BigInteger(), nullable=False),
+        sa.Column("snapshot", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("previous", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=True),
+        sa.Column("idempotency_key", sa.Text(), nullable=True),
+        sa.Column("position", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("lane", "sequence", name=op.f("pk_notice")),
+        sa.UniqueConstraint(
+            "lane",
+            "environment",
+            "object_id",
+            "object_sequence",
+            name=op.f("uq_notice_lane_environment_object_id_object_sequence"),
+        ),
+    )
+    op.create_index("ix_notice_id", "notice", ["environment", "id"], unique=False)
+    op.create_index("ix_notice_object", "notice", ["environment", "object_id", "object_sequence"], unique=False)
+    op.create_index(
+        "ix_notice_position", "notice", ["position"], unique=False, postgresql_where=sa.text("position IS NOT NULL")
+    )
+    op.create_index("ix_notice_recorded", "notice", ["recorded_at"], unique=False)
+    op.create_index("ix_notice_sequence", "notice", ["environment", "sequence"], unique=False)
+    op.create_index(
+        "ix_notice_unpublished",
+        "notice",
+        ["recorded_at", "sequence"],
+        unique=False,
+        postgresql_where=sa.text("position IS NULL"),
+    )
+    op.create_table(
+        "notice_object",
+        sa.Column("lane", sa.SmallInteger(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("object_id", sa.Text(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("lane", "environment", "object_id", name=op.f("pk_notice_object")),
+    )
+    op.create_table(
+        "payment",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("client_secret", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("payment_method", sa.Text(), nullable=True),
+        sa.Column("last_refusal", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment")),
+    )
+    op.create_index("ix_payment_invoice", "payment", ["customer_id", "invoice"], unique=False)
+    op.create_index("ix_payment_sequence", "payment", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "payment_attempt",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("payment", sa.Text(), nullable=False),
+        sa.Column("payment_method", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("code", sa.Text(), nullable=True),
+        sa.Column("decline_code", sa.Text(), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
+    )
+    op.create_index(
+        "ix_payment_attempt_payment", "payment_attempt", ["customer_id", "payment", "sequence"], unique=False
+    )
+    op.create_table(
+        "payment_method",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("card", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=False),
+        sa.Column("billing_details", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("allow_redisplay", sa.Text(), nullable=False),
+        sa.Column("used", sa.Boolean(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_method")),
+    )
+    op.create_index("ix_payment_method_customer", "payment_method", ["customer_id", "sequence"], unique=False)
+    op.create_index("ix_payment_method_sequence", "payment_method", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "price",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("model", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("adjustment", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("recurring", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("inline", sa.Boolean(), nullable=False),
+        sa.Column("nickname", sa.Text(), nullable=True),
+        sa.Column("lookup_key", sa.Text(), nullable=True),
+        sa.Column("tax_behavior", sa.Text(), nullable=False),
+        sa.Column("currency_options", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_price")),
+        sa.UniqueConstraint("environment", "lookup_key", name=op.f("uq_price_environment_lookup_key")),
+    )
+    op.create_index("ix_price_product", "price", ["environment", "product", "sequence"], unique=False)
+    op.create_index("ix_price_sequence", "price", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "product",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("default_price", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("unit_label", sa.Text(), nullable=True),
+        sa.Column("tax_code", sa.Text(), nullable=True),
+        sa.Column("images", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("extra", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_product")),
+    )
+    op.create_index("ix_product_sequence", "product", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "public_id",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_public_id")),
+    )
+    op.create_table(
+        "publisher",
+        sa.Column("one", sa.SmallInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("one", name=op.f("pk_publisher")),
+    )
+    op.create_table(
+        "recent_identifier",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("identifier16", sa.UUID(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("body16", sa.UUID(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "identifier16", "day", name=op.f("pk_recent_identifier")),
+        postgresql_partition_by="RANGE (day)",
+    )
+    op.create_table(
+        "subscription",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("start_date", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("anchor", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("billing_mode", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("anchor_config", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("collection_method", sa.Text(), nullable=False),
+        sa.Column("days_until_due", sa.Integer(), nullable=True),
+        sa.Column("default_payment_method", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("trial_start", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trial_end", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("trial_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("cancel_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancel_at_period_end", sa.Boolean(), nullable=False),
+        sa.Column("cancel_prorates", sa.Boolean(), nullable=False),
+        sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("cancellation", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("pause_collection", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("paused", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("invoice_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("payment_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("latest_invoice", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_subscription")),
+    )
+    op.create_index("ix_subscription_customer", "subscription", ["customer_id", "sequence"], unique=False)
+    op.create_index("ix_subscription_sequence", "subscription", ["environment", "sequence"], unique=False)
+    op.create_index(
+        "ix_subscription_test_clock",
+        "subscription",
+        ["environment", "test_clock"],
+        unique=False,
+        postgresql_where=sa.text("test_clock IS NOT NULL"),
+    )
+    op.create_table(
+        "subscription_item",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("subscription", sa.Text(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("period_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("usage_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("billed", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("billed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_subscription_item")),
+    )
+    op.create_index("ix_subscription_item_price", "subscription_item", ["environment", "price"], unique=False)
+    op.create_index(
+        "ix_subscription_item_subscription", "subscription_item", ["customer_id", "subscription"], unique=False
+    )
+    op.create_table(
+        "test_clock",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("deletes_after", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("frozen_time", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("target_frozen_time", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("claimed_by", sa.UUID(), nullable=True),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_test_clock")),
+    )
+    op.create_index(
+        "ix_test_clock_advancing",
+        "test_clock",
+        ["claimed_until"],
+        unique=False,
+        postgresql_where=sa.text("status = 'advancing'"),
+    )
+    op.create_table(
+        "usage_dimension",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("dimensions16", sa.UUID(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("dimensions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "meter", "dimensions16", name=op.f("pk_usage_dimension")),
+    )
+    op.create_table(
+        "usage_event",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("identifier16", sa.UUID(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("value", sa.Numeric(), nullable=False),
+        sa.Column("dimensions16", sa.UUID(), nullable=False),
+        sa.Column("value16", sa.UUID(), nullable=True),
+        sa.Column("body16", sa.UUID(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16", name=op.f("pk_usage_event")),
+        postgresql_partition_by="RANGE (occurred_at)",
+    )
+    op.create_table(
+        "usage_hour",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("dimensions16", sa.UUID(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("sum", sa.Numeric(), nullable=False),
+        sa.Column("max", sa.Numeric(), nullable=True),
+        sa.Column("last", sa.Numeric(), nullable=True),
+        sa.Column("last_occurred", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_received", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("recent", sa.Numeric(), nullable=True),
+        sa.Column("recent_received", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "meter", "hour", "dimensions16", name=op.f("pk_usage_hour")),
+        postgresql_partition_by="RANGE (hour)",
+    )
+    op.create_table(
+        "usage_unique",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("hour", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("dimensions16", sa.UUID(), nullable=False),
+        sa.Column("value16", sa.UUID(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "customer_id", "meter", "hour", "dimensions16", "value16", name=op.f("pk_usage_unique")
+        ),
+        postgresql_partition_by="RANGE (hour)",
+    )
+    op.create_table(
+        "wallet",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("overdraft_limit", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("beyond_balance", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_wallet")),
+    )
+    op.create_table(
+        "wallet_grant",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("funding", sa.Text(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("granted", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("remaining", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("held", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("scope", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("lapsed", sa.Boolean(), nullable=False),
+        sa.CheckConstraint(
+            "0 <= held AND held <= remaining AND remaining <= granted", name=op.f("ck_wallet_grant_bounds")
+        ),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_grant")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_index(
+        "ix_wallet_grant_left",
+        "wallet_grant",
+        ["customer_id", "asset"],
+        unique=False,
+        postgresql_where=sa.text("remaining > 0"),
+    )
+    op.create_table(
+        "wallet_hold",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("authorized", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("slices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("shortage", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("captured", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("uncovered", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("policy", sa.Text(), nullable=False),
+        sa.Column("marks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_hold")),
+    )
+    op.create_index(
+        "ix_wallet_hold_open", "wallet_hold", ["customer_id"], unique=False, postgresql_where=sa.text("status = 'open'")
+    )
+    op.create_table(
+        "wallet_operation",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("refused", sa.Boolean(), nullable=False),
+        sa.Column("outcome", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_operation")),
+    )
+    op.create_index("ix_wallet_operation_sequence", "wallet_operation", ["customer_id", "sequence"], unique=False)
+    op.create_table(
+        "webhook_endpoint",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("enabled_events", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Column("api_version", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("secrets", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_webhook_endpoint")),
+    )
+    op.create_index("ix_webhook_endpoint_sequence", "webhook_endpoint", ["environment", "sequence"], unique=False)
+
+
+def downgrade() -> None:
+    op.drop_index("ix_webhook_endpoint_sequence", table_name="webhook_endpoint")
+    op.drop_table("webhook_endpoint")
+    op.drop_index("ix_wallet_operation_sequence", table_name="wallet_operation")
+    op.drop_table("wallet_operation")
+    op.drop_index("ix_wallet_hold_open", table_name="wallet_hold", postgresql_where=sa.text("status = 'open'"))
+    op.drop_table("wallet_hold")
+    op.drop_index("ix_wallet_grant_left", table_name="wallet_grant", postgresql_where=sa.text("remaining > 0"))
+    op.drop_table("wallet_grant")
+    op.drop_table("wallet")
+    op.drop_table("usage_unique")
+    op.drop_table("usage_hour")
+    op.drop_table("usage_event")
+    op.drop_table("usage_dimension")
+    op.drop_index("ix_test_clock_advancing", table_name="test_clock", postgresql_where=sa.text("status = 'advancing'"))
+    op.drop_table("test_clock")
+    op.drop_index("ix_subscription_item_subscription", table_name="subscription_item")
+    op.drop_index("ix_subscription_item_price", table_name="subscription_item")
+    op.drop_table("subscription_item")
+    op.drop_index(
+        "ix_subscription_test_clock", table_name="subscription", postgresql_where=sa.text("test_clock IS NOT NULL")
+    )
+    op.drop_index("ix_subscription_sequence", table_name="subscription")
+    op.drop_index("ix_subscription_customer", table_name="subscription")
+    op.drop_table("subscription")
+    op.drop_table("recent_identifier")
+    op.drop_table("publisher")
+    op.drop_table("public_id")
+    op.drop_index("ix_product_sequence", table_name="product")
+    op.drop_table("product")
+    op.drop_index("ix_price_sequence", table_name="price")
+    op.drop_index("ix_price_product", table_name="price")
+    op.drop_table("price")
+    op.drop_index("ix_payment_method_sequence", table_name="payment_method")
+    op.drop_index("ix_payment_method_customer", table_name="payment_method")
+    op.drop_table("payment_method")
+    op.drop_index("ix_payment_attempt_payment", table_name="payment_attempt")
+    op.drop_table("payment_attempt")
+    op.drop_index("ix_payment_sequence", table_name="payment")
+    op.drop_index("ix_payment_invoice", table_name="payment")
+    op.drop_table("payment")
+    op.drop_table("notice_object")
+    op.drop_index("ix_notice_unpublished", table_name="notice", postgresql_where=sa.text("position IS NULL"))
+    op.drop_index("ix_notice_sequence", table_name="notice")
+    op.drop_index("ix_notice_recorded", table_name="notice")
+    op.drop_index("ix_notice_position", table_name="notice", postgresql_where=sa.text("position IS NOT NULL"))
+    op.drop_index("ix_notice_object", table_name="notice")
+    op.drop_index("ix_notice_id", table_name="notice")
+    op.drop_table("notice")
+    op.drop_index("ix_meter_sequence", table_name="meter")
+    op.drop_table("meter")
+    op.drop_index(
+        "ix_ledger_transfer_cause", table_name="ledger_transfer", postgresql_where=sa.text("cause <> 'event'")
+    )
+    op.drop_table("ledger_transfer")
+    op.drop_table("ledger_head")
+    op.drop_table("ledger_account")
+    op.drop_index("ix_invoice_payment_sequence", table_name="invoice_payment")
+    op.drop_index("ix_invoice_payment_invoice", table_name="invoice_payment")
+    op.drop_table("invoice_payment")
+    op.drop_index("ix_invoice_line_subscription_item", table_name="invoice_line")
+    op.drop_index("ix_invoice_line_invoice_item", table_name="invoice_line")
+    op.drop_index("ix_invoice_line_invoice", table_name="invoice_line")
+    op.drop_table("invoice_line")
+    op.drop_index("ix_invoice_item_sequence", table_name="invoice_item")
+    op.drop_index(
+        "ix_invoice_item_pending",
+        table_name="invoice_item",
+        postgresql_where=sa.text("invoice IS NULL AND NOT deleted"),
+    )
+    op.drop_index("ix_invoice_item_invoice", table_name="invoice_item")
+    op.drop_table("invoice_item")
+    op.drop_index("ix_invoice_test_clock", table_name="invoice", postgresql_where=sa.text("test_clock IS NOT NULL"))
+    op.drop_index("ix_invoice_subscription", table_name="invoice")
+    op.drop_index("ix_invoice_sequence", table_name="invoice")
+    op.drop_index("ix_invoice_number", table_name="invoice", postgresql_where=sa.text("number IS NOT NULL"))
+    op.drop_index("ix_invoice_customer", table_name="invoice")
+    op.drop_table("invoice")
+    op.drop_table("idempotency_key")
+    op.drop_index("ix_due_wall", table_name="due", postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"))
+    op.drop_index("ix_due_clock", table_name="due", postgresql_where=sa.text("clock IS NOT NULL"))
+    op.drop_table("due")
+    op.drop_index("ix_delivery_attempt_sequence", table_name="delivery_attempt")
+    op.drop_index("ix_delivery_attempt_position", table_name="delivery_attempt")
+    op.drop_index("ix_delivery_attempt_notice", table_name="delivery_attempt")
+    op.drop_table("delivery_attempt")
+    op.drop_index("ix_delivery_position", table_name="delivery")
+    op.drop_index("ix_delivery_order", table_name="delivery", postgresql_where=sa.text("status = 'pending'"))
+    op.drop_index("ix_delivery_due", table_name="delivery", postgresql_where=sa.text("status = 'pending'"))
+    op.drop_table("delivery")
+    op.drop_index("ix_customer_test_clock", table_name="customer", postgresql_where=sa.text("test_clock IS NOT NULL"))
+    op.drop_index("ix_customer_sequence", table_name="customer")
+    op.drop_index("ix_customer_id", table_name="customer")
+    op.drop_index("ix_customer_email", table_name="customer")
+    op.drop_table("customer")
+    op.drop_table("catalog_version")
+    op.drop_index("ix_balance_transaction_customer", table_name="balance_transaction")
+    op.drop_table("balance_transaction")
+    op.drop_table("api_key")
