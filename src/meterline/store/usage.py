@@ -6,7 +6,7 @@ hours from the counters and only the partial hours at its two edges from the eve
 that both come from one snapshot. Its cost grows with hours, never with events.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -111,7 +111,8 @@ async def quantities(tx: AsyncConnection, wanted: Sequence[Wanted]) -> list[Deci
     for n, each in enumerate(wanted):
         alike.setdefault((_kind(each.meter), each.meter.formula), []).append(n)
     for (kind, formula), chosen in alike.items():
-        rows = await tx.exec_driver_sql(_statement(kind, formula, grouped=False), _arguments(kind, wanted, chosen))
+        statement = _statement(kind, formula, grouped=False)
+        rows: Iterable[Any] = await tx.exec_driver_sql(statement, _arguments(kind, wanted, chosen))
         for row in rows:
             found[row[0]] = _answer(wanted[row[0]].meter, row[1], row[2])
     return found
@@ -131,7 +132,7 @@ async def grouped(tx: AsyncConnection, wanted: Wanted) -> dict[tuple[tuple[str, 
 async def _named_dimensions(
     tx: AsyncConnection, customer_id: UUID, meter: str, keys: list[UUID]
 ) -> dict[UUID, tuple[tuple[str, str], ...]]:
-    rows = await tx.exec_driver_sql(
+    rows: Iterable[Any] = await tx.exec_driver_sql(
         "SELECT dimensions16, dimensions::text FROM usage_dimension"
         " WHERE customer_id = $1 AND meter = $2 AND dimensions16 = ANY($3::uuid[])",
         (customer_id, meter, keys),
