@@ -7,6 +7,7 @@ so it happens once, however often it is attempted. A row that keeps failing is k
 """
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,6 +22,7 @@ from sqlalchemy import (
     and_,
     delete,
     func,
+    not_,
     or_,
     select,
     text,
@@ -81,6 +83,11 @@ class Due:
     last_error: str | None
 
 
+running: ContextVar[Due | None] = ContextVar("running", default=None)
+"""The row whose work this task is doing. `remove` leaves it alone: its worker deletes it, so that it can tell
+whether it was the one to do the work."""
+
+
 async def add(
     tx: AsyncConnection,
     *,
@@ -112,10 +119,13 @@ async def add(
 
 
 async def remove(tx: AsyncConnection, *, customer_id: UUID, subject: str, kinds: Sequence[str] | None = None) -> None:
-    """Drop the planned work on a subject: of the given kinds, or all of it."""
+    """Drop the planned work on a subject: of the given kinds, or all of it; what is being done is left."""
     statement = delete(due).where(due.c.customer_id == customer_id, due.c.subject == subject)
     if kinds is not None:
         statement = statement.where(due.c.kind.in_(kinds))
+    current = running.get()
+    if current is not None:
+        statement = statement.where(not_(and_(*_is(current))))
     await tx.execute(statement)
 
 

@@ -129,15 +129,11 @@ class Deliveries:
             told = await store.notices(tx, positions)
             waiting = await store.pending(tx, positions)
         return {
-            asyncio.create_task(
-                self._deliver(endpoint, each, told[each.position], waiting.get(each.position, 0))
-            )
+            asyncio.create_task(self._deliver(endpoint, each, told[each.position], waiting.get(each.position, 0)))
             for each in claimed
         }
 
-    async def _deliver(
-        self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int
-    ) -> None:
+    async def _deliver(self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int) -> None:
         """One attempt, and what became of it. An error here leaves the claim to run out."""
         try:
             attempt = await self._attempt(endpoint, claimed, told, waiting)
@@ -152,9 +148,7 @@ class Deliveries:
         except Exception:
             log.exception("delivery_broken", endpoint=endpoint.id, notice=told.id)
 
-    async def _attempt(
-        self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int
-    ) -> Attempt:
+    async def _attempt(self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int) -> Attempt:
         began = self.clock()
         try:
             body = self.render(told, endpoint, waiting)

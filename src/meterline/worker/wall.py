@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from meterline.store import due as store
 from meterline.store.database import Database
 from meterline.store.due import Due
-from meterline.worker.handler import Handlers, Superseded, Unhandled
+from meterline.worker.handler import Handlers, InTransaction, Superseded, Unhandled
 
 log = structlog.get_logger(__name__)
 
@@ -69,12 +69,20 @@ async def run(database: Database, handlers: Handlers, row: Due, *, now: datetime
         raise Unhandled(row.kind)
     for tries in range(1, _IMMEDIATE_TRIES + 1):
         try:
-            async with database.begin() as tx:
-                await handle(tx, row, now)
-                if not await store.finish(tx, row):
-                    raise Superseded(row.subject)
+            await _do(database, handle, row, now=now)
             return
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) not in _SERIALIZATION or tries == _IMMEDIATE_TRIES:
                 raise
             await asyncio.sleep(0.01 * 2**tries)
+
+
+async def _do(database: Database, handle: InTransaction, row: Due, *, now: datetime) -> None:
+    token = store.running.set(row)
+    try:
+        async with database.begin() as tx:
+            await handle(tx, row, now)
+            if not await store.finish(tx, row):
+                raise Superseded(row.subject)
+    finally:
+        store.running.reset(token)
