@@ -4,14 +4,13 @@ A customer is found by its public id through `public_id`, as everything that bel
 keeps its row, as a tombstone and a list cursor.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -29,7 +28,7 @@ from meterline.customer import Customer
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 
 KIND = "customer"
@@ -128,11 +127,11 @@ async def listed(
     *,
     email: str | None = None,
     test_clock: str | None = None,
-    bounds: Sequence[ColumnElement[bool]] = (),
+    created: Span | None = None,
 ) -> Page:
     """A page of living customers, newest first: those off test clocks, or those on the one given."""
     scope = customer.c.environment == environment
-    query = select(customer).where(scope, ~customer.c.deleted, *bounds)
+    query = select(customer).where(scope, ~customer.c.deleted, *during(customer.c.created, created))
     query = query.where(customer.c.test_clock.is_not_distinct_from(test_clock))
     if email is not None:
         query = query.where(customer.c.email == email)

@@ -1,10 +1,12 @@
 """Cursor pages over any table that has `id` and `sequence`: newest first, in the order of creation."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, select
+from sqlalchemy import Column, ColumnElement, Row, Select, Table, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing, Refusal
@@ -25,6 +27,27 @@ class Page:
 
     rows: Sequence[Row[Any]]
     has_more: bool
+
+
+class Span(Protocol):
+    """Bounds of an instant: after, from, before, until; None is no bound."""
+
+    @property
+    def gt(self) -> datetime | None: ...
+    @property
+    def gte(self) -> datetime | None: ...
+    @property
+    def lt(self) -> datetime | None: ...
+    @property
+    def lte(self) -> datetime | None: ...
+
+
+def during(column: Column[Any], span: Span | None) -> list[ColumnElement[bool]]:
+    """What keeps a column within a span (`created[gte]=…`)."""
+    if span is None:
+        return []
+    bounds = ((operator.gt, span.gt), (operator.ge, span.gte), (operator.lt, span.lt), (operator.le, span.lte))
+    return [compare(column, bound) for compare, bound in bounds if bound is not None]
 
 
 async def page(

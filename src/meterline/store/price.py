@@ -8,10 +8,8 @@ import msgspec
 from sqlalchemy import (
     Boolean,
     Column,
-    ColumnElement,
     Index,
     PrimaryKeyConstraint,
-    Row,
     Table,
     Text,
     UniqueConstraint,
@@ -42,8 +40,8 @@ from meterline.catalog import (
 from meterline.refusal import Missing, Refusal
 from meterline.store import catalog_version
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
-from meterline.store.row import members, values
+from meterline.store.page import Cursor, Page, Span, during, page
+from meterline.store.row import load, loads, values
 from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
 
 price = Table(
@@ -102,13 +100,13 @@ async def holding(tx: AsyncConnection, environment: str, lookup_key: str) -> Pri
     """The price that has the lookup key, locked until the transaction ends."""
     query = select(price).where(price.c.environment == environment, price.c.lookup_key == lookup_key)
     found = (await tx.execute(query.with_for_update())).one_or_none()
-    return None if found is None else of_row(found)
+    return None if found is None else load(Price, found)
 
 
 async def find(tx: AsyncConnection, environment: str, ids: Collection[str]) -> dict[str, Price]:
     """The prices with those ids; unknown ones are left out."""
     query = select(price).where(price.c.environment == environment, price.c.id.in_(sorted(ids)))
-    return {found.id: of_row(found) for found in await tx.execute(query)}
+    return {found.id: load(Price, found) for found in await tx.execute(query)}
 
 
 async def get(
@@ -119,7 +117,7 @@ async def get(
     found = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
     if found is None:
         raise Missing("price", id, param=param, subject=subject)
-    return of_row(found)
+    return load(Price, found)
 
 
 async def save(tx: AsyncConnection, changed: Price) -> None:
@@ -149,11 +147,11 @@ async def listed(
     product: str | None = None,
     type: str | None = None,
     recurring: Mapping[str, str] | None = None,
-    bounds: Sequence[ColumnElement[bool]] = (),
+    created: Span | None = None,
 ) -> Page:
     """A page of prices, newest first, without those made inline. `recurring` filters by members of that name."""
     scope = price.c.environment == environment
-    query = select(price).where(scope, ~price.c.inline, *bounds)
+    query = select(price).where(scope, ~price.c.inline, *during(price.c.created, created))
     equal = {price.c.active: active, price.c.currency: currency, price.c.product: product}
     query = query.where(*(column == value for column, value in equal.items() if value is not None))
     if lookup_keys is not None:
@@ -166,9 +164,8 @@ async def listed(
     return await page(tx, query, price, kind="price", scope=scope, cursor=cursor)
 
 
-def of_row(row: Row[Any] | Mapping[str, Any]) -> Price:
-    """The price of a row, or of the plain data in a notice."""
-    kept = members(row)
+@loads(Price)
+def _loaded(kept: Mapping[str, Any]) -> Price:
     return Price(
         environment=kept["environment"],
         id=kept["id"],

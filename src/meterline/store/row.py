@@ -1,7 +1,7 @@
 """Between frozen dataclasses and rows: columns are named like fields, nested values are JSON documents."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -12,6 +12,8 @@ from sqlalchemy import Row, Table
 from sqlalchemy.dialects.postgresql import JSONB
 
 T = TypeVar("T")
+
+_loaders: dict[type, Callable[[Mapping[str, Any]], Any]] = {}
 
 _PLAIN = (str, int, bool, Decimal, datetime, UUID, bytes, type(None))
 
@@ -29,11 +31,23 @@ def values(thing: object, table: Table, **more: object) -> dict[str, Any]:
 
 
 def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
-    """The dataclass for a row; columns without a field of that name are left out."""
+    """The dataclass for a row, or for the plain data of a notice; names without a field are left out."""
     kept = members(row)
+    if cls in _loaders:
+        found: T = _loaders[cls](kept | more)
+        return found
     names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    found = {name: kept[name] for name in names if name in kept} | more
-    return msgspec.convert(found, cls, strict=False)
+    return msgspec.convert({name: kept[name] for name in names if name in kept} | more, cls, strict=False)
+
+
+def loads(cls: type[T]) -> Callable[[Callable[[Mapping[str, Any]], T]], Callable[[Mapping[str, Any]], T]]:
+    """Register how a dataclass is loaded whose fields alone do not say it (a union of dataclasses)."""
+
+    def register(loader: Callable[[Mapping[str, Any]], T]) -> Callable[[Mapping[str, Any]], T]:
+        _loaders[cls] = loader
+        return loader
+
+    return register
 
 
 def members(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
