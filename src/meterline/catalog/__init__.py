@@ -26,6 +26,7 @@ from meterline.catalog.price import (
     UsageType,
 )
 from meterline.catalog.product import Product
+from meterline.catalog.shape import Shape, TierShape, Transform, model_of, shape_of, whole
 
 __all__ = [
     "ANY",
@@ -43,11 +44,17 @@ __all__ = [
     "QuantityModel",
     "RateRow",
     "Recurring",
+    "Shape",
     "StairStep",
     "Step",
     "TaxBehavior",
     "Tier",
+    "TierShape",
+    "Transform",
     "UsageType",
     "Volume",
     "flat_fee",
+    "model_of",
+    "shape_of",
+    "whole",
 ]

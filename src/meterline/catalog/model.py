@@ -6,6 +6,7 @@ Unit prices and flat amounts are in minor units of the price's currency, exact, 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Literal
 
 Rounding = Literal["up", "down"]
@@ -163,5 +164,5 @@ def flat_fee(amount: Decimal) -> StairStep:
 def ascending(bounds: tuple[int | None, ...]) -> bool:
     """Whether upper bounds grow and only the last one is open (null)."""
     closed = [bound for bound in bounds if bound is not None]
-    growing = all(low < high for low, high in zip(closed, closed[1:], strict=False))
+    growing = all(low < high for low, high in pairwise(closed))
     return len(bounds) >= 1 and bounds[-1] is None and len(closed) == len(bounds) - 1 and growing

@@ -140,9 +140,7 @@ def _of_reading(reading: Reading) -> Bucket:
     return Bucket(count=1, sum=reading.value, max=reading, last=reading, recent=reading)
 
 
-def _pick(
-    left: Reading | None, right: Reading | None, choose: Callable[[Reading, Reading], Reading]
-) -> Reading | None:
+def _pick(left: Reading | None, right: Reading | None, choose: Callable[[Reading, Reading], Reading]) -> Reading | None:
     if left is None or right is None:
         return left or right
     return choose(left, right)

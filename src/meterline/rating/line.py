@@ -16,8 +16,9 @@ class RatedLine:
 
     `quantity` is the usage that the line is about; `units` is what `unit` multiplies, which differs from it for
     packages. `unit`, `flat` and `exact` are minor units, exact; `unit` and `flat` are null where the model has
-    none. `tier` counts from 1; `up_to` is its end, null for no end. `match` is the row of a rate table. `settles` is set
-    on a line that brings the other lines, as rounded, to a bound: what that takes, in whole minor units.
+    none. `tier` counts from 1; `up_to` is its end, null for no end. `match` is the row of a rate table.
+    `settles` is set on a line that brings the other lines, as rounded, to a bound: what that takes, in whole
+    minor units.
     """
 
     kind: LineKind
