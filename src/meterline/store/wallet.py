@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -39,7 +39,6 @@ wallet = Table(
     schema.customer_id(),
     Column("status", Text, nullable=False),
     Column("overdraft_limit", AMOUNT, nullable=False),
-    Column("beyond_balance", Text, nullable=False),
     schema.instant("created", nullable=False),
     PrimaryKeyConstraint("customer_id"),
 )
@@ -113,15 +112,14 @@ wallet_operation = Table(
 class Wallet:
     """The settings of a customer's wallet.
 
-    `overdraft_limit` is how far each asset may be spent below zero. `beyond_balance` says what becomes of usage
-    that already happened and that no balance covers: it is recorded as debt, or refused at the limit.
+    `overdraft_limit` is how far each asset may be spent below zero. Usage that already happened is recorded
+    whatever it costs; what is about to happen never goes beyond the limit.
     """
 
     environment: str
     customer_id: UUID
     status: Status = "active"
     overdraft_limit: Decimal = Decimal(0)
-    beyond_balance: Literal["record", "refuse"] = "record"
     created: datetime
 
 
@@ -140,13 +138,12 @@ class Operation:
 async def open_(connection: Connection, new: Wallet) -> bool:
     """Give a customer a wallet; False when there is one."""
     done: str = await connection.execute(
-        "INSERT INTO wallet (environment, customer_id, status, overdraft_limit, beyond_balance, created)"
-        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+        "INSERT INTO wallet (environment, customer_id, status, overdraft_limit, created)"
+        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
         new.environment,
         new.customer_id,
         new.status,
         new.overdraft_limit,
-        new.beyond_balance,
         new.created,
     )
     return done.endswith(" 1")
@@ -155,18 +152,17 @@ async def open_(connection: Connection, new: Wallet) -> bool:
 async def save(connection: Connection, changed: Wallet) -> None:
     """Store changed settings."""
     await connection.execute(
-        "UPDATE wallet SET status = $2, overdraft_limit = $3, beyond_balance = $4 WHERE customer_id = $1",
+        "UPDATE wallet SET status = $2, overdraft_limit = $3 WHERE customer_id = $1",
         changed.customer_id,
         changed.status,
         changed.overdraft_limit,
-        changed.beyond_balance,
     )
 
 
 async def find(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, Wallet]:
     """The wallets of these customers; those without one are left out."""
     rows = await connection.fetch(
-        "SELECT environment, customer_id, status, overdraft_limit, beyond_balance, created FROM wallet"
+        "SELECT environment, customer_id, status, overdraft_limit, created FROM wallet"
         " WHERE customer_id = ANY($1::uuid[])",
         list(customer_ids),
     )

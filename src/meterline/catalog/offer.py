@@ -1,0 +1,108 @@
+"""Offers: a product with its prices inside, in versions, as wallets are sold.
+
+An offer version bundles what one subscription to the product means. Its prices are ordinary prices of the catalog;
+the offer adds what only a wallet needs to know about them: which meter they debit by, how long their tiers
+count, and the bounds per event.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal, TypeAlias, assert_never
+
+from meterline.period import Interval
+
+Cadence: TypeAlias = Literal["lifetime", "day", "week", "month", "quarter", "year"]
+"""How long tiers count before they begin again: calendar spans, UTC."""
+
+VersionStatus: TypeAlias = Literal["draft", "published", "archived"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MONTHS_IN_QUARTER = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferPrice:
+    """One price of an offer: `price` of the catalog, in `asset` (upper case).
+
+    Usage on `meter` is debited as it happens. A fixed price has no meter: it is debited when the subscription
+    begins and, with `interval`, at every boundary. `minimum` and `maximum` bound the fee of a single event,
+    in major units. `event_type` and `volume_field` say where the quantity comes from; `told` is the price as
+    the seller wrote it.
+    """
+
+    id: str
+    name: str
+    price: str
+    asset: str
+    meter: str | None = None
+    event_type: str | None = None
+    volume_field: str | None = None
+    cadence: Cadence = "lifetime"
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    interval: Interval | None = None
+    told: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlement:
+    """Value that comes with the offer: `amount` of `asset` at the start and, with `every`, at every boundary.
+
+    What remains of it at a boundary lapses, or with `rollover` goes on for another span.
+    """
+
+    name: str
+    asset: str
+    amount: Decimal
+    purpose: Literal["bundled", "promotion"] = "bundled"
+    every: Interval | None = None
+    refreshed: bool = False
+    rollover: bool = False
+    priority: int = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferVersion:
+    """One version of an offer. A draft can be changed and not subscribed; a published one the other way round."""
+
+    environment: str
+    product: str
+    version: int
+    status: VersionStatus
+    prices: tuple[OfferPrice, ...]
+    entitlements: tuple[Entitlement, ...] = ()
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A product as wallets are sold it: under the seller's `code`, with the version that new subscribers get."""
+
+    environment: str
+    product: str
+    code: str
+    default_version: int | None
+    latest_version: int
+    created: datetime
+
+
+def span_start(cadence: Cadence, at: datetime) -> datetime:
+    """Where the span of tiers that the instant lies in began, UTC."""
+    day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    match cadence:
+        case "lifetime":
+            return _EPOCH
+        case "day":
+            return day
+        case "week":
+            return day.fromordinal(day.toordinal() - day.weekday()).replace(tzinfo=UTC)
+        case "month":
+            return day.replace(day=1)
+        case "quarter":
+            return day.replace(month=(day.month - 1) // _MONTHS_IN_QUARTER * _MONTHS_IN_QUARTER + 1, day=1)
+        case "year":
+            return day.replace(month=1, day=1)
+        case _:
+            assert_never(cadence)

@@ -1,0 +1,411 @@
+"""Offers, their versions, who is subscribed to which, and what usage has come to under each price."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    delete,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.catalog.offer import Cadence, Offer, OfferVersion
+from meterline.refusal import Missing, Refusal
+from meterline.store import catalog_version, row, schema
+from meterline.store.identifier import uuid7
+from meterline.store.ledger import AMOUNT, Connection
+
+offer = Table(
+    "offer",
+    schema.metadata,
+    schema.environment(),
+    Column("product", Text, nullable=False),
+    schema.sequence(),
+    Column("code", Text, nullable=False),
+    Column("default_version", Integer),
+    Column("latest_version", Integer, nullable=False),
+    Column("archived", Boolean, nullable=False, server_default="false"),
+    schema.instant("created", nullable=False),
+    PrimaryKeyConstraint("environment", "product"),
+    UniqueConstraint("environment", "code"),
+    Index("ix_offer_sequence", "environment", "sequence"),
+)
+
+offer_version = Table(
+    "offer_version",
+    schema.metadata,
+    schema.environment(),
+    Column("product", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    schema.document("prices"),
+    schema.document("entitlements"),
+    schema.instant("created", nullable=False),
+    PrimaryKeyConstraint("environment", "product", "version"),
+)
+
+wallet_subscription = Table(
+    "wallet_subscription",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("status", Text, nullable=False),
+    schema.document("products"),
+    schema.instant("starts_at", nullable=False),
+    schema.instant("created", nullable=False),
+    PrimaryKeyConstraint("customer_id", "id"),
+    Index("ix_wallet_subscription_sequence", "environment", "sequence"),
+)
+
+wallet_tariff = Table(
+    "wallet_tariff",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    Column("subscription", Text, nullable=False),
+    Column("price", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("meter", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("cadence", Text, nullable=False),
+    Column("minimum", AMOUNT),
+    Column("maximum", AMOUNT),
+    schema.instant("starts_at", nullable=False),
+    PrimaryKeyConstraint("customer_id", "subscription", "price"),
+    Index("ix_wallet_tariff_product", "environment", "product"),
+)
+"""What a customer's usage is debited by now; gone when the subscription ends or moves to another version."""
+
+wallet_tally = Table(
+    "wallet_tally",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    Column("subscription", Text, nullable=False),
+    Column("price", Text, nullable=False),
+    Column("cell", Text, nullable=False),
+    schema.instant("span", nullable=False),
+    Column("quantity", Numeric, nullable=False),
+    PrimaryKeyConstraint("customer_id", "subscription", "price", "cell", "span"),
+    postgresql_with={"fillfactor": 50},
+)
+"""How far usage has come in a span of tiers; `cell` is the row of a rate table that prices it."""
+
+usage_fee = Table(
+    "usage_fee",
+    schema.metadata,
+    schema.customer_id(),
+    schema.instant("occurred_at", nullable=False),
+    Column("identifier16", UUID_COLUMN(as_uuid=True), nullable=False),
+    Column("price", Text, nullable=False),
+    schema.environment(),
+    Column("subscription", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("cell", Text, nullable=False),
+    Column("before", Numeric),
+    Column("after", Numeric, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("amount", AMOUNT, nullable=False),
+    Column("transaction", BigInteger),
+    PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16", "price", "subscription"),
+)
+"""What an event cost, and from where to where it took the quantity: enough to work the fee out again."""
+
+Status: TypeAlias = Literal["active", "inactive", "scheduled", "action_required"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribed:
+    """One product of a subscription; `pinned` is null where the subscription follows the default version."""
+
+    product: str
+    code: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletSubscription:
+    """A customer's subscription to offers, debited from the wallet. Usage before `starts_at` is not debited."""
+
+    environment: str
+    customer_id: UUID
+    id: str
+    status: Status
+    products: tuple[Subscribed, ...]
+    starts_at: datetime
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tariff:
+    """A price that usage on a meter is debited by, for one subscription."""
+
+    environment: str
+    customer_id: UUID
+    subscription: str
+    price: str
+    product: str
+    version: int
+    meter: str
+    asset: str
+    cadence: Cadence
+    minimum: Decimal | None
+    maximum: Decimal | None
+    starts_at: datetime
+
+
+async def add(tx: AsyncConnection, new: Offer) -> None:
+    """Store a new offer. Refuses a code that another offer has."""
+    statement = insert(offer).values(row.values(new, offer, sequence=uuid7()))
+    done = await tx.execute(statement.on_conflict_do_nothing(index_elements=["environment", "code"]))
+    if done.rowcount == 0:
+        raise Refusal(f"A product with the code '{new.code}' exists already.", code="code_taken", param="code")
+
+
+async def find(tx: AsyncConnection, environment: str, key: str, *, lock: bool = False) -> Offer:
+    """The offer with that product id or code. Raises Missing."""
+    query = select(offer).where(
+        offer.c.environment == environment, (offer.c.product == key) | (offer.c.code == key), ~offer.c.archived
+    )
+    found = (await tx.execute(query.with_for_update() if lock else query)).first()
+    if found is None:
+        raise Missing("product", key, subject=True)
+    return row.load(Offer, found)
+
+
+async def save(tx: AsyncConnection, changed: Offer) -> None:
+    """Store a changed offer that was locked."""
+    await tx.execute(
+        update(offer)
+        .where(offer.c.environment == changed.environment, offer.c.product == changed.product)
+        .values(row.values(changed, offer))
+    )
+
+
+async def archive(tx: AsyncConnection, gone: Offer) -> None:
+    """The offer can no longer be found or subscribed to; who is subscribed stays so."""
+    await tx.execute(
+        update(offer)
+        .where(offer.c.environment == gone.environment, offer.c.product == gone.product)
+        .values(archived=True)
+    )
+
+
+async def listed(
+    tx: AsyncConnection, environment: str, *, offset: int, limit: int, code: str | None = None
+) -> tuple[list[Offer], int]:
+    """Some offers, oldest first, and how many there are."""
+    scope = [offer.c.environment == environment, ~offer.c.archived]
+    if code is not None:
+        scope.append(offer.c.code == code)
+    count = await tx.scalar(select(func.count()).select_from(offer).where(*scope))
+    rows = await tx.execute(select(offer).where(*scope).order_by(offer.c.sequence).offset(offset).limit(limit))
+    return [row.load(Offer, found) for found in rows], count or 0
+
+
+async def add_version(tx: AsyncConnection, new: OfferVersion) -> None:
+    """Store a new version of an offer."""
+    await tx.execute(insert(offer_version).values(row.values(new, offer_version)))
+
+
+async def save_version(tx: AsyncConnection, changed: OfferVersion) -> None:
+    """Store a changed version: its status, or the prices of a draft."""
+    key = offer_version.c
+    await tx.execute(
+        update(offer_version)
+        .where(
+            key.environment == changed.environment, key.product == changed.product, key.version == changed.version
+        )
+        .values(row.values(changed, offer_version))
+    )
+
+
+async def version(tx: AsyncConnection, environment: str, product: str, number: int) -> OfferVersion:
+    """That version of an offer. Raises Missing."""
+    key = offer_version.c
+    found = (
+        await tx.execute(
+            select(offer_version).where(
+                key.environment == environment, key.product == product, key.version == number
+            )
+        )
+    ).first()
+    if found is None:
+        raise Missing("product version", f"{product}/{number}", subject=True)
+    return row.load(OfferVersion, found)
+
+
+async def versions(tx: AsyncConnection, environment: str, product: str) -> list[OfferVersion]:
+    """Every version of an offer, oldest first."""
+    rows = await tx.execute(
+        select(offer_version)
+        .where(offer_version.c.environment == environment, offer_version.c.product == product)
+        .order_by(offer_version.c.version)
+    )
+    return [row.load(OfferVersion, found) for found in rows]
+
+
+async def subscribe(tx: AsyncConnection, new: WalletSubscription) -> None:
+    """Store a new subscription."""
+    await tx.execute(insert(wallet_subscription).values(row.values(new, wallet_subscription, sequence=uuid7())))
+
+
+async def save_subscription(tx: AsyncConnection, changed: WalletSubscription) -> None:
+    """Store a changed subscription."""
+    key = wallet_subscription.c
+    await tx.execute(
+        update(wallet_subscription)
+        .where(key.customer_id == changed.customer_id, key.id == changed.id)
+        .values(row.values(changed, wallet_subscription))
+    )
+
+
+async def subscriptions(
+    tx: AsyncConnection, customer_id: UUID, *, id: str | None = None
+) -> list[WalletSubscription]:
+    """A customer's subscriptions, oldest first, or the one with that id."""
+    query = select(wallet_subscription).where(wallet_subscription.c.customer_id == customer_id)
+    if id is not None:
+        query = query.where(wallet_subscription.c.id == id)
+    rows = await tx.execute(query.order_by(wallet_subscription.c.sequence))
+    return [row.load(WalletSubscription, found) for found in rows]
+
+
+async def subscribers(
+    tx: AsyncConnection, environment: str, product: str, *, offset: int, limit: int
+) -> tuple[list[WalletSubscription], int]:
+    """Who is subscribed to an offer, oldest first, and how many they are."""
+    among = wallet_subscription.c.products.contains([{"product": product}])
+    scope = (wallet_subscription.c.environment == environment, wallet_subscription.c.status != "inactive", among)
+    count = await tx.scalar(select(func.count()).select_from(wallet_subscription).where(*scope))
+    rows = await tx.execute(
+        select(wallet_subscription).where(*scope).order_by(wallet_subscription.c.sequence).offset(offset).limit(limit)
+    )
+    return [row.load(WalletSubscription, found) for found in rows], count or 0
+
+
+async def set_tariffs(
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, subscription: str, tariffs: Iterable[Tariff]
+) -> None:
+    """Debit the subscription's usage by these prices from now on, and by no others."""
+    key = wallet_tariff.c
+    await tx.execute(delete(wallet_tariff).where(key.customer_id == customer_id, key.subscription == subscription))
+    rows = [row.values(each, wallet_tariff) for each in tariffs]
+    if rows:
+        await tx.execute(insert(wallet_tariff), rows)
+    await catalog_version.bump(tx, environment)
+
+
+async def tariffs(connection: Connection, customer_ids: Iterable[UUID]) -> list[Tariff]:
+    """What the usage of these customers is debited by."""
+    rows = await connection.fetch(
+        "SELECT environment, customer_id, subscription, price, product, version, meter, asset, cadence, minimum,"
+        " maximum, starts_at FROM wallet_tariff WHERE customer_id = ANY($1::uuid[])"
+        " ORDER BY customer_id, starts_at, subscription, price",
+        list(customer_ids),
+    )
+    return [Tariff(**dict(found)) for found in rows]
+
+
+TallyKey: TypeAlias = tuple[UUID, str, str, str, datetime]
+"""(customer, subscription, price, cell, span)."""
+
+
+async def tallies(connection: Connection, keys: Sequence[TallyKey]) -> dict[TallyKey, Decimal]:
+    """How far usage has come under these keys; unknown ones are left out."""
+    if not keys:
+        return {}
+    rows = await connection.fetch(
+        "SELECT customer_id, subscription, price, cell, span, quantity FROM wallet_tally"
+        " WHERE (customer_id, subscription, price, cell, span) IN"
+        " (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]))",
+        *zip(*keys, strict=True),
+    )
+    return {(found[0], found[1], found[2], found[3], found[4]): found[5] for found in rows}
+
+
+async def save_tallies(
+    connection: Connection, *, environment: str, reached: Mapping[TallyKey, Decimal]
+) -> None:
+    """Store how far usage has come."""
+    if not reached:
+        return
+    rows = [(*key, reached[key]) for key in sorted(reached)]
+    await connection.execute(
+        "INSERT INTO wallet_tally (environment, customer_id, subscription, price, cell, span, quantity)"
+        " SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::numeric[])"
+        " ON CONFLICT (customer_id, subscription, price, cell, span) DO UPDATE SET quantity = excluded.quantity",
+        environment,
+        *zip(*rows, strict=True),
+    )
+
+
+class Fee(msgspec.Struct, frozen=True, gc=False):
+    """What one event cost under one price; the quantities are before and after it."""
+
+    customer_id: UUID
+    occurred_at: datetime
+    identifier16: UUID
+    price: str
+    subscription: str
+    product: str
+    version: int
+    cell: str
+    before: Decimal | None
+    after: Decimal
+    asset: str
+    amount: Decimal
+    transaction: int | None
+
+
+async def add_fees(connection: Connection, *, environment: str, fees: Sequence[Fee]) -> None:
+    """Store what events cost, in key order."""
+    if not fees:
+        return
+    rows = sorted((msgspec.structs.astuple(fee) for fee in fees), key=lambda each: each[:5])
+    await connection.execute(
+        "INSERT INTO usage_fee (environment, customer_id, occurred_at, identifier16, price, subscription, product,"
+        " version, cell, before, after, asset, amount, transaction)"
+        " SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
+        " $8::int4[], $9::text[], $10::numeric[], $11::numeric[], $12::text[], $13::numeric[], $14::int8[])",
+        environment,
+        *zip(*rows, strict=True),
+    )
+
+
+async def fees_of(
+    connection: Connection, *, customer_id: UUID, occurred_at: datetime, identifier16: UUID
+) -> list[Fee]:
+    """What an event cost."""
+    rows = await connection.fetch(
+        "SELECT customer_id, occurred_at, identifier16, price, subscription, product, version, cell, before, after,"
+        " asset, amount, transaction FROM usage_fee"
+        " WHERE customer_id = $1 AND occurred_at = $2 AND identifier16 = $3 ORDER BY price",
+        customer_id,
+        occurred_at,
+        identifier16,
+    )
+    return [Fee(*found) for found in rows]
