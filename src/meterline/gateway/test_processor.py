@@ -85,9 +85,7 @@ _CARDS: dict[str, TestCard] = {
     "chargeDeclinedIncorrectCvc": _refuses("4000000000000127", _WRONG_CVC),
     "chargeDeclinedProcessingError": _refuses("4000000000000119", _PROCESSING),
     "chargeCustomerFail": _refuses("4000000000000341", _GENERIC, "declines_later"),
-    "authenticationRequiredOnSetup": TestCard(
-        number="4000002500003155", behaviour="authenticates_on_session"
-    ),
+    "authenticationRequiredOnSetup": TestCard(number="4000002500003155", behaviour="authenticates_on_session"),
     "authenticationRequired": TestCard(number="4000002760003184", behaviour="always_authenticates"),
     "authenticationRequiredSetupForOffSession": TestCard(number="4000003800000446"),
     "authenticationRequiredChargeDeclinedInsufficientFunds": _refuses(

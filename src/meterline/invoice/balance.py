@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from meterline.money import minimum_payment
+
 BalanceReason = Literal[
     "adjustment",
     "applied_to_invoice",
@@ -17,25 +19,6 @@ BalanceReason = Literal[
     "migration",
     "unapplied_from_invoice",
 ]
-
-_LEAST = {
-    "aed": 200,
-    "bgn": 100,
-    "czk": 1500,
-    "dkk": 250,
-    "gbp": 30,
-    "hkd": 400,
-    "huf": 17500,
-    "jpy": 50,
-    "mxn": 1000,
-    "myr": 200,
-    "nok": 300,
-    "pln": 200,
-    "ron": 200,
-    "sek": 300,
-    "thb": 1000,
-}
-_LEAST_OTHERWISE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +61,11 @@ class Settlement:
         return self.ending_balance - self.starting_balance
 
 
-def least_collectable(currency: str) -> int:
-    """The smallest amount worth asking a card for, in minor units."""
-    return _LEAST.get(currency, _LEAST_OTHERWISE)
-
-
 def settle(*, total: int, balance: int, currency: str) -> Settlement:
     """Put the balance and the total together: all of it is due, unless it is too little to collect or negative.
 
     Such an amount moves to the balance and rides with the next invoice.
     """
     owed = total + balance
-    due = owed if owed >= least_collectable(currency) else 0
+    due = owed if owed >= minimum_payment(currency) else 0
     return Settlement(starting_balance=balance, ending_balance=owed - due, amount_due=due)

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from meterline.invoice.line import LineTax
+from meterline.customer import Address, CustomField, Shipping
+from meterline.customer.model import TaxExemption
+from meterline.invoice.line import InvoiceLine, LineTax
 
 Status = Literal["draft", "open", "paid", "uncollectible", "void"]
 CollectionMethod = Literal["charge_automatically", "send_invoice"]
@@ -40,17 +42,9 @@ class BillTo:
     name: str | None = None
     email: str | None = None
     phone: str | None = None
-    address: Mapping[str, str | None] | None = None
-    shipping: Mapping[str, object] | None = None
-    tax_exempt: Literal["exempt", "none", "reverse"] = "none"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomField:
-    """A name and a value printed on the invoice."""
-
-    name: str
-    value: str
+    address: Address | None = None
+    shipping: Shipping | None = None
+    tax_exempt: TaxExemption = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +87,7 @@ class Amounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invoice:
-    """What one customer is asked to pay. Its lines are kept beside it.
+    """What one customer is asked to pay, with all its lines.
 
     `customer` is the public id of `customer_id`. `auto_advance` says that it finalizes and collects by itself;
     `automatically_finalizes_at` and `next_payment_attempt` say when. `attempt_count` counts the first attempt
@@ -113,6 +107,7 @@ class Invoice:
     auto_advance: bool
     period_start: datetime
     period_end: datetime
+    lines: tuple[InvoiceLine, ...] = ()
     amounts: Amounts = Amounts()
     bill_to: BillTo = BillTo()
     number: str | None = None

@@ -7,6 +7,7 @@ from meterline.invoice.balance import Settlement, settle
 from meterline.invoice.model import Amounts, BillTo, Invoice, UncollectibleReason
 from meterline.invoice.total import Totals
 from meterline.refusal import Refusal
+from meterline.subscription.status import Standing
 
 DRAFT_TIME = timedelta(hours=1)
 """How long an invoice that advances by itself stays a draft."""
@@ -142,6 +143,20 @@ def scheduled(draft: Invoice, *, auto_advance: bool, finalizes_at: datetime) -> 
         automatically_finalizes_at=finalizes_at if auto_advance else None,
         next_payment_attempt=finalizes_at if auto_advance and automatic else None,
     )
+
+
+def held_back(invoice: Invoice) -> Invoice:
+    """The invoice, draft or open, no longer advancing by itself."""
+    return replace(invoice, auto_advance=False, automatically_finalizes_at=None, next_payment_attempt=None)
+
+
+def standing(invoice: Invoice, *, now: datetime) -> Standing:
+    """How the invoice stands for the subscription that it bills."""
+    if invoice.status != "open":
+        return invoice.status
+    if invoice.due_date is not None and invoice.due_date <= now:
+        return "overdue"
+    return "failed" if invoice.attempted else "open"
 
 
 def require_draft(invoice: Invoice) -> None:

@@ -57,9 +57,7 @@ class PaymentMethod:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def preferred(
-    *, asked: str | None, invoice: str | None, subscription: str | None, customer: str | None
-) -> str | None:
+def preferred(*, asked: str | None, invoice: str | None, subscription: str | None, customer: str | None) -> str | None:
     """The id of the method to collect with: what the call names, then the invoice's, the subscription's and the
     customer's own default, in that order; None where there is none."""
     return asked or invoice or subscription or customer

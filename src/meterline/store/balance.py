@@ -44,9 +44,7 @@ async def save(tx: AsyncConnection, changed: BalanceTransaction) -> None:
     """Store new words about a change; its amounts never change."""
     await tx.execute(
         update(balance_transaction)
-        .where(
-            balance_transaction.c.customer_id == changed.customer_id, balance_transaction.c.id == changed.id
-        )
+        .where(balance_transaction.c.customer_id == changed.customer_id, balance_transaction.c.id == changed.id)
         .values(values(changed, balance_transaction))
     )
 
@@ -73,6 +71,4 @@ async def listed(
     query = select(balance_transaction).where(scope, *bounds)
     if invoice is not None:
         query = query.where(balance_transaction.c.invoice == invoice)
-    return await page(
-        tx, query, balance_transaction, kind="customer_balance_transaction", scope=scope, cursor=cursor
-    )
+    return await page(tx, query, balance_transaction, kind="customer_balance_transaction", scope=scope, cursor=cursor)

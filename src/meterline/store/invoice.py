@@ -19,7 +19,6 @@ from sqlalchemy import (
     Text,
     delete,
     exists,
-    func,
     select,
     text,
     update,
@@ -132,13 +131,11 @@ invoice_line = Table(
 )
 
 
-async def add(tx: AsyncConnection, new: Invoice, lines: Sequence[InvoiceLine]) -> None:
+async def add(tx: AsyncConnection, new: Invoice) -> None:
     """Store a new invoice with its lines and make its id known."""
     await tx.execute(insert(invoice).values(_row(new) | {"sequence": uuid7()}))
-    await public_id.add(
-        tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id]
-    )
-    await _insert_lines(tx, new, lines)
+    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
+    await _insert_lines(tx, new)
 
 
 async def save(tx: AsyncConnection, changed: Invoice) -> None:
@@ -146,10 +143,11 @@ async def save(tx: AsyncConnection, changed: Invoice) -> None:
     await tx.execute(update(invoice).where(*_is(changed)).values(_row(changed)))
 
 
-async def replace_lines(tx: AsyncConnection, owner: Invoice, lines: Sequence[InvoiceLine]) -> None:
-    """Make these the lines of a draft, in this order."""
-    await tx.execute(delete(invoice_line).where(*_lines_of(owner)))
-    await _insert_lines(tx, owner, lines)
+async def save_with_lines(tx: AsyncConnection, changed: Invoice) -> None:
+    """Store a changed draft together with its lines, in their order."""
+    await save(tx, changed)
+    await tx.execute(delete(invoice_line).where(*_lines_of(changed)))
+    await _insert_lines(tx, changed)
 
 
 async def remove(tx: AsyncConnection, gone: Invoice) -> None:
@@ -164,7 +162,8 @@ async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dic
     query = select(invoice).where(
         invoice.c.customer_id.in_(owners.values()), invoice.c.id.in_(owners), ~invoice.c.deleted
     )
-    return {row.id: load(Invoice, row) for row in await tx.execute(query)}
+    found = await assemble(tx, (await tx.execute(query)).all())
+    return {each.id: each for each in found}
 
 
 async def get(tx: AsyncConnection, environment: str, id: str, *, param: str = "invoice") -> Invoice:
@@ -178,56 +177,38 @@ async def get(tx: AsyncConnection, environment: str, id: str, *, param: str = "i
 async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Invoice | None:
     """The invoice, locked until the transaction ends; None when it was deleted meanwhile."""
     query = select(invoice).where(invoice.c.customer_id == customer_id, invoice.c.id == id, ~invoice.c.deleted)
-    row = (await tx.execute(query.with_for_update())).one_or_none()
-    return None if row is None else load(Invoice, row)
+    found = await assemble(tx, (await tx.execute(query.with_for_update())).all())
+    return found[0] if found else None
 
 
-async def lines(
-    tx: AsyncConnection, owners: Sequence[Invoice], *, limit: int | None = None
-) -> dict[str, tuple[InvoiceLine, ...]]:
-    """The lines of each invoice by its id, in their order; at most `limit` of each."""
+async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Invoice]:
+    """The invoices of rows of `invoice`, in the same order, each with its lines in theirs."""
+    if not rows:
+        return []
     query = (
         select(invoice_line)
         .where(
-            invoice_line.c.customer_id.in_({owner.customer_id for owner in owners}),
-            invoice_line.c.invoice.in_([owner.id for owner in owners]),
+            invoice_line.c.customer_id.in_({row.customer_id for row in rows}),
+            invoice_line.c.invoice.in_([row.id for row in rows]),
         )
         .order_by(invoice_line.c.invoice, invoice_line.c.position)
     )
-    if limit is not None:
-        query = query.where(invoice_line.c.position < limit)
-    found: dict[str, list[InvoiceLine]] = {owner.id: [] for owner in owners}
-    for row in await tx.execute(query):
-        found[row.invoice].append(line_of(row))
-    return {id: tuple(members) for id, members in found.items()}
-
-
-async def count_lines(tx: AsyncConnection, owners: Sequence[Invoice]) -> dict[str, int]:
-    """How many lines each invoice has, by its id."""
-    query = (
-        select(invoice_line.c.invoice, func.count())
-        .where(
-            invoice_line.c.customer_id.in_({owner.customer_id for owner in owners}),
-            invoice_line.c.invoice.in_([owner.id for owner in owners]),
-        )
-        .group_by(invoice_line.c.invoice)
-    )
-    counted = {id: count for id, count in await tx.execute(query)}
-    return {owner.id: counted.get(owner.id, 0) for owner in owners}
+    lines: dict[str, list[InvoiceLine]] = {row.id: [] for row in rows}
+    for each in await tx.execute(query):
+        lines[each.invoice].append(line_of(each))
+    return [load(Invoice, row, lines=tuple(lines[row.id])) for row in rows]
 
 
 async def lines_page(tx: AsyncConnection, owner: Invoice, cursor: Cursor) -> Page:
     """A page of an invoice's lines, in their order on the invoice."""
     scope = (invoice_line.c.customer_id == owner.customer_id) & (invoice_line.c.invoice == owner.id)
-    return await page(
-        tx, select(invoice_line).where(scope), invoice_line, kind="line_item", scope=scope, cursor=cursor
-    )
+    return await page(tx, select(invoice_line).where(scope), invoice_line, kind="line_item", scope=scope, cursor=cursor)
 
 
 async def debit_lines(
-    tx: AsyncConnection, *, customer_id: UUID, subscription_item: str, period: Period
+    tx: AsyncConnection, *, customer_id: UUID, subscription_item: str, price: str, period: Period
 ) -> list[tuple[str, InvoiceLine]]:
-    """What an item was debited for exactly that period, with the invoices that did, the newest first.
+    """What an item was debited at a price for exactly that period, with the invoices that did, newest first.
 
     Lines of void invoices are left out.
     """
@@ -240,6 +221,7 @@ async def debit_lines(
         .where(
             invoice_line.c.customer_id == customer_id,
             invoice_line.c.subscription_item == subscription_item,
+            invoice_line.c.price == price,
             invoice_line.c.period_start == period.start,
             invoice_line.c.period_end == period.end,
             invoice_line.c.amount >= 0,
@@ -280,9 +262,7 @@ async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed
     return await page(tx, query, invoice, kind="invoice", scope=scope, cursor=cursor)
 
 
-async def newest_of_subscription(
-    tx: AsyncConnection, *, customer_id: UUID, subscription: str
-) -> Invoice | None:
+async def newest_of_subscription(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> Invoice | None:
     """The subscription's newest invoice that is not void."""
     query = (
         select(invoice)
@@ -295,8 +275,8 @@ async def newest_of_subscription(
         .order_by(invoice.c.sequence.desc())
         .limit(1)
     )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else load(Invoice, row)
+    found = await assemble(tx, (await tx.execute(query)).all())
+    return found[0] if found else None
 
 
 async def of_subscription(
@@ -313,12 +293,14 @@ async def of_subscription(
         )
         .order_by(invoice.c.sequence)
     )
-    return [load(Invoice, row) for row in await tx.execute(query)]
+    return await assemble(tx, (await tx.execute(query)).all())
 
 
-async def number_taken(tx: AsyncConnection, *, customer_id: UUID, number: str) -> bool:
-    """Whether the customer has an invoice of that number already."""
-    taken = exists().where(invoice.c.customer_id == customer_id, invoice.c.number == number)
+async def number_taken(tx: AsyncConnection, *, customer_id: UUID, number: str, other_than: str | None = None) -> bool:
+    """Whether the customer has another invoice of that number already."""
+    taken = exists().where(
+        invoice.c.customer_id == customer_id, invoice.c.number == number, invoice.c.id != (other_than or "")
+    )
     return bool(await tx.scalar(select(taken)))
 
 
@@ -328,7 +310,7 @@ def line_of(row: Row[Any]) -> InvoiceLine:
     return load(InvoiceLine, row, period=Period(start=row.period_start, end=row.period_end), usage=usage)
 
 
-async def _insert_lines(tx: AsyncConnection, owner: Invoice, lines: Sequence[InvoiceLine]) -> None:
+async def _insert_lines(tx: AsyncConnection, owner: Invoice) -> None:
     rows = [
         values(
             line,
@@ -343,7 +325,7 @@ async def _insert_lines(tx: AsyncConnection, owner: Invoice, lines: Sequence[Inv
             usage_start=None if line.usage is None else line.usage.start,
             usage_end=None if line.usage is None else line.usage.end,
         )
-        for position, (line, sequence) in enumerate(zip(lines, _falling(len(lines)), strict=True))
+        for position, (line, sequence) in enumerate(zip(owner.lines, _falling(len(owner.lines)), strict=True))
     ]
     if rows:
         await tx.execute(insert(invoice_line), rows)

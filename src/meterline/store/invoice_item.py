@@ -153,15 +153,11 @@ async def pending(
         .with_for_update()
     )
     if subscription is not None:
-        query = query.where(
-            (invoice_item.c.subscription == subscription) | invoice_item.c.subscription.is_(None)
-        )
+        query = query.where((invoice_item.c.subscription == subscription) | invoice_item.c.subscription.is_(None))
     return [item_of(row) for row in await tx.execute(query)]
 
 
-async def pending_prorations(
-    tx: AsyncConnection, *, customer_id: UUID, subscription: str
-) -> list[InvoiceItem]:
+async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> list[InvoiceItem]:
     """The prorations of a subscription that wait for an invoice, newest first."""
     query = (
         select(invoice_item)
@@ -175,6 +171,29 @@ async def pending_prorations(
         .order_by(invoice_item.c.sequence.desc())
     )
     return [item_of(row) for row in await tx.execute(query)]
+
+
+async def pending_debit(
+    tx: AsyncConnection, *, customer_id: UUID, subscription_item: str, price: str, period: Period
+) -> InvoiceItem | None:
+    """What a subscription item is still to be debited at a price for exactly that period: the newest such item."""
+    query = (
+        select(invoice_item)
+        .where(
+            invoice_item.c.customer_id == customer_id,
+            invoice_item.c.subscription_item == subscription_item,
+            invoice_item.c.price == price,
+            invoice_item.c.period_start == period.start,
+            invoice_item.c.period_end == period.end,
+            invoice_item.c.amount >= 0,
+            invoice_item.c.invoice.is_(None),
+            ~invoice_item.c.deleted,
+        )
+        .order_by(invoice_item.c.sequence.desc())
+        .limit(1)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else item_of(row)
 
 
 async def of_invoice(tx: AsyncConnection, *, customer_id: UUID, invoice: str) -> list[InvoiceItem]:

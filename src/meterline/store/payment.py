@@ -99,9 +99,7 @@ async def add(tx: AsyncConnection, new: Payment, link: InvoicePayment) -> None:
     await tx.execute(insert(payment).values(values(new, payment, sequence=uuid7())))
     await tx.execute(insert(invoice_payment).values(values(link, invoice_payment, sequence=uuid7())))
     for kind, id in (("payment_intent", new.id), ("invoice_payment", link.id)):
-        await public_id.add(
-            tx, environment=new.environment, customer_id=new.customer_id, kind=kind, ids=[id]
-        )
+        await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=kind, ids=[id])
 
 
 async def save(tx: AsyncConnection, changed: Payment) -> None:

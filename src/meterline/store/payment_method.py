@@ -48,9 +48,7 @@ payment_method = Table(
 async def add(tx: AsyncConnection, new: PaymentMethod) -> None:
     """Store a new method and make its id known."""
     await tx.execute(insert(payment_method).values(values(new, payment_method, sequence=uuid7())))
-    await public_id.add(
-        tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id]
-    )
+    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
 
 
 async def save(tx: AsyncConnection, changed: PaymentMethod) -> None:
@@ -65,9 +63,7 @@ async def save(tx: AsyncConnection, changed: PaymentMethod) -> None:
     )
 
 
-async def move(
-    tx: AsyncConnection, method: PaymentMethod, *, customer_id: UUID, customer: str | None
-) -> PaymentMethod:
+async def move(tx: AsyncConnection, method: PaymentMethod, *, customer_id: UUID, customer: str | None) -> PaymentMethod:
     """The method under another customer (or nobody). A new row, since the customer is part of the key."""
     moved = replace(method, customer_id=customer_id, customer=customer, used=True)
     sequence = await tx.scalar(

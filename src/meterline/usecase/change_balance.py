@@ -1,0 +1,65 @@
+"""Change a customer's balance and keep a record of why."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.customer import Customer
+from meterline.invoice.balance import BalanceReason, BalanceTransaction
+from meterline.refusal import Refusal
+from meterline.store import balance, notice
+from meterline.store import customer as customers
+from meterline.store.identifier import public
+
+
+async def change_balance(
+    tx: AsyncConnection,
+    *,
+    customer: Customer,
+    amount: int,
+    currency: str,
+    type: BalanceReason,
+    now: datetime,
+    invoice: str | None = None,
+    description: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> tuple[Customer, BalanceTransaction]:
+    """Add `amount` (minor units; negative gives credit) to the balance of a locked customer.
+
+    A balance has the customer's one currency, which the first change fixes. Refuses any other.
+    """
+    if customer.currency not in (None, currency):
+        raise Refusal(
+            f"The currency of the customer's balance is {customer.currency}; a change in {currency} cannot be"
+            " added to it.",
+            param="currency",
+        )
+    changed = replace(customer, balance=customer.balance + amount, currency=currency)
+    entry = BalanceTransaction(
+        environment=customer.environment,
+        customer_id=customer.customer_id,
+        id=public("cbtxn"),
+        customer=customer.id,
+        amount=amount,
+        currency=currency,
+        ending_balance=changed.balance,
+        type=type,
+        created=now,
+        description=description,
+        invoice=invoice,
+        metadata=dict(metadata or {}),
+    )
+    await customers.save(tx, changed)
+    await balance.add(tx, entry)
+    await notice.add(
+        tx,
+        environment=customer.environment,
+        customer_id=customer.customer_id,
+        type="customer.updated",
+        subject=changed,
+        previous=customer,
+        now=now,
+    )
+    return changed, entry

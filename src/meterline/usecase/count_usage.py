@@ -1,0 +1,132 @@
+"""Gather what lines are written from: usage, products, and the earlier lines that credits give back."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.catalog import ByDimension, Product
+from meterline.invoice.compose import Gathered, UsageKey, counted_again, usage_key
+from meterline.invoice.line import CreditedLines, InvoiceLine
+from meterline.invoice.model import Invoice
+from meterline.meter import Meter
+from meterline.store import invoice as invoices
+from meterline.store import invoice_item, usage
+from meterline.store import meter as meters
+from meterline.store import price as prices
+from meterline.store import product as products
+from meterline.subscription.billable import Billable
+
+
+async def gather(
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, billables: Sequence[Billable]
+) -> list[Gathered]:
+    """What the lines of these billables are written from, in the same order. Usage is as known now."""
+    named = await products.find(tx, environment, sorted({each.price.product for each in billables}))
+    metered = {each.price.recurring.meter for each in billables if each.usage and each.price.recurring}
+    counted_by = await meters.find(tx, environment, sorted(id for id in metered if id is not None))
+    counts = await _counts(tx, customer_id, billables, counted_by)
+    found: list[Gathered] = []
+    for place, billable in enumerate(billables):
+        product = named[billable.price.product]
+        if billable.usage is not None:
+            found.append(await _metered(tx, customer_id, billable, product, counted_by, counts.get(place)))
+        elif billable.proration is not None and billable.proration.credited is not None:
+            found.append(await _credit(tx, customer_id, billable, product))
+        else:
+            found.append(Gathered(billable=billable, product=product))
+    return found
+
+
+async def _counts(
+    tx: AsyncConnection, customer_id: UUID, billables: Sequence[Billable], counted_by: dict[str, Meter]
+) -> dict[int, Decimal]:
+    """The quantities of plainly metered billables by their place, in one read per kind of aggregation."""
+    places = [
+        place
+        for place, each in enumerate(billables)
+        if each.usage is not None and not isinstance(each.price.model, ByDimension)
+    ]
+    wanted = [
+        usage.Wanted(customer_id=customer_id, meter=_meter(each, counted_by), period=each.usage)
+        for each in (billables[place] for place in places)
+        if each.usage is not None
+    ]
+    return dict(zip(places, await usage.quantities(tx, wanted), strict=True))
+
+
+def _meter(billable: Billable, counted_by: dict[str, Meter]) -> Meter:
+    recurring = billable.price.recurring
+    assert recurring is not None and recurring.meter is not None, "usage is counted by a meter"
+    return counted_by[recurring.meter]
+
+
+async def _metered(
+    tx: AsyncConnection,
+    customer_id: UUID,
+    billable: Billable,
+    product: Product,
+    counted_by: dict[str, Meter],
+    used: Decimal | None,
+) -> Gathered:
+    meter = _meter(billable, counted_by)
+    if used is not None:
+        return Gathered(billable=billable, product=product, used=used, formula=meter.formula)
+    assert billable.usage is not None
+    wanted = usage.Wanted(customer_id=customer_id, meter=meter, period=billable.usage)
+    split = await usage.grouped(tx, wanted)
+    return Gathered(billable=billable, product=product, used_by_dimension=split, formula=meter.formula)
+
+
+async def _credit(tx: AsyncConnection, customer_id: UUID, billable: Billable, product: Product) -> Gathered:
+    """A credit with the lines that really debited what it gives back: pending still, or on an invoice.
+
+    Where there are none (the debit was made before it was recorded here), the price itself is given back.
+    """
+    assert billable.proration is not None and billable.proration.credited is not None
+    span = billable.proration.credited
+    waiting = await invoice_item.pending_debit(
+        tx, customer_id=customer_id, subscription_item=billable.item, price=billable.price.id, period=span
+    )
+    if waiting is not None:
+        return Gathered(billable=billable, product=product, credited_net=waiting.amount)
+    debits = await invoices.debit_lines(
+        tx, customer_id=customer_id, subscription_item=billable.item, price=billable.price.id, period=span
+    )
+    if not debits:
+        return Gathered(billable=billable, product=product)
+    invoice = debits[0][0]
+    lines = [line for owner, line in debits if owner == invoice]
+    return Gathered(
+        billable=billable,
+        product=product,
+        credited=CreditedLines(invoice=invoice, lines=tuple(line.id for line in lines)),
+        credited_net=sum(line.net_amount for line in lines),
+    )
+
+
+async def with_late_usage(tx: AsyncConnection, draft: Invoice) -> tuple[InvoiceLine, ...]:
+    """The lines of a draft with its metered lines counted again from the usage known now."""
+    first: dict[UsageKey, InvoiceLine] = {}
+    for line in draft.lines:
+        key = usage_key(line)
+        if key is not None:
+            first.setdefault(key, line)
+    if not first:
+        return draft.lines
+    priced = await prices.find(tx, draft.environment, {price for _, price, _ in first})
+    billables = [
+        Billable(
+            subscription=line.subscription or "",
+            item=item,
+            price=priced[price].in_currency(draft.currency),
+            quantity=None,
+            usage=window,
+            period=line.period,
+            timing="arrears",
+        )
+        for (item, price, window), line in first.items()
+    ]
+    gathered = await gather(tx, environment=draft.environment, customer_id=draft.customer_id, billables=billables)
+    return counted_again(draft.lines, dict(zip(first, gathered, strict=True)))

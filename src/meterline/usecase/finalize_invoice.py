@@ -1,0 +1,131 @@
+"""Turn a draft into an open invoice: count late usage, use the balance, give it its number."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.customer import Customer
+from meterline.invoice import state
+from meterline.invoice.balance import Settlement
+from meterline.invoice.model import Invoice
+from meterline.invoice.number import number
+from meterline.invoice.total import totals
+from meterline.payment.payment import InvoicePayment, Payment
+from meterline.refusal import Refusal
+from meterline.store import customer as customers
+from meterline.store import due
+from meterline.store import invoice as invoices
+from meterline.store import payment as payments
+from meterline.store.identifier import public
+from meterline.usecase import record_invoice
+from meterline.usecase.bill_to import balance_for, bill_to
+from meterline.usecase.change_balance import change_balance
+from meterline.usecase.count_usage import with_late_usage
+from meterline.usecase.draft_invoice import named
+from meterline.usecase.follow_invoice import follow_invoice
+from meterline.usecase.lock_invoice import lock_invoice
+
+
+async def finalize_invoice(
+    tx: AsyncConnection, *, invoice: Invoice, now: datetime, auto_advance: bool | None = None
+) -> Invoice:
+    """The invoice as open, or as paid where nothing is due. `now` is the customer's time, UTC.
+
+    Metered lines are computed again from the usage known now. `auto_advance` switches automatic collection on
+    or off first; null leaves it. Nothing is collected here. Refuses what is not a draft.
+    """
+    locked = await lock_invoice(tx, environment=invoice.environment, id=invoice.id)
+    draft, customer = locked.invoice, locked.customer
+    state.require_draft(draft)
+    if auto_advance is not None:
+        draft = replace(draft, auto_advance=auto_advance)
+    lines = named(await with_late_usage(tx, draft))
+    counted = replace(draft, lines=lines)
+    own = number(customer.invoice_prefix, customer.next_invoice_sequence)
+    await _require_free(tx, draft, number=draft.number or own)
+    issued, settlement = state.finalized(
+        counted,
+        totals=totals(lines),
+        balance=balance_for(customer, draft.currency),
+        number=own,
+        bill_to=bill_to(customer),
+        now=now,
+    )
+    await _count(tx, customer, used=draft.number is None)
+    await _use_balance(tx, issued, settlement, now=now)
+    types = ["invoice.updated", "invoice.finalized"]
+    if issued.status == "paid":
+        types += ["invoice.paid", "invoice.payment_succeeded"]
+    await record_invoice.changed(tx, locked.invoice, issued, types=types, now=now)
+    await due.remove(tx, customer_id=issued.customer_id, subject=issued.id, kinds=[record_invoice.FINALIZE])
+    if issued.status == "open":
+        await _ask_for(tx, issued, now=now)
+        await record_invoice.plan_overdue(tx, issued)
+    if issued.subscription is not None:
+        await follow_invoice(
+            tx,
+            customer_id=issued.customer_id,
+            subscription=issued.subscription,
+            invoice=issued.id,
+            standing=state.standing(issued, now=now),
+            now=now,
+        )
+    return issued
+
+
+async def _require_free(tx: AsyncConnection, draft: Invoice, *, number: str) -> None:
+    if draft.number is not None and await invoices.number_taken(
+        tx, customer_id=draft.customer_id, number=number, other_than=draft.id
+    ):
+        raise Refusal(f"The invoice number {number} is already in use.", param="number")
+
+
+async def _count(tx: AsyncConnection, customer: Customer, *, used: bool) -> None:
+    if used:
+        changed = replace(customer, next_invoice_sequence=customer.next_invoice_sequence + 1)
+        await customers.save(tx, changed)
+
+
+async def _use_balance(tx: AsyncConnection, issued: Invoice, settlement: Settlement, *, now: datetime) -> None:
+    if settlement.applied != 0:
+        customer = await customers.lock(tx, issued.customer_id)
+        await change_balance(
+            tx,
+            customer=customer,
+            amount=settlement.applied,
+            currency=issued.currency,
+            type="applied_to_invoice",
+            now=now,
+            invoice=issued.id,
+        )
+
+
+async def _ask_for(tx: AsyncConnection, issued: Invoice, *, now: datetime) -> None:
+    """The payment that the invoice will be collected with; no processor hears of it yet."""
+    id = public("pi")
+    payment = Payment(
+        environment=issued.environment,
+        customer_id=issued.customer_id,
+        id=id,
+        customer=issued.customer,
+        invoice=issued.id,
+        amount=issued.amounts.remaining,
+        currency=issued.currency,
+        status="requires_payment_method",
+        client_secret=f"{id}_{public('secret')}",
+        created=now,
+    )
+    link = InvoicePayment(
+        environment=issued.environment,
+        customer_id=issued.customer_id,
+        id=public("inpay"),
+        invoice=issued.id,
+        payment=id,
+        amount_requested=payment.amount,
+        amount_paid=None,
+        currency=issued.currency,
+        status="open",
+        created=now,
+    )
+    await payments.add(tx, payment, link)

@@ -1,0 +1,47 @@
+"""Void an invoice: it was a mistake, nobody owes it, and what it took from the balance goes back."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.invoice import state
+from meterline.invoice.model import Invoice
+from meterline.store import due
+from meterline.store import invoice as invoices
+from meterline.usecase import record_invoice
+from meterline.usecase.change_balance import change_balance
+from meterline.usecase.collect_payment import cancel_payment
+from meterline.usecase.follow_invoice import follow_invoice
+from meterline.usecase.lock_invoice import lock_invoice
+
+
+async def void_invoice(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Invoice:
+    """The invoice, void. `now` is the customer's time, UTC. Raises Missing, or Refusal for a wrong state."""
+    locked = await lock_invoice(tx, environment=environment, id=id, param="id")
+    after, undo = state.voided(locked.invoice, now=now)
+    if undo != 0:
+        await change_balance(
+            tx,
+            customer=locked.customer,
+            amount=undo,
+            currency=after.currency,
+            type="unapplied_from_invoice",
+            now=now,
+            invoice=after.id,
+        )
+    await cancel_payment(tx, after, now=now)
+    await due.remove(tx, customer_id=after.customer_id, subject=after.id)
+    await record_invoice.changed(tx, locked.invoice, after, types=("invoice.updated", "invoice.voided"), now=now)
+    if after.subscription is not None:
+        newest = await invoices.newest_of_subscription(
+            tx, customer_id=after.customer_id, subscription=after.subscription
+        )
+        await follow_invoice(
+            tx,
+            customer_id=after.customer_id,
+            subscription=after.subscription,
+            invoice=after.id,
+            standing="void" if newest is None else state.standing(newest, now=now),
+            now=now,
+        )
+    return after
