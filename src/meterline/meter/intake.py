@@ -1,10 +1,9 @@
 """What may be counted: the rules between what a caller told and a usage event.
 
-The answer is either a reading or a problem. A problem that a change on our side can cure (a meter or customer
+The answer is either what was measured or a problem. A problem that a change on our side can cure (a meter or customer
 that does not exist yet, a timestamp outside the window) is parked, to be replayed; any other is rejected.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,11 +11,15 @@ from decimal import Decimal
 from typing import Literal
 
 from meterline.meter.model import Meter
+from meterline.meter.value import parse_value
+from meterline.refusal import Refusal
 
 FURTHEST_BACK = timedelta(days=35)
 FURTHEST_AHEAD = timedelta(minutes=5)
-MAX_DIGITS = 15
 MAX_IDENTIFIER = 100
+MAX_EXPONENT = 30
+MAX_BITS = 128
+ONE = Decimal(1)
 MAX_MEMBER = 500
 MAX_DIMENSION_VALUE = 200
 
@@ -48,8 +51,6 @@ PARKED: frozenset[Code] = frozenset(
     }
 )
 
-_DECIMAL = re.compile(r"-?(\d{1,30})(?:\.(\d{1,15}))?")
-
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -66,79 +67,77 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Measured:
     """What an event says: for whom, how much, under which dimension values.
 
     `member` is what a meter of distinct values counts, null for the others.
     """
 
     customer: str
-    value: str
+    value: Decimal
     member: str | None
     dimensions: Mapping[str, str] | None
 
 
-def read(payload: Mapping[str, object], meter: Meter) -> Reading | Problem:
-    """Take the meter's members out of the payload, whose values are texts or numbers."""
-    customer = payload.get(meter.customer_key)
+def read(payload: Mapping[str, object], meter: Meter, *, customer: object = None) -> Measured | Problem:
+    """Take the meter's members out of the payload, whose values are texts or numbers.
+
+    `customer` names the customer where the envelope does and the payload does not.
+    """
+    customer = payload.get(meter.customer_key, customer)
     if not isinstance(customer, str) or not customer:
         return Problem(
             "meter_event_no_customer_defined",
             f"Customer mapping key {meter.customer_key} not found in payload.",
             f"payload[{meter.customer_key}]",
         )
-    value, member = "1", None
+    value, member = ONE, None
     if meter.formula == "unique":
         found = _member(payload, meter.value_key)
         if isinstance(found, Problem):
             return found
         member = found
     elif meter.formula != "count":
-        text = decimal_text(payload.get(meter.value_key), field=f"payload[{meter.value_key}]")
-        if isinstance(text, Problem):
-            return text
-        value = text
+        measured = _value(payload.get(meter.value_key), meter.value_key)
+        if isinstance(measured, Problem):
+            return measured
+        value = measured
     if not meter.dimension_keys:
-        return Reading(customer, value, member, None)
+        return Measured(customer, value, member, None)
     dimensions = _dimensions(payload, meter.dimension_keys)
     if isinstance(dimensions, Problem):
         return dimensions
-    return Reading(customer, value, member, dimensions)
+    return Measured(customer, value, member, dimensions)
 
 
-def decimal_text(told: object, *, field: str) -> str | Problem:
-    """The value as plain decimal text: a number, or a text holding one, of at most 15 significant digits."""
+def _value(told: object, key: str) -> Decimal | Problem:
+    """The value as a decimal: a number, or a text holding one."""
+    field = f"payload[{key}]"
     if told is None:
-        return Problem("meter_event_value_not_found", f"No value found in payload under {field}.", field)
-    if isinstance(told, bool) or not isinstance(told, str | int | Decimal):
-        return Problem("meter_event_invalid_value", "The value in the event payload is not a number.", field)
+        return Problem("meter_event_value_not_found", f"Value key {key} not found in payload.", field)
     if isinstance(told, str):
         text = told
-    elif isinstance(told, int):
-        text = str(told) if abs(told) < 10**30 else ""
+    elif isinstance(told, bool) or not isinstance(told, int | Decimal):
+        return Problem("meter_event_invalid_value", f"The value under {key} is not a decimal number.", field)
     else:
-        text = format(told, "f") if told.is_finite() and abs(told.adjusted()) <= MAX_EXPONENT else ""
-    matched = _DECIMAL.fullmatch(text)
-    if matched is None:
-        shown = str(told)[:40]
-        return Problem(
-            "meter_event_invalid_value", f"The value in the event payload is not a decimal number: {shown}.", field
+        text = plain_text(told)
+    try:
+        return parse_value(text)
+    except Refusal as refusal:
+        code: Code = (
+            "meter_event_value_too_many_digits"
+            if refusal.code == "meter_event_value_too_many_digits"
+            else "meter_event_invalid_value"
         )
-    if len(text) > MAX_DIGITS and _significant(matched[1], matched[2] or "") > MAX_DIGITS:
-        return Problem(
-            "meter_event_value_too_many_digits",
-            f"The value in the event payload can have at most {MAX_DIGITS} digits. Received {text}.",
-            field,
-        )
-    return text
+        return Problem(code, refusal.message, field)
 
 
-MAX_EXPONENT = 30
-
-
-def _significant(whole: str, fraction: str) -> int:
-    """Digits from the first to the last that is not zero."""
-    return len((whole + fraction).lstrip("0").rstrip("0" if fraction else ""))
+def plain_text(number: int | Decimal) -> str:
+    """A JSON number without an exponent; one too large or small to be a quantity as it was told."""
+    if isinstance(number, int):
+        return str(number) if number.bit_length() <= MAX_BITS else "1e100"
+    near = number.is_finite() and abs(number.adjusted()) <= MAX_EXPONENT
+    return format(number, "f") if near else str(number)[:MAX_MEMBER]
 
 
 def _member(payload: Mapping[str, object], key: str) -> str | Problem:
@@ -193,6 +192,15 @@ def check_time(occurred_at: datetime, now: datetime) -> Problem | None:
             "timestamp",
         )
     return None
+
+
+def check_identifier(identifier: str) -> Problem | None:
+    """Whether a text can identify an event."""
+    if 0 < len(identifier) <= MAX_IDENTIFIER and "\0" not in identifier:
+        return None
+    return Problem(
+        "invalid_identifier", f"An identifier has 1 to {MAX_IDENTIFIER} characters, no null bytes.", "identifier"
+    )
 
 
 def no_meter(event_name: str) -> Problem:

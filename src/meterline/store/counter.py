@@ -48,7 +48,7 @@ def fold(events: Iterable[NewEvent]) -> dict[tuple[UUID, str, datetime, UUID, st
     hours: dict[tuple[UUID, str, datetime, UUID, str], Hour] = {}
     add, get = EXACT.add, hours.get
     for event in events:
-        occurred, received, value = event.occurred_at, event.received_at, Decimal(event.value)
+        occurred, received, value = event.occurred_at, event.received_at, event.value
         hour = occurred.replace(minute=0, second=0, microsecond=0)
         key = (event.customer_id, event.meter, hour, event.dimensions16, event.environment)
         counter = get(key)

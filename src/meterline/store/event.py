@@ -11,6 +11,7 @@ An `Idempotency-Key` is claimed in the same table, under the environment's own i
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from hashlib import blake2b
 from uuid import UUID
@@ -78,7 +79,7 @@ def key_owner(environment: str) -> UUID:
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event about to be stored. `value` is decimal text, `dimensions` canonical JSON.
+    """An event about to be stored; `dimensions` is canonical JSON.
 
     `key16` claims its Idempotency-Key, if it came with one.
     """
@@ -89,7 +90,7 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     environment: str
     meter: str
     identifier: str
-    value: str
+    value: Decimal
     dimensions16: UUID
     value16: UUID | None
     body16: UUID
@@ -107,11 +108,18 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class Kept(msgspec.Struct, frozen=True):
-    """What is stored under an identifier or key that was claimed before."""
+    """What is stored under an identifier or a key that was claimed before."""
 
     received_at: datetime
     occurred_at: datetime
     body16: UUID
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What stands in the way of an event: what its identifier and its key were claimed for."""
+
+    event: Kept | None
+    key: Kept | None
 
 
 def days_of(received_at: datetime) -> tuple[list[date], date]:
@@ -203,7 +211,7 @@ async def store(
         [e.environment for e in events],
         [e.meter for e in events],
         [e.identifier for e in events],
-        [e.value for e in events],
+        [str(e.value) for e in events],
         [e.dimensions16 for e in events],
         [e.value16 for e in events],
         [e.body16 for e in events],
@@ -217,3 +225,111 @@ async def store(
     )
     assert row is not None
     return Outcome(refused=sorted(row[0]), versions=dict(zip(row[1], row[2], strict=True)))
+
+
+_PAST = """
+SELECT i.n, p.received_at, p.occurred_at, p.body16
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS i(customer_id, identifier16, occurred_at, n)
+CROSS JOIN LATERAL (
+    SELECT r.received_at, r.occurred_at, r.body16 FROM recent_identifier r
+    WHERE r.customer_id = i.customer_id AND r.identifier16 = i.identifier16 AND r.day = ANY($4::date[])
+  UNION ALL
+    SELECT e.received_at, e.occurred_at, e.body16 FROM usage_event e
+    WHERE e.customer_id = i.customer_id AND e.occurred_at = i.occurred_at AND e.identifier16 = i.identifier16
+  ORDER BY received_at LIMIT 1
+) p"""
+
+
+async def past(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent]) -> list[Past]:
+    """For events that were refused: what is stored under their identifiers and keys."""
+    days, yesterday = days_of(events[0].received_at)
+    looked_at = sorted({yesterday, *days})
+    own = await connection.fetch(
+        _PAST,
+        [e.customer_id for e in events],
+        [e.identifier16 for e in events],
+        [e.occurred_at for e in events],
+        looked_at,
+    )
+    by_event = {row[0] - 1: Kept(row[1], row[2], row[3]) for row in own}
+    keyed = [n for n, e in enumerate(events) if e.key16 is not None]
+    found = await connection.fetch(
+        _PAST,
+        [key_owner(events[n].environment) for n in keyed],
+        [events[n].key16 for n in keyed],
+        [events[n].occurred_at for n in keyed],
+        looked_at,
+    )
+    by_key = {keyed[row[0] - 1]: Kept(row[1], row[2], row[3]) for row in found}
+    return [Past(by_event.get(n), by_key.get(n)) for n in range(len(events))]
+
+
+async def release(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent]) -> None:
+    """Give back what refused events claimed in this transaction before they were refused."""
+    owners = [e.customer_id for e in events] + [key_owner(e.environment) for e in events if e.key16]
+    claims = [e.identifier16 for e in events] + [e.key16 for e in events if e.key16]
+    received = [e.received_at for e in events] + [e.received_at for e in events if e.key16]
+    days, _ = days_of(events[0].received_at)
+    await connection.execute(
+        "DELETE FROM recent_identifier r USING unnest($1::uuid[], $2::uuid[], $3::timestamptz[])"
+        " AS c(customer_id, identifier16, received_at)"
+        " WHERE r.customer_id = c.customer_id AND r.identifier16 = c.identifier16"
+        " AND r.received_at = c.received_at AND r.day = ANY($4::date[])",
+        owners,
+        claims,
+        received,
+        days,
+    )
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """An event as it is kept."""
+
+    environment: str
+    customer_id: UUID
+    occurred_at: datetime
+    identifier16: UUID
+    identifier: str
+    meter: str
+    value: Decimal
+    dimensions16: UUID
+    value16: UUID | None
+    body16: UUID
+    received_at: datetime
+    voided_at: datetime | None
+
+
+async def find(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    customer_id: UUID,
+    identifier16: UUID,
+    occurred_at: datetime | None = None,
+) -> Stored | None:
+    """The event of that identifier, the one received last when a later one was accepted under it again.
+
+    Found at once with `occurred_at`; without, the customer's index is read.
+    """
+    row = await connection.fetchrow(
+        "SELECT environment, customer_id, occurred_at, identifier16, identifier, meter, value, dimensions16,"
+        " value16, body16, received_at, voided_at FROM usage_event WHERE customer_id = $1 AND identifier16 = $2"
+        + (" AND occurred_at = $3" if occurred_at is not None else "")
+        + " ORDER BY received_at DESC LIMIT 1",
+        customer_id,
+        identifier16,
+        *((occurred_at,) if occurred_at is not None else ()),
+    )
+    return None if row is None else Stored(*row)
+
+
+async def void(connection: "asyncpg.Connection[asyncpg.Record]", stored: Stored, *, now: datetime) -> bool:
+    """Take an event out of what counts; False when somebody did before. Its counters are recounted after this."""
+    done = await connection.execute(
+        "UPDATE usage_event SET voided_at = $4 WHERE customer_id = $1 AND occurred_at = $2 AND identifier16 = $3"
+        " AND voided_at IS NULL",
+        stored.customer_id,
+        stored.occurred_at,
+        stored.identifier16,
+        now,
+    )
+    return bool(done == "UPDATE 1")

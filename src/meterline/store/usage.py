@@ -121,9 +121,8 @@ async def quantities(tx: AsyncConnection, wanted: Sequence[Wanted]) -> list[Deci
 async def grouped(tx: AsyncConnection, wanted: Wanted) -> dict[tuple[tuple[str, str], ...], Decimal]:
     """One quantity per combination of dimension values seen, keyed by sorted (name, value) pairs."""
     kind = _kind(wanted.meter)
-    rows = await tx.exec_driver_sql(
-        _statement(kind, wanted.meter.formula, grouped=True), _arguments(kind, [wanted], [0])
-    )
+    statement = _statement(kind, wanted.meter.formula, grouped=True)
+    rows: Iterable[Any] = await tx.exec_driver_sql(statement, _arguments(kind, [wanted], [0]))
     answers = {row[3]: _answer(wanted.meter, row[1], row[2]) for row in rows}
     named = await _named_dimensions(tx, wanted.customer_id, wanted.meter.id, list(answers))
     return {named.get(key, ()): answer for key, answer in answers.items()}

@@ -1,0 +1,134 @@
+"""Events that were not counted: rejected for good, or parked until their cause is gone. None is dropped.
+
+Telling the same event again finds its row again: it is counted there, with when it was first and last seen.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store import schema
+from meterline.store.identifier import public, uuid7
+from meterline.store.page import Cursor, Page, page
+
+stray_event = Table(
+    "stray_event",
+    schema.metadata,
+    schema.environment(),
+    Column("key16", UUID_COLUMN(as_uuid=True), nullable=False),
+    schema.public_id(),
+    schema.sequence(),
+    Column("fate", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("field", Text),
+    Column("origin", Text, nullable=False),
+    Column("event_name", Text),
+    Column("identifier", Text),
+    Column("request_key", Text),
+    schema.document("told"),
+    schema.instant("received_at", nullable=False),
+    schema.instant("last_seen", nullable=False),
+    Column("seen", Integer, nullable=False),
+    schema.instant("reported_at"),
+    PrimaryKeyConstraint("environment", "key16"),
+    Index("ix_stray_event_fate", "environment", "fate", "sequence"),
+    Index("ix_stray_event_unreported", "sequence", postgresql_where="reported_at IS NULL"),
+)
+"""`told` is the event in our own JSON form; `received_at` is when it was first seen."""
+
+
+class Stray(msgspec.Struct, frozen=True, gc=False):
+    """One event that was not counted, and why. `told` is JSON."""
+
+    environment: str
+    key16: UUID
+    fate: str
+    code: str
+    message: str
+    field: str | None
+    origin: str
+    event_name: str | None
+    identifier: str | None
+    request_key: str | None
+    told: str
+    received_at: datetime
+
+
+async def record(connection: "asyncpg.Connection[asyncpg.Record]", strays: Sequence[Stray]) -> None:
+    """Keep them; those kept before are seen once more and show their latest reason."""
+    rows = sorted({(s.environment, s.key16): s for s in strays}.values(), key=lambda s: (s.environment, s.key16.bytes))
+    times: dict[tuple[str, UUID], int] = {}
+    for stray in strays:
+        times[stray.environment, stray.key16] = times.get((stray.environment, stray.key16), 0) + 1
+    await connection.execute(
+        """
+        INSERT INTO stray_event AS s (environment, key16, id, sequence, fate, code, message, field, origin, event_name,
+                                      identifier, request_key, told, received_at, last_seen, seen)
+        SELECT environment, key16, id, sequence, fate, code, message, field, origin, event_name,
+               identifier, request_key, told::jsonb, received_at, received_at, seen
+        FROM unnest($1::text[], $2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
+                    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::timestamptz[], $15::int[])
+          AS n(environment, key16, id, sequence, fate, code, message, field, origin, event_name,
+               identifier, request_key, told, received_at, seen)
+        ON CONFLICT (environment, key16) DO UPDATE SET
+          fate = excluded.fate, code = excluded.code, message = excluded.message, field = excluded.field,
+          last_seen = greatest(s.last_seen, excluded.last_seen), seen = s.seen + excluded.seen
+        """,
+        [s.environment for s in rows],
+        [s.key16 for s in rows],
+        [public("stray") for _ in rows],
+        [uuid7() for _ in rows],
+        [s.fate for s in rows],
+        [s.code for s in rows],
+        [s.message for s in rows],
+        [s.field for s in rows],
+        [s.origin for s in rows],
+        [s.event_name for s in rows],
+        [s.identifier for s in rows],
+        [s.request_key for s in rows],
+        [s.told for s in rows],
+        [s.received_at for s in rows],
+        [times[s.environment, s.key16] for s in rows],
+    )
+
+
+async def listed(
+    tx: AsyncConnection,
+    environment: str,
+    cursor: Cursor,
+    *,
+    fate: str,
+    code: str | None = None,
+    event_name: str | None = None,
+) -> Page:
+    """A page of stray events, newest first."""
+    scope = stray_event.c.environment == environment
+    query = select(stray_event).where(scope, stray_event.c.fate == fate)
+    if code is not None:
+        query = query.where(stray_event.c.code == code)
+    if event_name is not None:
+        query = query.where(stray_event.c.event_name == event_name)
+    return await page(tx, query, stray_event, kind="stray event", scope=scope, cursor=cursor)
+
+
+async def summary(tx: AsyncConnection, environment: str, *, fate: str) -> list[dict[str, Any]]:
+    """Stray events by reason and event name: how many, first and last seen, a sample of ids. Most frequent first."""
+    rows = await tx.exec_driver_sql(
+        """
+        SELECT code, event_name, count(*) AS events, sum(seen)::bigint AS seen, min(received_at) AS first_seen,
+               max(last_seen) AS last_seen, (array_agg(message ORDER BY sequence DESC))[1] AS message,
+               (array_agg(id ORDER BY sequence DESC))[1:3] AS sample
+        FROM stray_event WHERE environment = $1 AND fate = $2
+        GROUP BY code, event_name ORDER BY events DESC, code, event_name
+        """,
+        (environment, fate),
+    )
+    return [dict(row) for row in rows.mappings()]

@@ -1,0 +1,290 @@
+"""Take usage events in: validate, group by lane, store and count in one transaction per batch, then answer.
+
+A lane is a share of the customers with one writer per process. Several processes write at once: rows go in
+key order, constraints decide what is new, and a batch that met a newer catalog than it was checked against
+starts over.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from meterline.meter import Meter, intake
+from meterline.meter.intake import Problem
+from meterline.store.database import Database
+from meterline.store.directory import Catalog, Directory, Who
+from meterline.store.event import NewEvent, digest16, uuid16
+from meterline.store.stray import Stray
+from meterline.store.usage import NO_DIMENSIONS, dimensions_text
+from meterline.usecase.group_commit import GroupCommit, Overloaded
+from meterline.usecase.write_events import Chunk, Fate, Refused, Ticket, Writer, stray_writer
+
+Origin = Literal["v1", "v2", "stream", "own"]
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+class Told(msgspec.Struct, gc=False):
+    """One event as a caller told it, whatever the dialect.
+
+    `occurred_at` is UTC, None where the server's clock is meant. `customer` names the customer where the
+    envelope does. `source` sets apart identifiers of different producers.
+    """
+
+    event_name: str
+    payload: Mapping[str, Any]
+    identifier: str | None = None
+    occurred_at: datetime | None = None
+    customer: str | None = None
+    source: str | None = None
+    key16: UUID | None = None
+    key_body16: UUID | None = None
+    request_key: str | None = None
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """How much is done at once: lanes per process, events per transaction, events waiting per lane."""
+
+    lanes: int = 2
+    max_batch: int = 2_000
+    max_queued: int = 40_000
+
+
+class Ingest:
+    """Takes events in for one process. Each event is answered with its fate once that is committed."""
+
+    def __init__(self, database: Database, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        self.directory = Directory(database)
+        self._max_batch = settings.max_batch
+        self._writers = [Writer(database.dsn, self._recheck) for _ in range(settings.lanes)]
+        self._lanes = [
+            GroupCommit(writer.commit, max_batch=settings.max_batch, max_queued=settings.max_queued, name=f"lane-{n}")
+            for n, writer in enumerate(self._writers)
+        ]
+        self._stray_writer = stray_writer(database.dsn)
+        self._strays = GroupCommit(
+            self._stray_writer.commit, max_batch=settings.max_batch, max_queued=settings.max_queued, name="strays"
+        )
+        self._last_received = datetime.min.replace(tzinfo=UTC)
+
+    async def start(self) -> None:
+        """Begin writing. Connections are made on first use."""
+        for lane in (*self._lanes, self._strays):
+            lane.start()
+
+    async def stop(self) -> None:
+        """Write what is queued, then let go of the connections."""
+        for lane in (*self._lanes, self._strays):
+            await lane.stop()
+        for writer in (*self._writers, self._stray_writer):
+            await writer.close()
+
+    async def take(
+        self,
+        told: Sequence[Told],
+        *,
+        environment: str,
+        origin: Origin,
+        now: datetime,
+        keeps: Callable[[Problem], bool],
+    ) -> list[Fate]:
+        """The fate of each event, in order, after everything that could be stored is.
+
+        `now` is the wall clock (UTC). Problems that `keeps` says so of are kept as rejected or parked; the
+        others are only answered. Raises Overloaded before anything was taken, Unavailable when the database
+        did not confirm; then the same call may be made again.
+        """
+        self._make_sure_of_room(len(told))
+        received = self._stamp(now, len(told))
+        catalog = await self.directory.catalog(environment)
+        checked = await self._check(told, environment, catalog, received)
+        if any(isinstance(each, Problem) for each in checked):
+            newest = await self.directory.reload(environment)
+            if newest.version != catalog.version:
+                catalog = newest
+                checked = await self._check(told, environment, catalog, received)
+        fates = await self._write(told, checked, environment, catalog.version)
+        strays = [
+            _stray(each, fate.problem, environment, origin, at)
+            for each, fate, at in zip(told, fates, received, strict=True)
+            if isinstance(fate, Refused) and keeps(fate.problem)
+        ]
+        if strays:
+            await self._keep(strays)
+        return fates
+
+    async def keep(self, strays: Sequence[Stray]) -> None:
+        """Keep events that could not even be read, as rejected."""
+        if not self._strays.room_for(len(strays)):
+            raise Overloaded
+        await self._keep(strays)
+
+    def _make_sure_of_room(self, rows: int) -> None:
+        if not all(lane.room_for(rows) for lane in (*self._lanes, self._strays)):
+            raise Overloaded
+
+    def _stamp(self, now: datetime, count: int) -> list[datetime]:
+        """Receipt times, all different in this process, so that "received last" is always one event."""
+        first = max(now, self._last_received + MICROSECOND)
+        stamps = [first + timedelta(microseconds=n) for n in range(count)]
+        if stamps:
+            self._last_received = stamps[-1]
+        return stamps
+
+    async def _check(
+        self, told: Sequence[Told], environment: str, catalog: Catalog, received: Sequence[datetime]
+    ) -> "list[NewEvent | Problem]":
+        """Each event ready to be stored, or what is wrong with it."""
+        measured = [_measure(each, catalog.meters) for each in told]
+        names = {each[1].customer for each in measured if not isinstance(each, Problem)}
+        known = await self.directory.customers(environment, names)
+        frozen = {who.test_clock for name in names if (who := known.get(name)) is not None and who.test_clock}
+        clocks = await self.directory.clocks(environment, frozen) if frozen else {}
+        return [
+            each if isinstance(each, Problem) else _ready(source, each, known, clocks, environment, at)
+            for source, each, at in zip(told, measured, received, strict=True)
+        ]
+
+    async def _recheck(
+        self, environment: str, told: Sequence[Any], received: Sequence[datetime]
+    ) -> tuple[int, "list[NewEvent | Problem]"]:
+        """The same events against the catalog as it is now, for a batch that met a newer one."""
+        catalog = await self.directory.reload(environment)
+        return catalog.version, await self._check(told, environment, catalog, received)
+
+    async def _write(
+        self, told: Sequence[Told], checked: "Sequence[NewEvent | Problem]", environment: str, version: int
+    ) -> list[Fate]:
+        ticket = Ticket(len(checked))
+        shares: dict[int, list[int]] = {}
+        for n, each in enumerate(checked):
+            if isinstance(each, Problem):
+                ticket.fates[n] = Refused(each)
+            else:
+                shares.setdefault(each.customer_id.int % len(self._lanes), []).append(n)
+        parts = [(lane, at) for lane, mine in shares.items() for at in _slices(mine, self._max_batch)]
+        ticket.waiting = len(parts)
+        for lane, at in parts:
+            events = [checked[n] for n in at]
+            self._lanes[lane].put(
+                Chunk(ticket, environment, version, at, [told[n] for n in at], events)  # type: ignore[arg-type]
+            )
+        if parts:
+            await ticket.done
+        return ticket.settled()
+
+    async def _keep(self, strays: Sequence[Stray]) -> None:
+        ticket = Ticket(len(strays))
+        ticket.waiting = 1
+        self._strays.put(Chunk(ticket, "", 0, list(range(len(strays))), list(strays), []))
+        await ticket.done
+
+
+def _slices(positions: list[int], most: int) -> Iterable[list[int]]:
+    return (positions[start : start + most] for start in range(0, len(positions), most))
+
+
+def _measure(told: Told, meters: Mapping[str, Meter]) -> "tuple[Meter, intake.Measured] | Problem":
+    meter = meters.get(told.event_name)
+    if meter is None:
+        return intake.no_meter(told.event_name)
+    if meter.status != "active":
+        return intake.archived(meter)
+    if told.identifier is not None:
+        wrong = intake.check_identifier(told.identifier)
+        if wrong is not None:
+            return wrong
+    measured = intake.read(told.payload, meter, customer=told.customer)
+    return measured if isinstance(measured, Problem) else (meter, measured)
+
+
+def _ready(
+    told: Told,
+    found: "tuple[Meter, intake.Measured]",
+    known: Mapping[str, Who],
+    clocks: Mapping[str, datetime],
+    environment: str,
+    received_at: datetime,
+) -> "NewEvent | Problem":
+    meter, measured = found
+    who = known.get(measured.customer)
+    if who is None:
+        return intake.unknown_customer(measured.customer, meter)
+    now = received_at if who.test_clock is None else clocks.get(who.test_clock, received_at)
+    occurred_at = told.occurred_at or now
+    if told.occurred_at is not None:
+        late = intake.check_time(occurred_at, now)
+        if late is not None:
+            return late
+    identifier = told.identifier or _fresh_identifier(told)
+    dimensions = dimensions_text(measured.dimensions) if measured.dimensions else None
+    at = occurred_at.isoformat() if told.occurred_at is not None else ""
+    body = f"{meter.id}\0{measured.value}\0{measured.member}\0{dimensions}\0{at}"
+    return NewEvent(
+        customer_id=who.customer_id,
+        occurred_at=occurred_at,
+        identifier16=identifier16(identifier, told.source),
+        environment=environment,
+        meter=meter.id,
+        identifier=identifier,
+        value=measured.value,
+        dimensions16=NO_DIMENSIONS if dimensions is None else digest16(dimensions),
+        value16=None if measured.member is None else digest16(measured.member),
+        body16=uuid16(blake2b(body.encode(), digest_size=16).digest()),
+        received_at=received_at,
+        dimensions=dimensions,
+        key16=told.key16,
+        key_body16=told.key_body16,
+    )
+
+
+def identifier16(identifier: str, source: str | None) -> UUID:
+    """The stored form of an identifier; producers that name themselves have identifiers of their own."""
+    return digest16(identifier if source is None else f"{source}\0{identifier}")
+
+
+def _fresh_identifier(told: Told) -> str:
+    """Derived from the Idempotency-Key, so that a retry has the same one; else random."""
+    return told.key16.hex if told.key16 is not None else secrets.token_hex(16)
+
+
+def _stray(told: Told, problem: Problem, environment: str, origin: Origin, received_at: datetime) -> Stray:
+    document = told_json(told)
+    about = told.identifier if told.identifier is not None else (told.request_key or document)
+    return Stray(
+        environment=environment,
+        key16=digest16(f"{told.event_name}\0{told.customer}\0{told.source}\0{about}", of=b"stray"),
+        fate="parked" if problem.parked else "rejected",
+        code=problem.code,
+        message=problem.message,
+        field=problem.field,
+        origin=origin,
+        event_name=told.event_name,
+        identifier=told.identifier,
+        request_key=told.request_key,
+        told=document,
+        received_at=received_at,
+    )
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def told_json(told: Told) -> str:
+    """The event in the JSON form that our own route takes."""
+    document = {
+        "event_name": told.event_name,
+        "payload": told.payload,
+        "identifier": told.identifier,
+        "timestamp": None if told.occurred_at is None else told.occurred_at.isoformat(),
+        "customer": told.customer,
+        "source": told.source,
+    }
+    text = _encoder.encode({name: value for name, value in document.items() if value is not None})
+    return text.replace(b"\\u0000", b"\\ufffd").decode()

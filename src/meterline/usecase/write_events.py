@@ -1,0 +1,404 @@
+"""The writing end of ingest: one transaction per batch, retried until the database has said yes or no."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import date, datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from meterline.meter.intake import Problem
+from meterline.store import counter, event, partition, stray
+from meterline.store.event import NewEvent, Past
+from meterline.usecase.group_commit import Unavailable
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S = 15.0
+"""How long a batch is tried again while the database cannot be reached."""
+
+
+class Accepted(msgspec.Struct, frozen=True, gc=False):
+    """Stored and counted. `replayed` says that an earlier call with the same Idempotency-Key did it."""
+
+    identifier: str
+    occurred_at: datetime
+    received_at: datetime
+    replayed: bool = False
+
+
+class Duplicate(msgspec.Struct, frozen=True, gc=False):
+    """Stored before under the same identifier with the same content; not counted again."""
+
+    identifier: str
+
+
+class KeyReused(msgspec.Struct, frozen=True, gc=False):
+    """The Idempotency-Key was used before for something else; nothing was stored."""
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """Not counted, for the reason given."""
+
+    problem: Problem
+
+
+Fate: TypeAlias = Accepted | Duplicate | KeyReused | Refused
+
+Recheck: TypeAlias = Callable[
+    [str, Sequence[Any], Sequence[datetime]], Awaitable[tuple[int, "list[NewEvent | Problem]"]]
+]
+
+
+class Ticket:
+    """What one caller waits for: the fates of its events, complete when every part is done."""
+
+    def __init__(self, count: int) -> None:
+        self.fates: list[Fate | None] = [None] * count
+        self.waiting = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def part_done(self) -> None:
+        self.waiting -= 1
+        if self.waiting == 0 and not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+    def settled(self) -> list[Fate]:
+        """The fates, all of them known."""
+        fates = [fate for fate in self.fates if fate is not None]
+        assert len(fates) == len(self.fates), "an event without a fate"
+        return fates
+
+
+class Chunk:
+    """Some events of one caller that are written together."""
+
+    __slots__ = ("environment", "events", "positions", "ticket", "told", "version")
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        environment: str,
+        version: int,
+        positions: list[int],
+        told: Sequence[Any],
+        events: "list[NewEvent]",
+    ) -> None:
+        self.ticket = ticket
+        self.environment = environment
+        self.version = version
+        self.positions = positions
+        self.told = told
+        self.events = events
+
+    @property
+    def size(self) -> int:
+        return len(self.positions)
+
+    def halves(self) -> "tuple[Chunk, Chunk] | None":
+        if self.size < 2:
+            return None
+        self.ticket.waiting += 1
+        middle = self.size // 2
+        return self._part(slice(None, middle)), self._part(slice(middle, None))
+
+    def _part(self, which: slice) -> "Chunk":
+        return Chunk(
+            self.ticket,
+            self.environment,
+            self.version,
+            self.positions[which],
+            self.told[which],
+            self.events[which],
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """A single event that the database refuses is that event's fate; anything else fails the call."""
+        if self.size == 1 and isinstance(error, asyncpg.DataError | asyncpg.IntegrityConstraintViolationError):
+            problem = Problem("unprocessable", "The event could not be stored.")
+            self.answer([Refused(problem)])
+        else:
+            self.ticket.fail(error)
+
+    def answer(self, fates: Sequence[Fate]) -> None:
+        for position, fate in zip(self.positions, fates, strict=True):
+            self.ticket.fates[position] = fate
+        self.ticket.part_done()
+
+
+class Stale(Exception):
+    """The batch was checked against an older catalog than the one it met."""
+
+
+_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+_CONTENTION = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+_NO_WRITES = (
+    asyncpg.InsufficientResourcesError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.QueryCanceledError,
+    asyncpg.PostgresIOError,
+)
+_SESSION = {
+    "application_name": "meterline ingest",
+    "statement_timeout": "60s",
+    "lock_timeout": "20s",
+    "idle_in_transaction_session_timeout": "60s",
+    # The statements join arrays of a few thousand rows to each other: only hashing does that well, and the
+    # plan does not depend on the values.
+    "enable_nestloop": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+
+
+class Session:
+    """One connection that is made again when it was lost, and the partitions known to exist."""
+
+    def __init__(self, dsn: str, work: "Callable[[Any, list[Chunk]], Awaitable[None]]") -> None:
+        self._dsn = dsn
+        self._work = work
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._partitions: set[tuple[str, date]] = set()
+
+    async def commit(self, batch: list[Chunk]) -> None:
+        """Do the batch, whole. Raises Unavailable when the database stays out of reach or cannot write."""
+        give_up = time.monotonic() + PATIENCE_S
+        pause = 0.05
+        while True:
+            try:
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(self._dsn, server_settings=_SESSION, timeout=10)
+                return await self._work(self, batch)
+            except _NO_WRITES as error:
+                raise Unavailable(str(error)) from error
+            except asyncpg.CheckViolationError as error:
+                if error.column_name is not None or "no partition" not in str(error):
+                    raise
+                self._partitions.clear()
+            except _CONTENTION as error:
+                if time.monotonic() > give_up:
+                    raise Unavailable(str(error)) from error
+            except _LOST as error:
+                await self.close()
+                if time.monotonic() > give_up:
+                    raise Unavailable(str(error)) from error
+                log.info("database_lost", error=repr(error))
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 1.0)
+
+    @property
+    def connection(self) -> "asyncpg.Connection[asyncpg.Record]":
+        assert self._connection is not None
+        return self._connection
+
+    async def make_room(self, events: Sequence[NewEvent]) -> None:
+        """Make sure of the partitions that these events go to."""
+        days = {e.occurred_at.date() for e in events}
+        needed = {(table, day) for day in days for table in ("usage_event", "usage_hour", "usage_unique")}
+        needed |= {("recent_identifier", day) for day in event.days_of(events[0].received_at)[0]}
+        for table, day in sorted(needed - self._partitions):
+            await partition.create(self.connection, partition.holding(table, day))
+            self._partitions.add((table, day))
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+
+class Writer(Session):
+    """The writer of one lane."""
+
+    def __init__(self, dsn: str, recheck: Recheck) -> None:
+        super().__init__(dsn, Writer._write)
+        self._recheck = recheck
+
+    async def _write(self, batch: list[Chunk]) -> None:
+        while True:
+            events = [each for chunk in batch for each in chunk.events]
+            versions: dict[str, int] = {}
+            for chunk in batch:
+                versions[chunk.environment] = min(chunk.version, versions.get(chunk.environment, chunk.version))
+            await self.make_room(events)
+            try:
+                async with self.connection.transaction():
+                    fates = await _record(self.connection, events, versions)
+            except Stale:
+                batch = await self._check_again(batch)
+                if not batch:
+                    return
+                continue
+            position = 0
+            for chunk in batch:
+                chunk.answer(fates[position : position + chunk.size])
+                position += chunk.size
+            return
+
+    async def _check_again(self, batch: list[Chunk]) -> list[Chunk]:
+        """The batch against the newest catalog; events that it refuses now get that as their fate."""
+        remaining = []
+        for chunk in batch:
+            received = [each.received_at for each in chunk.events]
+            version, checked = await self._recheck(chunk.environment, chunk.told, received)
+            good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
+            for n, each in enumerate(checked):
+                if isinstance(each, Problem):
+                    chunk.ticket.fates[chunk.positions[n]] = Refused(each)
+            if not good:
+                chunk.ticket.part_done()
+                continue
+            chunk.version = version
+            chunk.positions = [chunk.positions[n] for n in good]
+            chunk.told = [chunk.told[n] for n in good]
+            chunk.events = [each for each in checked if not isinstance(each, Problem)]
+            remaining.append(chunk)
+        return remaining
+
+
+def stray_writer(dsn: str) -> Session:
+    """The writer of events that were not counted."""
+
+    async def write(session: Session, batch: list[Chunk]) -> None:
+        async with session.connection.transaction():
+            await stray.record(session.connection, [each for chunk in batch for each in chunk.told])
+        for chunk in batch:
+            chunk.ticket.part_done()
+
+    return Session(dsn, write)
+
+
+async def _record(
+    connection: "asyncpg.Connection[asyncpg.Record]", events: list[NewEvent], versions: dict[str, int]
+) -> list[Fate]:
+    """Store what is new and count it; the fates of all, in order. Raises Stale."""
+    fates: list[Fate | None] = [None] * len(events)
+    fresh: list[NewEvent] = []
+    for turn in turns(events):
+        chosen = [events[n] for n in turn]
+        outcome = await event.store(connection, chosen, environments=sorted(versions))
+        if any(outcome.versions.get(environment, 0) != version for environment, version in versions.items()):
+            raise Stale
+        refused = set(outcome.refused)
+        for k, n in enumerate(turn):
+            if k not in refused:
+                new = events[n]
+                fates[n] = Accepted(new.identifier, new.occurred_at, new.received_at)
+                fresh.append(new)
+        if refused:
+            await _explain(connection, [(turn[k], chosen[k]) for k in outcome.refused], fates)
+    if fresh:
+        await counter.add(connection, fresh)
+    return [fate for fate in fates if fate is not None]
+
+
+def turns(events: Sequence[NewEvent]) -> list[list[int]]:
+    """Positions in key order, so that no identifier and no key comes twice in one turn; one turn as a rule."""
+    order = sorted(range(len(events)), key=lambda n: (events[n].customer_id.bytes, events[n].identifier16.bytes))
+    claimed: set[object] = set()
+    turn: list[int] = []
+    later: list[int] = []
+    for n in order:
+        each = events[n]
+        claims: list[object] = [(each.customer_id, each.identifier16)]
+        if each.key16 is not None:
+            claims.append((each.environment, each.key16))
+        if claimed.isdisjoint(claims):
+            claimed.update(claims)
+            turn.append(n)
+        else:
+            later.append(n)
+    if not later:
+        return [turn]
+    # The earliest of several with the same identifier goes first.
+    positions = sorted(later)
+    rest = turns([events[n] for n in positions])
+    return [turn, *[[positions[k] for k in each] for each in rest]]
+
+
+async def _explain(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    refused: list[tuple[int, NewEvent]],
+    fates: list[Fate | None],
+) -> None:
+    """Say of each event that was not stored why, and give back what it claimed."""
+    pasts = await event.past(connection, [each for _, each in refused])
+    released = []
+    for (n, each), past in zip(refused, pasts, strict=True):
+        fate = _fate_of(each, past)
+        if fate is None:
+            fate = Refused(await _conflict(connection, each, past))
+        if not (isinstance(fate, Accepted)):
+            released.append(each)
+        fates[n] = fate
+    if released:
+        await event.release(connection, released)
+
+
+def _fate_of(new: NewEvent, past: Past) -> Fate | None:
+    """What became of an event whose identifier or key was taken; None for a conflict of contents."""
+    if past.event is not None and past.event.received_at == new.received_at:
+        # Our own earlier attempt was committed after all, though the connection broke before it said so.
+        return Accepted(new.identifier, past.event.occurred_at, past.event.received_at)
+    if past.key is not None and past.key.received_at != new.received_at:
+        if past.key.body16 != new.key_body16:
+            return KeyReused()
+        return Accepted(new.identifier, past.key.occurred_at, past.key.received_at, replayed=True)
+    if past.event is not None and past.event.body16 == new.body16:
+        return Duplicate(new.identifier)
+    return None
+
+
+async def _conflict(connection: "asyncpg.Connection[asyncpg.Record]", new: NewEvent, past: Past) -> Problem:
+    """An event of that identifier was stored with other contents: say which."""
+    stored = None
+    if past.event is not None:
+        stored = await event.find(
+            connection,
+            customer_id=new.customer_id,
+            identifier16=new.identifier16,
+            occurred_at=past.event.occurred_at,
+        )
+    if stored is None:
+        differing = [("event", "")]
+    else:
+        pairs: list[tuple[str, object, object]] = [
+            ("event_name", stored.meter, new.meter),
+            ("value", stored.value, new.value),
+            ("timestamp", stored.occurred_at, new.occurred_at),
+            ("dimensions", _hex(stored.dimensions16), _hex(new.dimensions16)),
+            ("value", _hex(stored.value16), _hex(new.value16)),
+        ]
+        differing = [(name, f" ({was} before, {now} now)") for name, was, now in pairs if was != now]
+    names = ", ".join(name + detail for name, detail in differing) or "timestamp"
+    return Problem(
+        "identifier_conflict",
+        f"An event already exists with identifier {new.identifier}. It differs in: {names}.",
+        differing[0][0] if differing else "timestamp",
+    )
+
+
+def _hex(value: UUID | None) -> str:
+    return "" if value is None else value.hex
