@@ -120,6 +120,21 @@ def unused(subscription: Subscription, item: SubscriptionItem, prices: Prices, *
     ]
 
 
+def left_behind(
+    subscription: Subscription,
+    item: SubscriptionItem,
+    prices: Prices,
+    *,
+    behavior: ProrationBehavior,
+    now: datetime,
+) -> list[Billable]:
+    """What an item that stays leaves when its period is broken off: its usage always, unused time unless `none`."""
+    price = prices[item.price]
+    if price.metered:
+        return [_usage(subscription, item, price, now=now)]
+    return [] if behavior == "none" else unused(subscription, item, prices, since=now)
+
+
 def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: datetime) -> list[Pair]:
     by_id = {change.id: change for change in changes if not isinstance(change, Added)}
     for id in by_id:

@@ -181,3 +181,16 @@ class Subscription:
     def item(self, id: str) -> SubscriptionItem | None:
         """The item of that id, if it is one of this subscription's."""
         return next((item for item in self.items if item.id == id), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionNotice:
+    """What is told of a subscription: itself and its items' prices as they were, as plain data by id."""
+
+    subscription: Subscription
+    prices: Mapping[str, Mapping[str, object]]
+
+    @property
+    def id(self) -> str:
+        """The subscription's id."""
+        return self.subscription.id

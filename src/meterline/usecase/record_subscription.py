@@ -4,9 +4,10 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.store import due, notice
+from meterline.store import due, notice, price
 from meterline.store import subscription as store
-from meterline.subscription.model import Subscription
+from meterline.store.row import document
+from meterline.subscription.model import Subscription, SubscriptionNotice
 from meterline.subscription.plan import KINDS, planned
 
 
@@ -70,7 +71,13 @@ async def _tell(
         environment=subject.environment,
         customer_id=subject.customer_id,
         type=type,
-        subject=subject,
-        previous=previous,
+        subject=await _with_prices(tx, subject),
+        previous=None if previous is None else await _with_prices(tx, previous),
         now=now,
     )
+
+
+async def _with_prices(tx: AsyncConnection, subscription: Subscription) -> SubscriptionNotice:
+    ids = {item.price for item in subscription.items}
+    prices = await price.find(tx, subscription.environment, ids)
+    return SubscriptionNotice(subscription=subscription, prices={id: document(each) for id, each in prices.items()})

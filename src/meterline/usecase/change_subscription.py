@@ -1,0 +1,271 @@
+"""Change a subscription: its items, its trial, its end, its terms; bill what the change makes due."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum, auto
+from typing import Final, Literal, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.catalog import Price
+from meterline.period import Period
+from meterline.refusal import Refusal
+from meterline.store import customer as customers
+from meterline.store import subscription as store
+from meterline.store.identifier import public, uuid7
+from meterline.subscription import terms
+from meterline.subscription.change import Added, Altered, Change, ItemChange, Removed, change_items
+from meterline.subscription.ending import EndOfPeriod, forget_end, plan_end
+from meterline.subscription.item import check_price, settle_quantity
+from meterline.subscription.model import (
+    Cancellation,
+    CollectionMethod,
+    InvoiceSettings,
+    PauseCollection,
+    PaymentSettings,
+    ProrationBehavior,
+    Subscription,
+    TrialEnd,
+)
+from meterline.subscription.trial import begin_trial, end_trial
+from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once, payable
+from meterline.usecase.create_subscription import require_own_method
+from meterline.usecase.draft_invoice import pend_billables
+from meterline.usecase.moment import moment
+from meterline.usecase.record_subscription import record_change
+from meterline.usecase.subscription_prices import named_prices, prices_of
+
+T = TypeVar("T")
+
+
+class Unsaid(Enum):
+    """The caller did not mention it: it stays as it is."""
+
+    UNSAID = auto()
+
+
+UNSAID: Final = Unsaid.UNSAID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedItemChange:
+    """What is asked of one item: of `id`, or of a new one where that is null. `param` is where (`items[0]`).
+
+    `metadata` merges: an empty value deletes its key, null deletes all.
+    """
+
+    param: str
+    id: str | None = None
+    price: str | None = None
+    quantity: int | None = None
+    deleted: bool = False
+    metadata: Mapping[str, str] | Unsaid | None = UNSAID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedChange:
+    """What is asked of a subscription. Null unsets, except for what cannot be unset. Instants are UTC."""
+
+    items: Sequence[AskedItemChange] = ()
+    proration_behavior: ProrationBehavior = "create_prorations"
+    proration_date: datetime | None = None
+    anchor_now: bool = False
+    payment_behavior: PaymentBehavior = "allow_incomplete"
+    off_session: bool = False
+    trial_end: datetime | Literal["now"] | None = None
+    trial_from_plan: bool = False
+    cancel_at: datetime | EndOfPeriod | Unsaid | None = UNSAID
+    collection_method: CollectionMethod | None = None
+    days_until_due: int | None = None
+    default_payment_method: str | Unsaid | None = UNSAID
+    description: str | Unsaid | None = UNSAID
+    metadata: Mapping[str, str] | Unsaid | None = UNSAID
+    pause_collection: PauseCollection | Unsaid | None = UNSAID
+    trial_settings: TrialEnd | None = None
+    invoice_settings: InvoiceSettings | None = None
+    payment_settings: PaymentSettings | None = None
+    cancellation_details: Mapping[str, str | None] = field(default_factory=dict)
+
+
+async def change_subscription(
+    tx: AsyncConnection, asked: AskedChange, *, environment: str, id: str, now: datetime
+) -> Subscription:
+    """The changed subscription. `now` is the wall clock.
+
+    Raises Missing (subscription, price, payment method), Refusal for what cannot be, and Declined under
+    `error_if_incomplete`; then nothing was written.
+    """
+    before = await store.lock(tx, environment=environment, id=id)
+    now = await moment(tx, environment=environment, test_clock=before.test_clock, now=now)
+    _check_allowed(before, asked)
+    agreed = await _agree(tx, before, asked, now=now)
+    change = await _carry_out(tx, agreed, asked, now=now)
+    after = _settle_end(change.subscription, asked, now=now)
+    await record_change(tx, before, after, now=now)
+    return await _bill(tx, before, replace(change, subscription=after), asked, now=now)
+
+
+def _check_allowed(subscription: Subscription, asked: AskedChange) -> None:
+    bare = replace(asked, metadata=UNSAID, cancellation_details={})
+    if subscription.ended and bare != AskedChange():
+        raise Refusal(
+            "A canceled subscription can only update its cancellation_details and metadata.",
+            code="invalid_canceled_subscription_fields",
+        )
+    if asked.payment_behavior == "pending_if_incomplete":
+        raise Refusal(
+            "Changes that wait for their payment are not available. Use `error_if_incomplete` to change nothing"
+            " unless it is paid.",
+            param="payment_behavior",
+        )
+    billed = asked.items or asked.anchor_now or asked.trial_end is not None
+    if subscription.status == "incomplete" and billed:
+        raise Refusal(
+            "This subscription waits for its first payment: until then only its metadata and payment method can be"
+            " updated."
+        )
+
+
+async def _agree(tx: AsyncConnection, before: Subscription, asked: AskedChange, *, now: datetime) -> Subscription:
+    """The subscription with the terms that bill nothing by themselves."""
+    method = asked.collection_method or before.collection_method
+    days = asked.days_until_due
+    if days is None and method == "send_invoice":
+        days = before.days_until_due
+    terms.check_collection(method, days)
+    default_method = _said(asked.default_payment_method, before.default_payment_method)
+    if default_method != before.default_payment_method:
+        owner = (await customers.find_all(tx, [before.customer_id]))[before.customer_id]
+        await require_own_method(tx, owner, default_method, param="default_payment_method")
+    pause = _said(asked.pause_collection, before.pause_collection)
+    if pause is not None and pause.resumes_at is not None and pause.resumes_at <= now:
+        raise Refusal("`resumes_at` must be in the future.", param="pause_collection[resumes_at]")
+    return replace(
+        before,
+        collection_method=method,
+        days_until_due=days,
+        default_payment_method=default_method,
+        description=_said(asked.description, before.description),
+        metadata=_merged(before.metadata, asked.metadata),
+        pause_collection=pause,
+        trial_settings=asked.trial_settings or before.trial_settings,
+        invoice_settings=asked.invoice_settings or before.invoice_settings,
+        payment_settings=asked.payment_settings or before.payment_settings,
+        cancellation=_detailed(before.cancellation, asked.cancellation_details),
+    )
+
+
+async def _carry_out(tx: AsyncConnection, agreed: Subscription, asked: AskedChange, *, now: datetime) -> Change:
+    """The change of items, anchor and trial, and what it makes due."""
+    changes, prices = await _item_changes(tx, agreed, asked)
+    change = Change(subscription=agreed, prorations=(), charges=())
+    if changes or asked.anchor_now:
+        change = change_items(
+            agreed,
+            prices,
+            changes,
+            behavior=asked.proration_behavior,
+            since=asked.proration_date or now,
+            anchor_now=asked.anchor_now,
+            now=now,
+        )
+    if asked.trial_end is None:
+        return change
+    changed = change.subscription
+    if asked.trial_end != "now":
+        terms.check_trial_end(asked.trial_end, now=now)
+        begun = begin_trial(changed, prices, until=asked.trial_end, behavior=asked.proration_behavior, now=now)
+        return replace(begun, prorations=(*change.prorations, *begun.prorations))
+    if changed.status != "trialing":
+        return change
+    ended = end_trial(changed, prices, payable=await payable(tx, changed), now=now)
+    return replace(change, subscription=ended.subscription, charges=ended.billables)
+
+
+async def _item_changes(
+    tx: AsyncConnection, agreed: Subscription, asked: AskedChange
+) -> tuple[list[ItemChange], Mapping[str, Price]]:
+    """The changes of items with everything said, and all prices that play a part."""
+    named = {f"{item.param}[price]": item.price for item in asked.items if item.price is not None}
+    found = await named_prices(tx, environment=agreed.environment, named=named)
+    for param, price in found.items():
+        check_price(price, currency=agreed.currency, param=param)
+    prices = await prices_of(tx, agreed, also=set(named.values()))
+    return [_item_change(agreed, item, prices) for item in asked.items], prices
+
+
+def _item_change(agreed: Subscription, asked: AskedItemChange, prices: Mapping[str, Price]) -> ItemChange:
+    param = f"{asked.param}[quantity]"
+    if asked.id is None:
+        if asked.price is None:
+            path = f"{asked.param}[price]"
+            raise Refusal(f"Missing required param: {path}.", code="parameter_missing", param=path)
+        return Added(
+            id=public("si"),
+            sequence=uuid7(),
+            price=asked.price,
+            quantity=settle_quantity(prices[asked.price], asked.quantity, param=param),
+            metadata=_merged({}, asked.metadata),
+        )
+    if asked.deleted:
+        return Removed(id=asked.id)
+    item = agreed.item(asked.id)
+    if item is None:
+        raise Refusal(f"Invalid subscription_item id: {asked.id}")
+    price = prices[asked.price or item.price]
+    unsaid = asked.quantity is None and asked.price in (None, item.price)
+    quantity = item.quantity if unsaid else settle_quantity(price, asked.quantity, param=param)
+    return Altered(id=item.id, price=price.id, quantity=quantity, metadata=_merged(item.metadata, asked.metadata))
+
+
+def _settle_end(changed: Subscription, asked: AskedChange, *, now: datetime) -> Subscription:
+    if asked.cancel_at is UNSAID or changed.ended:
+        return changed
+    if asked.cancel_at is None:
+        return forget_end(changed) if changed.cancel_at is not None else changed
+    prorates = asked.proration_behavior != "none" and isinstance(asked.cancel_at, datetime)
+    return plan_end(changed, at=asked.cancel_at, prorates=prorates, now=now)
+
+
+async def _bill(
+    tx: AsyncConnection, before: Subscription, change: Change, asked: AskedChange, *, now: datetime
+) -> Subscription:
+    after = change.subscription
+    at_once = asked.proration_behavior == "always_invoice" and bool(change.prorations)
+    if not change.charges and not at_once:
+        await pend_billables(tx, subscription=after, billables=change.prorations, now=now)
+        return after
+    start = min(item.period_start for item in before.items)
+    return await bill_at_once(
+        tx,
+        after,
+        (*change.prorations, *change.charges),
+        reason="subscription_update",
+        payment_behavior=asked.payment_behavior,
+        off_session=asked.off_session,
+        now=now,
+        period=Period(start=min(start, now), end=now),
+        proration_date=asked.proration_date,
+    )
+
+
+def _said(asked: T | Unsaid, current: T) -> T:
+    return current if isinstance(asked, Unsaid) else asked
+
+
+def _merged(current: Mapping[str, str], change: Mapping[str, str] | Unsaid | None) -> Mapping[str, str]:
+    """Keys merge, an empty value deletes its key, null deletes all."""
+    if isinstance(change, Unsaid):
+        return current
+    if change is None:
+        return {}
+    return {key: text for key, text in {**current, **change}.items() if text != ""}
+
+
+def _detailed(current: Cancellation, change: Mapping[str, str | None]) -> Cancellation:
+    return replace(
+        current,
+        comment=change.get("comment", current.comment),
+        feedback=change.get("feedback", current.feedback),
+    )
