@@ -5,13 +5,16 @@ options go before the environment.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PORT = 8420
+_SECRET_KEY = re.compile(r"sk_(test|live)_\w{16,}", re.ASCII)
 
 
 def default_data_dir() -> Path:
@@ -40,7 +43,6 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=256, description="How many web processes `serve` runs.")
     api_key: SecretStr | None = Field(
         default=None,
-        min_length=16,
         description="A secret key kept at the first start: `sk_test_…` for the test environment, `sk_live_…` for live.",
     )
     postgres_bin: Path | None = Field(
@@ -65,3 +67,12 @@ class Settings(BaseSettings):
     stop_grace_s: int = Field(
         default=30, ge=0, description="How long requests in flight may take to finish when the server stops, seconds."
     )
+
+    @field_validator("api_key")
+    @classmethod
+    def _is_a_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not _SECRET_KEY.fullmatch(key.get_secret_value()):
+            raise PydanticCustomError(
+                "secret_key", "a secret key is sk_test_ or sk_live_ and at least 16 letters, digits or _"
+            )
+        return key

@@ -1,0 +1,5 @@
+"""`python -m meterline.cli` is `meterline`."""
+
+from meterline.cli.command import main
+
+main()

@@ -1,0 +1,78 @@
+"""A process of `meterline serve`: `python -m meterline.cli.child web` or `worker`.
+
+Its standard input is its lifeline: the parent writes one line of instructions and keeps the pipe open. When the
+pipe closes, because the parent says stop or because the parent is no more, the process finishes what it has in
+hand and leaves.
+"""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+
+import msgspec
+import uvicorn
+import uvloop
+
+from meterline.app import create_app, create_worker
+from meterline.cli import log
+from meterline.cli.process import Instructions
+
+_LIFELINE = 0
+
+
+async def web(told: Instructions) -> None:
+    """Answer HTTP on the shared listening socket; requests in flight are answered before it returns."""
+    assert told.listening is not None, "a web process is given its socket"
+    config = uvicorn.Config(
+        create_app(told.dsn),
+        http="httptools",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=told.stop_grace_s,
+    )
+    server = uvicorn.Server(config)
+
+    def leave() -> None:
+        server.should_exit = True
+
+    _on_stop(leave)
+    await server.serve(sockets=[socket.socket(fileno=told.listening)])
+
+
+async def worker(told: Instructions) -> None:
+    """Do what falls due; the piece in hand is finished before it returns."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    _on_stop(stop.set)
+    async with create_worker(told.dsn) as working:
+        await working.run(stop)
+
+
+def _on_stop(leave: Callable[[], None]) -> None:
+    """Call `leave` when the lifeline closes."""
+    loop = asyncio.get_running_loop()
+
+    def closed() -> None:
+        loop.remove_reader(_LIFELINE)
+        leave()
+
+    loop.add_reader(_LIFELINE, closed)
+
+
+ROLES: Mapping[str, Callable[[Instructions], Coroutine[None, None, None]]] = {"web": web, "worker": worker}
+
+
+def main() -> None:
+    """Read the instructions, then play the role named on the command line."""
+    told = msgspec.json.decode(sys.stdin.buffer.readline(), type=Instructions)
+    log.configure(style=told.log_format, level=told.log_level)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ROLES[sys.argv[1]](told))
+
+
+if __name__ == "__main__":
+    main()

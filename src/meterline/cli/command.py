@@ -1,0 +1,32 @@
+"""The commands put together; a failure that was foreseen is one sentence and exit code 1, never a traceback."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from meterline.cli.doctor import doctor
+from meterline.cli.keys import keys
+from meterline.cli.migrate import migrate
+from meterline.cli.serve import serve
+from meterline.store.embedded import EmbeddedFailure
+
+app = typer.Typer(
+    help="Usage-based billing that you run yourself.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(serve)
+app.command()(migrate)
+app.add_typer(keys, name="keys")
+app.command()(doctor)
+
+
+def main() -> None:
+    """The entry point of `meterline`."""
+    try:
+        app()
+    except EmbeddedFailure as failure:
+        Console(stderr=True).print(f"[red]✗[/] {failure}", highlight=False, soft_wrap=True)
+        sys.exit(1)
