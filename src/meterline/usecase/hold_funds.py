@@ -1,0 +1,226 @@
+"""May this call run? Authorize, capture, extend, release, expire: money is set aside before the work is done."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.ledger.transaction import Cause
+from meterline.limit.budget import Ask
+from meterline.refusal import Missing
+from meterline.store import due, wallet
+from meterline.usecase import keep_budget
+from meterline.usecase.work_wallet import Answer, Refused, Work, once, told, work_on
+from meterline.wallet import hold as holds
+from meterline.wallet.hold import Change, Hold, Policy
+
+EXPIRE = "expire_hold"
+"""The kind of due work that ends a hold."""
+
+DEFAULT_TTL = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a call is expected to cost, at most: `amount` (more than zero) in `asset`.
+
+    `marks` are what grants and budgets may be restricted to: event type, price, product, model. `subject` is who
+    spends, a leaf of the customer's tree of spenders.
+    """
+
+    asset: str
+    amount: Decimal
+    marks: tuple[str, ...] = ()
+    subject: str | None = None
+
+
+async def authorize(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID,
+    id: str,
+    estimate: Estimate,
+    ttl: timedelta,
+    policy: Policy,
+    retryable: bool,
+    clock: str | None,
+    now: datetime,
+) -> Answer | Refused:
+    """Set the estimate aside under the caller's id, or say which rule refuses. `now` is the customer's time."""
+    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
+
+    async def act() -> Answer:
+        reserved = await keep_budget.reserve(
+            work, Ask(asset=estimate.asset, amount=estimate.amount, subject=estimate.subject, marks=estimate.marks)
+        )
+        change = holds.authorize(
+            work.pocket(estimate.asset),
+            id=id,
+            amount=estimate.amount,
+            at=now,
+            ttl=ttl,
+            policy=policy,
+            marks=estimate.marks,
+            subject=estimate.subject,
+        )
+        await keep_budget.save(work, id, reserved)
+        answer = await _record(work, change, cause=Cause("hold", id))
+        await _plan_expiry(work, change.hold, clock)
+        return answer
+
+    said = {
+        "asset": estimate.asset,
+        "amount": told(estimate.amount),
+        "marks": list(estimate.marks),
+        "subject": estimate.subject,
+        "ttl_s": int(ttl.total_seconds()),
+        "policy": policy,
+    }
+    return await once(work, id=id, kind="authorize", said=said, act=act, retryable=retryable)
+
+
+async def capture(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID,
+    id: str,
+    capture_id: str | None,
+    amount: Decimal,
+    final: bool,
+    now: datetime,
+) -> Answer | Refused:
+    """Take what the call cost out of the hold; the final capture gives the rest back.
+
+    A repeated capture names itself by `capture_id`; without one there is a single capture per hold.
+    """
+    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
+
+    async def act() -> Answer:
+        hold = await _hold(work, id)
+        change = holds.capture(work.pocket(hold.asset), hold, amount, at=now, final=final)
+        await keep_budget.spent(work, hold, captured=change.captured, ended=change.hold.status != "open")
+        if change.hold.status != "open":
+            await due.remove(tx, customer_id=customer_id, subject=id, kinds=[EXPIRE])
+        answer = await _record(work, change, cause=Cause("capture", capture_id or id))
+        return answer | {"captured_now": told(change.captured), "uncovered_now": told(change.uncovered)}
+
+    said = {"hold": id, "amount": told(amount), "final": final}
+    return await once(work, id=f"capture:{id}:{capture_id or ''}", kind="capture", said=said, act=act)
+
+
+async def extend(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID,
+    id: str,
+    extension_id: str,
+    amount: Decimal,
+    ttl: timedelta | None,
+    clock: str | None,
+    now: datetime,
+) -> Answer | Refused:
+    """Set more aside under the same hold, and let it live longer."""
+    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
+
+    async def act() -> Answer:
+        hold = await _hold(work, id)
+        reserved = await keep_budget.reserve(
+            work, Ask(asset=hold.asset, amount=amount, subject=hold.subject, marks=hold.marks)
+        )
+        change = holds.extend(work.pocket(hold.asset), hold, amount=amount, ttl=ttl, at=now)
+        await keep_budget.save(work, id, reserved)
+        await _plan_expiry(work, change.hold, clock)
+        return await _record(work, change, cause=Cause("extension", extension_id))
+
+    said = {"hold": id, "amount": told(amount), "ttl_s": None if ttl is None else int(ttl.total_seconds())}
+    return await once(work, id=f"extend:{id}:{extension_id}", kind="extend", said=said, act=act)
+
+
+async def release(
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime
+) -> Answer | Refused:
+    """The call will not run: give everything back. Releasing twice is releasing once."""
+    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
+
+    async def act() -> Answer:
+        hold = await _hold(work, id)
+        change = holds.release(work.pocket(hold.asset), hold)
+        await keep_budget.spent(work, hold, captured=Decimal(0), ended=True)
+        await due.remove(tx, customer_id=customer_id, subject=id, kinds=[EXPIRE])
+        return await _record(work, change, cause=Cause("release", id))
+
+    return await once(work, id=f"release:{id}", kind="release", said={"hold": id}, act=act)
+
+
+async def expire(
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime
+) -> Hold | None:
+    """The time of a hold is over; None when it had ended, or was extended meanwhile."""
+    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
+    hold = await wallet.hold(work.connection, customer_id, id)
+    if hold is None or hold.status != "open" or hold.expires_at > now:
+        return None
+    change = holds.expire(work.pocket(hold.asset), hold, at=now)
+    await keep_budget.spent(work, hold, captured=Decimal(0), ended=True)
+    await _record(work, change, cause=Cause("hold_expiry", id))
+    return change.hold
+
+
+async def _hold(work: Work, id: str) -> Hold:
+    hold = await wallet.hold(work.connection, work.customer_id, id)
+    if hold is None:
+        raise Missing("hold", id, subject=True)
+    return hold
+
+
+async def _plan_expiry(work: Work, hold: Hold, clock: str | None) -> None:
+    await due.remove(work.tx, customer_id=work.customer_id, subject=hold.id, kinds=[EXPIRE])
+    await due.add(
+        work.tx,
+        environment=work.environment,
+        customer_id=work.customer_id,
+        kind=EXPIRE,
+        subject=hold.id,
+        boundary=hold.expires_at,
+        due_at=hold.expires_at,
+        clock=clock,
+    )
+
+
+async def _record(work: Work, change: Change, *, cause: Cause) -> Answer:
+    before = work.pocket(change.pocket.asset).available(work.now)
+    booked = await work.book(cause=cause, transfers=change.transfers, pocket=change.pocket)
+    await wallet.save_hold(
+        work.connection, environment=work.environment, customer_id=work.customer_id, hold=change.hold
+    )
+    return told_hold(change.hold) | {
+        "available_before": told(before),
+        "available": told(change.pocket.available(work.now)),
+        "transaction": None if booked is None else booked.number,
+    }
+
+
+def told_hold(hold: Hold) -> Answer:
+    """A hold as callers see it."""
+    return {
+        "id": hold.id,
+        "status": hold.status,
+        "asset": hold.asset,
+        "authorized": told(hold.authorized),
+        "captured": told(hold.captured),
+        "held": told(hold.left),
+        "uncovered": told(hold.uncovered),
+        "policy": hold.policy,
+        "subject": hold.subject,
+        "slices": [
+            {"grant": each.grant, "funding": each.funding, "amount": told(each.amount)} for each in hold.slices
+        ],
+        "created_at": hold.created.isoformat(),
+        "expires_at": hold.expires_at.isoformat(),
+    }
+

@@ -1,0 +1,177 @@
+"""One customer's wallet under its lock, and the rule that an id has one effect and one answer.
+
+An operation carries the caller's id. The first time, it is done and its answer kept, a refusal too; after that the
+same id with the same content gets the same answer, whatever happened to the balance since, and the same id with
+other content is a conflict. Only a caller who asks for it (`retryable`) may try a refused id again.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.ledger.transaction import Booked, Cause, Head, LedgerTransaction, Transfer
+from meterline.refusal import Conflict, Missing, Refusal
+from meterline.store import ledger, wallet
+from meterline.store.database import driver
+from meterline.store.identifier import uuid7
+from meterline.store.ledger import Connection
+from meterline.store.wallet import Operation, Touched, Wallet
+from meterline.wallet.pocket import Pocket
+
+Answer: TypeAlias = dict[str, Any]
+"""What an operation came to, as plain data: kept and given again word for word."""
+
+
+class Refused(Refusal):
+    """The operation was refused, for good under this id. `rule` names what refused, `members` the figures."""
+
+    def __init__(self, message: str, *, rule: str, members: Mapping[str, str | None]) -> None:
+        super().__init__(message, code=rule)
+        self.rule = rule
+        self.members = dict(members)
+
+
+@dataclass(slots=True)
+class Work:
+    """A wallet that this transaction has locked."""
+
+    tx: AsyncConnection
+    connection: Connection
+    environment: str
+    customer_id: UUID
+    wallet: Wallet
+    head: Head
+    pockets: dict[str, Pocket]
+    now: datetime
+
+    def pocket(self, asset: str) -> Pocket:
+        """The pocket of that asset, empty where nothing was ever in it."""
+        return self.pockets.get(asset) or Pocket(asset=asset, overdraft_limit=self.wallet.overdraft_limit)
+
+    async def book(
+        self, *, cause: Cause, transfers: Sequence[Transfer], pocket: Pocket, business_at: datetime | None = None
+    ) -> Booked | None:
+        """Record a decision: the pocket as it became, and its transfers as one transaction of the books."""
+        await wallet.write(
+            self.connection,
+            environment=self.environment,
+            touched=[Touched(customer_id=self.customer_id, before=self.pocket(pocket.asset), after=pocket)],
+        )
+        self.pockets[pocket.asset] = pocket
+        if not transfers:
+            return None
+        transaction = LedgerTransaction(
+            cause=cause, business_at=business_at or self.now, transfers=tuple(transfers)
+        )
+        done = await ledger.book_all(
+            self.connection,
+            environment=self.environment,
+            heads={self.customer_id: self.head},
+            transactions={self.customer_id: [transaction]},
+            now=self.now,
+        )
+        booked = done[self.customer_id][0]
+        self.head = Head(
+            customer_id=self.customer_id,
+            number=booked.number,
+            booked_at=booked.booked_at,
+            hash=booked.hashes[-1],
+        )
+        return booked
+
+
+async def work_on(
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, now: datetime, active: bool = True
+) -> Work:
+    """Lock a customer's wallet. Raises Missing without one; Refusal unless it is in use, where `active` asks that."""
+    connection = await driver(tx)
+    heads = await ledger.lock(connection, environment=environment, customer_ids=[customer_id])
+    found = await wallet.find(connection, [customer_id])
+    if customer_id not in found:
+        raise Missing("wallet of customer", str(customer_id), subject=True)
+    pockets = await wallet.pockets(connection, found)
+    mine = found[customer_id]
+    if active and mine.status != "active":
+        raise Refusal(f"The wallet is {mine.status}.", code=f"wallet_{mine.status}")
+    return Work(
+        tx=tx,
+        connection=connection,
+        environment=environment,
+        customer_id=customer_id,
+        wallet=mine,
+        head=heads[customer_id],
+        pockets={asset: pocket for (_, asset), pocket in pockets.items()},
+        now=now,
+    )
+
+
+async def once(
+    work: Work,
+    *,
+    id: str,
+    kind: str,
+    said: Mapping[str, object],
+    act: Callable[[], Awaitable[Answer]],
+    retryable: bool = False,
+) -> Answer | Refused:
+    """Do `act` under the caller's id, or give the answer that the id got before.
+
+    `said` is what the caller asked for, in full. A refusal by `act` is an answer too, and returned, so that the
+    transaction commits it; `act` refuses before it writes. Raises Conflict for an id that was used for anything else.
+    """
+    digest = hashlib.sha256(msgspec.json.encode([kind, said], order="deterministic")).digest()
+    before = await wallet.operation(work.connection, work.customer_id, id)
+    if before is not None:
+        if before.digest != digest:
+            raise Conflict(
+                f"The id '{id}' was used for another {before.kind.replace('_', ' ')}, with other content.",
+                code="id_conflict",
+            )
+        return _refused(before.outcome) if before.refused else before.outcome
+    try:
+        answer, refused = await act(), False
+    except (Missing, Conflict):
+        raise
+    except Refusal as refusal:
+        if retryable:
+            raise
+        answer, refused = _kept(refusal), True
+    await wallet.remember(
+        work.connection,
+        environment=work.environment,
+        customer_id=work.customer_id,
+        sequence=uuid7(),
+        operation=Operation(
+            id=id, kind=kind, digest=digest, refused=refused, outcome=answer, created=work.now
+        ),
+    )
+    return _refused(answer) if refused else answer
+
+
+def _kept(refusal: Refusal) -> Answer:
+    figures = getattr(refusal, "members", {})
+    return {"message": refusal.message, "rule": refusal.code, "members": dict(figures)}
+
+
+def _refused(outcome: Answer) -> Refused:
+    return Refused(outcome["message"], rule=outcome["rule"], members=outcome["members"])
+
+
+def slices_told(transfers: Iterable[Transfer]) -> list[Answer]:
+    """Which grants were touched, in order, for a receipt."""
+    return [
+        {"grant": each.grant, "from": each.debit.name, "to": each.credit.name, "amount": told(each.amount)}
+        for each in transfers
+    ]
+
+
+def told(amount: object) -> str:
+    """A Decimal as a receipt writes it: plain, without needless zeros."""
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
