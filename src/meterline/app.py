@@ -1,4 +1,4 @@
-"""Wires one web process: settings in, an ASGI application out."""
+"""Wires the processes: a database in, an ASGI application or a worker out."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,12 +6,18 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
+from meterline.api import health
 from meterline.api.auth import Keys
+from meterline.api.metric import RequestMetrics
 from meterline.api.stripe import product, route
 from meterline.api.stripe.error import internal, unknown_url
 from meterline.store.database import Database
+from meterline.worker.handler import Handlers
+from meterline.worker.loop import Worker
 
 RESOURCES = [product.routes]
+
+HANDLERS = Handlers(in_transaction={}, in_stages={})
 
 
 def create_app(dsn: str) -> FastAPI:
@@ -20,12 +26,14 @@ def create_app(dsn: str) -> FastAPI:
     keys = Keys(database)
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         yield
         await database.close()
 
     app = FastAPI(title="Meterline", lifespan=lifespan, redirect_slashes=False)
+    app.add_middleware(RequestMetrics)
+    app.include_router(health.router(database))
     app.include_router(route.router(database, keys, RESOURCES))
 
     @app.exception_handler(HTTPException)
@@ -35,3 +43,14 @@ def create_app(dsn: str) -> FastAPI:
         return route.answer(refused, {})
 
     return app
+
+
+@asynccontextmanager
+async def create_worker(dsn: str) -> AsyncIterator[Worker]:
+    """The worker of one worker process on the database at `dsn`."""
+    database = Database(dsn)
+    await database.open()
+    try:
+        yield Worker(database=database, handlers=HANDLERS)
+    finally:
+        await database.close()
