@@ -359,13 +359,13 @@ async def _explain(
 
 def _fate_of(new: NewEvent, past: Past) -> Fate | None:
     """What became of an event whose identifier or key was taken; None for a conflict of contents."""
-    if past.event is not None and past.event.received_at == new.received_at:
-        # Our own earlier attempt was committed after all, though the connection broke before it said so.
-        return Accepted(new.identifier, past.event.occurred_at, past.event.received_at)
     if past.key is not None and past.key.received_at != new.received_at:
         if past.key.body16 != new.key_body16:
             return KeyReused()
         return Accepted(new.identifier, past.key.occurred_at, past.key.received_at, replayed=True)
+    if past.event is not None and past.event.received_at == new.received_at:
+        # Our own earlier attempt was committed after all, though the connection broke before it said so.
+        return Accepted(new.identifier, past.event.occurred_at, past.event.received_at)
     if past.event is not None and past.event.body16 == new.body16:
         return Duplicate(new.identifier)
     return None
