@@ -48,11 +48,6 @@ _PROCESSING = Refused(
     decline_code="processing_error",
     message="An error occurred while processing your card. Try again in a little bit.",
 )
-_UNAUTHENTICATED = Refused(
-    code="authentication_required",
-    decline_code="authentication_required",
-    message="Your card was declined. This transaction requires authentication.",
-)
 _WRONG_NUMBER = Refused(code="incorrect_number", message="Your card number is incorrect.")
 _NO_EXPIRY = Refused(code="invalid_expiry_year", message="Your card's expiration year is invalid.")
 
@@ -93,11 +88,11 @@ _CARDS: dict[str, TestCard] = {
     ),
 }
 
-_METHODS = {f"pm_card_{name}": card for name, card in _CARDS.items()} | {
-    f"pm_card_visa_{name}": card for name, card in _CARDS.items() if name.startswith("chargeDeclined")
+_METHODS = {f"pm_card_{name}": name for name in _CARDS} | {
+    f"pm_card_visa_{name}": name for name in _CARDS if name.startswith("chargeDeclined")
 }
-_TOKENS = {f"tok_{name}": card for name, card in _CARDS.items()}
-_NUMBERS = {card.number: card for card in _CARDS.values()}
+_TOKENS = {f"tok_{name}": name for name in _CARDS}
+_NUMBERS = {card.number: name for name, card in reversed(_CARDS.items())}
 
 
 class TestProcessor:
@@ -111,31 +106,31 @@ class TestProcessor:
     def register(self, details: CardDetails) -> Registered | Refused:
         """A test token or test number; any other number is refused."""
         if details.token is not None:
-            card = _TOKENS.get(details.token)
-            if card is None:
+            named = _TOKENS.get(details.token)
+            if named is None:
                 return Refused(code="resource_missing", message=f"No such token: '{details.token}'")
-            return _registered(card, _EXP_MONTH, _EXP_YEAR)
-        card = _NUMBERS.get((details.number or "").replace(" ", "").replace("-", ""))
-        if card is None:
+            return _registered(named, _EXP_MONTH, _EXP_YEAR)
+        name = _NUMBERS.get((details.number or "").replace(" ", "").replace("-", ""))
+        if name is None:
             return _WRONG_NUMBER
         if details.exp_month is None or details.exp_year is None:
             return _NO_EXPIRY
         year = details.exp_year + 2000 if details.exp_year < 100 else details.exp_year
-        return _registered(card, details.exp_month, year, cvc=details.cvc)
+        return _registered(name, details.exp_month, year, cvc=details.cvc)
 
     def named(self, payment_method: str) -> Registered | None:
         """`pm_card_visa` and its kin."""
-        card = _METHODS.get(payment_method)
-        return None if card is None else _registered(card, _EXP_MONTH, _EXP_YEAR)
+        name = _METHODS.get(payment_method)
+        return None if name is None else _registered(name, _EXP_MONTH, _EXP_YEAR)
 
     def verify(self, reference: str) -> Refused | None:
         """Cards that decline refuse to be saved, except the one made to fail later."""
-        card = _NUMBERS[reference]
+        card = _CARDS[reference]
         return card.refusal if card.behaviour == "declines" else None
 
     def collect(self, collection: Collection) -> Outcome:
         """The outcome that the card is known for; the same key gives the same reference."""
-        card = _NUMBERS[collection.reference]
+        card = _CARDS[collection.reference]
         if card.refusal is not None:
             return card.refusal
         on_session = card.behaviour == "authenticates_on_session" and not collection.off_session
@@ -144,7 +139,8 @@ class TestProcessor:
         return Succeeded(reference="ch_" + hashlib.sha256(collection.key.encode()).hexdigest()[:24])
 
 
-def _registered(card: TestCard, exp_month: int, exp_year: int, *, cvc: str | None = None) -> Registered:
+def _registered(name: str, exp_month: int, exp_year: int, *, cvc: str | None = None) -> Registered:
+    card = _CARDS[name]
     shown = Card(
         brand=card.brand,
         last4=card.number[-4:],
@@ -156,4 +152,4 @@ def _registered(card: TestCard, exp_month: int, exp_year: int, *, cvc: str | Non
         networks=(card.brand,),
         cvc_check="pass" if cvc is not None else "unchecked",
     )
-    return Registered(reference=card.number, card=shown)
+    return Registered(reference=name, card=shown)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from meterline.invoice.balance import Settlement, settle
-from meterline.invoice.model import Amounts, BillTo, Invoice, UncollectibleReason
+from meterline.invoice.model import Amounts, BillTo, CollectionMethod, Invoice, UncollectibleReason
 from meterline.invoice.total import Totals
 from meterline.refusal import Refusal
 from meterline.subscription.status import Standing
@@ -133,16 +133,27 @@ def attempt_succeeded(invoice: Invoice, *, counted: bool) -> Invoice:
     return replace(invoice, attempted=True, attempt_count=invoice.attempt_count + counted)
 
 
-def scheduled(draft: Invoice, *, auto_advance: bool, finalizes_at: datetime) -> Invoice:
-    """The draft with its automatic advance switched on (finalizing at that instant) or off."""
+def scheduled(draft: Invoice, *, auto_advance: bool, finalizes_at: datetime, collects_at: datetime) -> Invoice:
+    """The draft with its automatic advance switched on, finalized and collected at those instants, or off."""
     require_draft(draft)
     automatic = draft.collection_method == "charge_automatically"
     return replace(
         draft,
         auto_advance=auto_advance,
         automatically_finalizes_at=finalizes_at if auto_advance else None,
-        next_payment_attempt=finalizes_at if auto_advance and automatic else None,
+        next_payment_attempt=collects_at if auto_advance and automatic else None,
     )
+
+
+def check_terms(*, collection_method: CollectionMethod, days_until_due: int | None, due_date: datetime | None) -> None:
+    """Refuses a due date where the invoice is charged, and none, or two, where it is sent."""
+    if collection_method == "send_invoice" and days_until_due is None and due_date is None:
+        raise Refusal(
+            "If invoice collection method is 'send_invoice', you must specify 'due_date' or 'days_until_due'."
+        )
+    if collection_method == "charge_automatically" and (days_until_due is not None or due_date is not None):
+        name = "days_until_due" if days_until_due is not None else "due_date"
+        raise Refusal(f"You can only specify '{name}' if invoice collection method is 'send_invoice'.", param=name)
 
 
 def held_back(invoice: Invoice) -> Invoice:

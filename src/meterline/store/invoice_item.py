@@ -134,10 +134,21 @@ async def get(tx: AsyncConnection, environment: str, id: str) -> InvoiceItem:
     return found
 
 
+async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> InvoiceItem:
+    """The item that a call is about, locked until the transaction ends. Raises Missing."""
+    query = select(invoice_item).where(
+        invoice_item.c.customer_id == customer_id, invoice_item.c.id == id, ~invoice_item.c.deleted
+    )
+    row = (await tx.execute(query.with_for_update())).one_or_none()
+    if row is None:
+        raise Missing("invoiceitem", id, param="invoiceitem", subject=True)
+    return item_of(row)
+
+
 async def pending(
-    tx: AsyncConnection, *, customer_id: UUID, currency: str, subscription: str | None = None
+    tx: AsyncConnection, *, customer_id: UUID, currency: str, subscription: str | None = None, lock: bool = True
 ) -> list[InvoiceItem]:
-    """What waits for an invoice in that currency, newest first, locked until the transaction ends.
+    """What waits for an invoice in that currency, newest first, with `lock` until the transaction ends.
 
     With `subscription`, what belongs to it or to no subscription; without, everything of the customer.
     """
@@ -150,11 +161,10 @@ async def pending(
             ~invoice_item.c.deleted,
         )
         .order_by(invoice_item.c.sequence.desc())
-        .with_for_update()
     )
     if subscription is not None:
         query = query.where((invoice_item.c.subscription == subscription) | invoice_item.c.subscription.is_(None))
-    return [item_of(row) for row in await tx.execute(query)]
+    return [item_of(row) for row in await tx.execute(query.with_for_update() if lock else query)]
 
 
 async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> list[InvoiceItem]:

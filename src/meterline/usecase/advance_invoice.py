@@ -1,7 +1,6 @@
 """What becomes of an invoice by itself when its time comes: finalized, collected, overdue."""
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -76,15 +75,3 @@ async def overdue(tx: AsyncConnection, *, environment: str, id: str, now: dateti
             standing="overdue",
             now=now,
         )
-
-
-async def release_drafts(tx: AsyncConnection, *, customer_id: UUID, subscription: str, now: datetime) -> None:
-    """A subscription ended: its drafts and open invoices stop advancing by themselves."""
-    for seen in await invoices.of_subscription(
-        tx, customer_id=customer_id, subscription=subscription, status=("draft", "open")
-    ):
-        locked = await lock_invoice(tx, environment=seen.environment, id=seen.id)
-        after = state.held_back(locked.invoice)
-        if after != locked.invoice:
-            await record_invoice.changed(tx, locked.invoice, after, types=("invoice.updated",), now=now)
-            await record_invoice.call_off(tx, after)

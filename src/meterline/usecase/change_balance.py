@@ -63,3 +63,21 @@ async def change_balance(
         now=now,
     )
     return changed, entry
+
+
+async def fix_currency(tx: AsyncConnection, customer: Customer, currency: str, *, now: datetime) -> Customer:
+    """The locked customer with the currency that their first bill fixes; unchanged once they have one."""
+    if customer.currency is not None:
+        return customer
+    fixed = replace(customer, currency=currency)
+    await customers.save(tx, fixed)
+    await notice.add(
+        tx,
+        environment=fixed.environment,
+        customer_id=fixed.customer_id,
+        type="customer.updated",
+        subject=fixed,
+        previous=customer,
+        now=now,
+    )
+    return fixed

@@ -22,6 +22,7 @@ from meterline.subscription.billable import Billable
 from meterline.subscription.model import Subscription
 from meterline.usecase import record_invoice
 from meterline.usecase.bill_to import balance_for, bill_to
+from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.count_usage import gather
 
 _ONE = Decimal(1)
@@ -59,7 +60,8 @@ async def draft_invoice(
     if not draft.lines and omit_unused:
         return None
     advances = auto_advance and subscription.status != "unpaid" and not _kept_as_draft(subscription)
-    draft = state.scheduled(draft, auto_advance=advances, finalizes_at=now + state.DRAFT_TIME)
+    ends = now + state.DRAFT_TIME
+    draft = state.scheduled(draft, auto_advance=advances, finalizes_at=ends, collects_at=ends)
     draft = replace(draft, subscription_proration_date=proration_date, id=public("in"), lines=named(draft.lines))
     await record_invoice.created(tx, draft, now=now)
     await invoice_item.assign(tx, swept, draft.id)
@@ -77,14 +79,19 @@ async def compose_draft(
     period: Period,
     omit_unused: bool = False,
     extra: Sequence[InvoiceItem] = (),
+    lock: bool = True,
 ) -> tuple[Invoice, list[InvoiceItem]]:
-    """The draft as it would be at `now`, nothing stored, and the pending items on it.
+    """The draft as it would be at `now`, nothing stored, and the pending items on it (locked with `lock`).
 
     Previews and invoices both come from here. Items of a subscription are listed newest first, after the
     pending items (`extra` ones that only a preview knows, then the stored ones), newest first.
     """
     swept = await invoice_item.pending(
-        tx, customer_id=customer.customer_id, currency=subscription.currency, subscription=subscription.id
+        tx,
+        customer_id=customer.customer_id,
+        currency=subscription.currency,
+        subscription=subscription.id,
+        lock=lock,
     )
     gathered = await gather(
         tx,
@@ -177,22 +184,8 @@ def _item(customer: Customer, subscription: Subscription, line: InvoiceLine, *, 
 
 
 async def _customer(tx: AsyncConnection, subscription: Subscription, *, now: datetime) -> Customer:
-    """The customer, locked, with the currency that their first bill fixes."""
     customer = await customers.lock(tx, subscription.customer_id)
-    if customer.currency is not None:
-        return customer
-    fixed = replace(customer, currency=subscription.currency)
-    await customers.save(tx, fixed)
-    await notice.add(
-        tx,
-        environment=fixed.environment,
-        customer_id=fixed.customer_id,
-        type="customer.updated",
-        subject=fixed,
-        previous=customer,
-        now=now,
-    )
-    return fixed
+    return await fix_currency(tx, customer, subscription.currency, now=now)
 
 
 def named(lines: Sequence[InvoiceLine]) -> tuple[InvoiceLine, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.model import Invoice
-from meterline.store import due, notice
+from meterline.store import due, invoice_item, notice
 from meterline.store import invoice as invoices
 
 FINALIZE = "finalize_invoice"
@@ -28,6 +28,14 @@ async def changed(tx: AsyncConnection, before: Invoice, after: Invoice, *, types
     else:
         await invoices.save(tx, after)
     await tell(tx, after, types=types, previous=before, now=now)
+
+
+async def removed(tx: AsyncConnection, draft: Invoice, *, now: datetime) -> None:
+    """Delete a draft, the items on it and what is planned for it, and tell."""
+    await invoice_item.remove(tx, await invoice_item.of_invoice(tx, customer_id=draft.customer_id, invoice=draft.id))
+    await invoices.remove(tx, draft)
+    await due.remove(tx, customer_id=draft.customer_id, subject=draft.id)
+    await tell(tx, draft, types=("invoice.deleted",), now=now)
 
 
 async def tell(

@@ -1,0 +1,144 @@
+"""Make an invoice by hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.customer import Customer, CustomField
+from meterline.invoice import state
+from meterline.invoice.item import line_of
+from meterline.invoice.model import CollectionMethod, Invoice, Rendering
+from meterline.invoice.total import totals
+from meterline.refusal import Missing, Refusal
+from meterline.store import customer as customers
+from meterline.store import invoice as invoices
+from meterline.store import invoice_item
+from meterline.store import subscription as subscriptions
+from meterline.store.identifier import public
+from meterline.usecase import record_invoice
+from meterline.usecase.bill_to import balance_for, bill_to
+from meterline.usecase.change_balance import fix_currency
+from meterline.usecase.draft_invoice import named
+from meterline.usecase.moment import moment
+
+_DEFAULT_CURRENCY = "usd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedInvoice:
+    """An invoice as the caller asks for it. Null is "not said". Instants are UTC."""
+
+    environment: str
+    customer: str
+    subscription: str | None = None
+    currency: str | None = None
+    auto_advance: bool = False
+    automatically_finalizes_at: datetime | None = None
+    collection_method: CollectionMethod = "charge_automatically"
+    days_until_due: int | None = None
+    due_date: datetime | None = None
+    effective_at: datetime | None = None
+    number: str | None = None
+    include_pending: bool = False
+    default_payment_method: str | None = None
+    description: str | None = None
+    footer: str | None = None
+    statement_descriptor: str | None = None
+    custom_fields: tuple[CustomField, ...] | None = None
+    rendering: Rendering | None = None
+    payment_method_types: tuple[str, ...] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datetime) -> Invoice:
+    """The new draft. `now` is the wall clock; a customer on a test clock has another now.
+
+    Raises Missing for the customer or subscription, Refusal for terms that contradict each other.
+    """
+    state.check_terms(
+        collection_method=asked.collection_method, days_until_due=asked.days_until_due, due_date=asked.due_date
+    )
+    seen = await customers.get(tx, asked.environment, asked.customer)
+    now = await moment(tx, environment=asked.environment, test_clock=seen.test_clock, now=now)
+    subscription_metadata = await _subscription_metadata(tx, seen, asked.subscription)
+    customer = await customers.lock(tx, seen.customer_id)
+    currency = asked.currency or customer.currency or _DEFAULT_CURRENCY
+    if asked.number is not None and await invoices.number_taken(
+        tx, customer_id=customer.customer_id, number=asked.number
+    ):
+        raise Refusal(f"The invoice number {asked.number} is already in use.", param="number")
+    swept = (
+        await invoice_item.pending(
+            tx, customer_id=customer.customer_id, currency=currency, subscription=asked.subscription
+        )
+        if asked.include_pending
+        else []
+    )
+    customer = await fix_currency(tx, customer, currency, now=now)
+    lines = named([line_of(item) for item in swept])
+    draft = replace(
+        _draft(asked, customer, currency=currency, now=now),
+        lines=lines,
+        subscription_metadata=subscription_metadata,
+    )
+    draft = state.reckoned(draft, totals=totals(lines), balance=balance_for(customer, currency))
+    ends = asked.automatically_finalizes_at or now + state.DRAFT_TIME + _MARGIN
+    collects = asked.automatically_finalizes_at or now + state.DRAFT_TIME
+    draft = state.scheduled(draft, auto_advance=asked.auto_advance, finalizes_at=ends, collects_at=collects)
+    await record_invoice.created(tx, draft, now=now)
+    await invoice_item.assign(tx, swept, draft.id)
+    return draft
+
+
+_MARGIN = timedelta(seconds=1)
+"""Stripe finalizes an invoice made by hand a second after the hour at which it would collect it."""
+
+
+def _draft(asked: AskedInvoice, customer: Customer, *, currency: str, now: datetime) -> Invoice:
+    by_mail = asked.collection_method == "send_invoice"
+    due_date = asked.due_date
+    if by_mail and due_date is None:
+        due_date = now + timedelta(days=asked.days_until_due or 0)
+    settings = customer.invoice_settings
+    return Invoice(
+        environment=asked.environment,
+        customer_id=customer.customer_id,
+        id=public("in"),
+        customer=customer.id,
+        test_clock=customer.test_clock,
+        created=now,
+        currency=currency,
+        status="draft",
+        billing_reason="manual",
+        collection_method=asked.collection_method,
+        auto_advance=False,
+        period_start=now,
+        period_end=now,
+        bill_to=bill_to(customer),
+        number=asked.number,
+        subscription=asked.subscription,
+        default_payment_method=asked.default_payment_method,
+        days_until_due=asked.days_until_due,
+        due_date=due_date,
+        effective_at=asked.effective_at,
+        description=asked.description,
+        footer=asked.footer or settings.footer,
+        statement_descriptor=asked.statement_descriptor,
+        custom_fields=asked.custom_fields or settings.custom_fields,
+        rendering=asked.rendering,
+        payment_method_types=asked.payment_method_types,
+        metadata=asked.metadata,
+    )
+
+
+async def _subscription_metadata(
+    tx: AsyncConnection, customer: Customer, subscription: str | None
+) -> Mapping[str, str]:
+    if subscription is None:
+        return {}
+    found = (await subscriptions.find(tx, customer.environment, [subscription])).get(subscription)
+    if found is None or found.customer_id != customer.customer_id:
+        raise Missing("subscription", subscription, param="subscription")
+    return found.metadata

@@ -1,0 +1,183 @@
+"""Add an amount to a customer's bill: to a draft, or waiting for the next invoice."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.catalog import PerUnit, Price, Product
+from meterline.customer import Customer
+from meterline.invoice.item import InvoiceItem, priced
+from meterline.invoice.state import require_editable
+from meterline.period import Period
+from meterline.refusal import Missing, Refusal
+from meterline.store import customer as customers
+from meterline.store import invoice as invoices
+from meterline.store import invoice_item
+from meterline.store import price as prices
+from meterline.store import product as products
+from meterline.store import subscription as subscriptions
+from meterline.store.identifier import public
+from meterline.usecase.change_balance import fix_currency
+from meterline.usecase.create_price import create_price
+from meterline.usecase.edit_draft import put_item, tell_item
+from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.moment import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceData:
+    """A price made up in the call, of an existing product; `unit_amount` in minor units."""
+
+    currency: str
+    product: str
+    unit_amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedAmount:
+    """How much, in one of the ways in which it can be said: `amount`, a price, a made-up price, or a unit amount.
+
+    `param` is where the caller said it (`lines[0]`), empty at the top.
+    """
+
+    param: str = ""
+    amount: int | None = None
+    price: str | None = None
+    price_data: PriceData | None = None
+    unit_amount: Decimal | None = None
+    quantity: Decimal | None = None
+
+    def at(self, name: str) -> str:
+        """The caller's spelling of one of its parameters."""
+        return f"{self.param}[{name}]" if self.param else name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedItem:
+    """An item as the caller asks for it. Null is "not said"."""
+
+    amount: AskedAmount
+    currency: str | None = None
+    description: str | None = None
+    discountable: bool | None = None
+    period: Period | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+async def create_invoice_item(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer: str,
+    asked: AskedItem,
+    now: datetime,
+    invoice: str | None = None,
+    subscription: str | None = None,
+) -> InvoiceItem:
+    """The new item. `now` is the wall clock; a customer on a test clock has another now.
+
+    Raises Missing for what does not exist, Refusal for amounts that do not fit or an invoice that is final.
+    """
+    owner = await customers.get(tx, environment, customer)
+    now = await moment(tx, environment=environment, test_clock=owner.test_clock, now=now)
+    await _require_subscription(tx, owner, subscription)
+    locked = None
+    if invoice is not None:
+        if invoice not in await invoices.find(tx, environment, [invoice]):
+            raise Missing("invoice", invoice, param="invoice")
+        locked = await lock_invoice(tx, environment=environment, id=invoice)
+        require_editable(locked.invoice)
+    owner = await customers.lock(tx, owner.customer_id)
+    currency = asked.currency or (locked.invoice.currency if locked else owner.currency)
+    item = await new_item(tx, owner, asked, currency=currency, now=now)
+    item = replace(item, subscription=subscription, invoice=invoice)
+    await fix_currency(tx, owner, item.currency, now=now)
+    await invoice_item.add(tx, [item])
+    await tell_item(tx, "invoiceitem.created", item, now=now)
+    if locked is not None:
+        await put_item(tx, replace(locked, customer=owner), item, now=now)
+    return item
+
+
+async def new_item(
+    tx: AsyncConnection, customer: Customer, asked: AskedItem, *, currency: str | None, now: datetime
+) -> InvoiceItem:
+    """The item that is asked for, not stored. `currency` is used where the price does not say it."""
+    price = await one_time_price(tx, customer.environment, asked.amount, now=now)
+    product: Product | None = None
+    if price is not None:
+        product = (await products.find(tx, customer.environment, [price.product])).get(price.product)
+    known = price.currency if price is not None else currency
+    if known is None:
+        raise Refusal("Missing required param: currency.", code="parameter_missing", param="currency")
+    blank = InvoiceItem(
+        environment=customer.environment,
+        customer_id=customer.customer_id,
+        id=public("ii"),
+        customer=customer.id,
+        test_clock=customer.test_clock,
+        date=now,
+        amount=0,
+        currency=known,
+        quantity=Decimal(1),
+        period=asked.period or Period(start=now, end=now),
+        description=asked.description or (product.name if product else None),
+        metadata=asked.metadata,
+    )
+    sized = priced(
+        blank,
+        amount=asked.amount.amount,
+        price=price,
+        unit_amount=asked.amount.unit_amount,
+        quantity=asked.amount.quantity,
+        param=asked.amount.param,
+    )
+    return replace(sized, discountable=sized.amount >= 0 if asked.discountable is None else asked.discountable)
+
+
+async def one_time_price(tx: AsyncConnection, environment: str, asked: AskedAmount, *, now: datetime) -> Price | None:
+    """The price that an amount refers to; one made up in the call is stored, unlisted. Raises Missing, Refusal."""
+    if asked.price_data is not None:
+        return await _made_up(tx, environment, asked.price_data, now=now, param=asked.at("price_data"))
+    if asked.price is None:
+        return None
+    price = await prices.get(tx, environment, asked.price, param=asked.at("pricing") + "[price]")
+    if price.recurring is not None:
+        raise Refusal(
+            "The price specified is set to `type=recurring` but this field only accepts prices with `type=one_time`.",
+            param=asked.at("pricing") + "[price]",
+        )
+    if not price.active:
+        raise Refusal(
+            f"The price specified is inactive. This field only accepts active prices: {price.id}",
+            param=asked.at("pricing") + "[price]",
+        )
+    return price
+
+
+async def _made_up(tx: AsyncConnection, environment: str, asked: PriceData, *, now: datetime, param: str) -> Price:
+    return await create_price(
+        tx,
+        new=Price(
+            environment=environment,
+            id=public("price"),
+            product=asked.product,
+            currency=asked.currency,
+            model=PerUnit(unit=asked.unit_amount),
+            inline=True,
+            created=now,
+        ),
+        at=param,
+        now=now,
+    )
+
+
+async def _require_subscription(tx: AsyncConnection, customer: Customer, subscription: str | None) -> None:
+    if subscription is None:
+        return
+    found = (await subscriptions.find(tx, customer.environment, [subscription])).get(subscription)
+    if found is None or found.customer_id != customer.customer_id:
+        raise Missing("subscription", subscription, param="subscription")

@@ -1,0 +1,83 @@
+"""Change what may be changed of an invoice: nearly all of a draft, little of a finalized one."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.invoice import state
+from meterline.invoice.model import Invoice
+from meterline.refusal import Refusal
+from meterline.store import invoice as invoices
+from meterline.usecase import record_invoice
+from meterline.usecase.lock_invoice import lock_invoice
+
+_AFTER_FINALIZATION = frozenset({"auto_advance", "default_payment_method", "metadata", "payment_method_types"})
+"""What may still change once an invoice is finalized."""
+
+
+async def update_invoice(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    id: str,
+    changes: Mapping[str, object],
+    now: datetime,
+) -> Invoice:
+    """The invoice with `changes`, fields of `Invoice` by name. `now` is the customer's time, UTC.
+
+    Raises Missing, or Refusal for what a finalized invoice does not allow and for contradicting terms.
+    """
+    before = (await lock_invoice(tx, environment=environment, id=id, param="id")).invoice
+    if before.status != "draft" and changes.keys() - _AFTER_FINALIZATION:
+        raise Refusal("Finalized invoices can't be updated in this way")
+    after = replace(before, **changes)  # type: ignore[arg-type]
+    if after.status == "draft":
+        after = await _checked_draft(tx, before, after)
+    elif after.auto_advance != before.auto_advance:
+        after = _switched(after, now=now)
+    if after == before:
+        return before
+    await record_invoice.changed(tx, before, after, types=("invoice.updated",), now=now)
+    await _plan_anew(tx, before, after)
+    return after
+
+
+async def _checked_draft(tx: AsyncConnection, before: Invoice, after: Invoice) -> Invoice:
+    state.check_terms(
+        collection_method=after.collection_method, days_until_due=after.days_until_due, due_date=after.due_date
+    )
+    if after.number not in (None, before.number) and await invoices.number_taken(
+        tx, customer_id=after.customer_id, number=after.number, other_than=after.id
+    ):
+        raise Refusal(f"The invoice number {after.number} is already in use.", param="number")
+    ends = after.automatically_finalizes_at or after.created + state.DRAFT_TIME
+    return state.scheduled(after, auto_advance=after.auto_advance, finalizes_at=ends, collects_at=ends)
+
+
+def _switched(invoice: Invoice, *, now: datetime) -> Invoice:
+    """An open invoice whose automatic collection was switched on (it is tried at once) or off."""
+    if not invoice.auto_advance:
+        return state.held_back(invoice)
+    charged = invoice.status == "open" and invoice.collection_method == "charge_automatically"
+    return replace(invoice, next_payment_attempt=now if charged else None)
+
+
+async def _plan_anew(tx: AsyncConnection, before: Invoice, after: Invoice) -> None:
+    planned = (before.automatically_finalizes_at, before.next_payment_attempt)
+    if planned == (after.automatically_finalizes_at, after.next_payment_attempt):
+        return
+    await record_invoice.call_off(tx, after)
+    if after.status == "draft":
+        await record_invoice.plan_finalization(tx, after)
+    elif after.next_payment_attempt is not None:
+        await record_invoice.plan_collection(tx, after, at=after.next_payment_attempt)
+
+
+async def delete_invoice(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Invoice:
+    """The draft, deleted with the items on it. Raises Missing, or Refusal for any other invoice."""
+    invoice = (await lock_invoice(tx, environment=environment, id=id)).invoice
+    state.require_deletable(invoice)
+    await record_invoice.removed(tx, invoice, now=now)
+    return invoice

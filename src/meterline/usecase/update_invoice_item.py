@@ -1,0 +1,87 @@
+"""Change an invoice item, and the draft that it is on."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.invoice.item import InvoiceItem, priced, require_own_price
+from meterline.invoice.state import require_editable
+from meterline.refusal import Refusal
+from meterline.store import customer as customers
+from meterline.store import invoice_item
+from meterline.usecase.create_invoice_item import AskedAmount, AskedItem, one_time_price
+from meterline.usecase.edit_draft import edit_lines, tell_item, with_item
+from meterline.usecase.lock_invoice import Locked, lock_invoice
+
+
+async def update_invoice_item(
+    tx: AsyncConnection, *, environment: str, id: str, asked: AskedItem, now: datetime, described: bool = False
+) -> InvoiceItem:
+    """The changed item. What `asked` does not say stays; `described` says that an empty description is meant.
+
+    `asked.metadata` is the whole metadata as it shall be; `now` is the customer's time, UTC. Raises Missing, or
+    Refusal for an item on a finalized invoice and for another price of a proration.
+    """
+    seen = await invoice_item.get(tx, environment, id)
+    locked = await _locked_draft(tx, seen)
+    before = await invoice_item.lock(tx, customer_id=seen.customer_id, id=id)
+    after = replace(
+        await _sized_anew(tx, before, asked, now=now),
+        description=asked.description if described else before.description,
+        period=asked.period or before.period,
+        discountable=before.discountable if asked.discountable is None else asked.discountable,
+        metadata=asked.metadata,
+    )
+    if after == before:
+        return before
+    await invoice_item.save(tx, after)
+    if locked is not None:
+        await edit_lines(tx, locked, with_item(locked.invoice.lines, after), now=now)
+    return after
+
+
+async def _sized_anew(tx: AsyncConnection, item: InvoiceItem, asked: AskedItem, *, now: datetime) -> InvoiceItem:
+    said = asked.amount
+    if said == AskedAmount(param=said.param):
+        return item
+    require_own_price(item)
+    price = await one_time_price(tx, item.environment, said, now=now)
+    if price is not None and price.currency != item.currency:
+        raise Refusal("The price's currency differs from the invoice item's.", param="pricing[price]")
+    unit_amount = said.unit_amount
+    if price is None and said.amount is None and unit_amount is None:
+        unit_amount = item.unit_amount
+    sized = priced(
+        item,
+        amount=said.amount,
+        price=price,
+        unit_amount=unit_amount,
+        quantity=item.quantity if said.quantity is None and said.amount is None else said.quantity,
+        param=said.param,
+    )
+    keeps_price = price is None and said.amount is None and said.unit_amount is None
+    return replace(sized, price=item.price, product=item.product) if keeps_price else sized
+
+
+async def delete_invoice_item(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> InvoiceItem:
+    """The item, deleted, and off the draft that it was on. Raises Missing, or Refusal on a finalized invoice."""
+    seen = await invoice_item.get(tx, environment, id)
+    locked = await _locked_draft(tx, seen)
+    item = await invoice_item.lock(tx, customer_id=seen.customer_id, id=id)
+    await invoice_item.remove(tx, [item])
+    if locked is not None:
+        left = [line for line in locked.invoice.lines if line.invoice_item != id]
+        await edit_lines(tx, locked, left, now=now)
+    await tell_item(tx, "invoiceitem.deleted", item, now=now)
+    return item
+
+
+async def _locked_draft(tx: AsyncConnection, item: InvoiceItem) -> Locked | None:
+    """The draft that the item is on, locked; for a pending item its customer is, and there is none."""
+    if item.invoice is None:
+        await customers.lock(tx, item.customer_id)
+        return None
+    locked = await lock_invoice(tx, environment=item.environment, id=item.invoice)
+    require_editable(locked.invoice)
+    return locked
