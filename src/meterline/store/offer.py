@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import (
     BigInteger,
@@ -28,9 +29,11 @@ from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.catalog import Price
 from meterline.catalog.offer import Cadence, Offer, OfferVersion
+from meterline.meter import Formula
 from meterline.refusal import Missing, Refusal
-from meterline.store import catalog_version, row, schema
+from meterline.store import price, row, schema
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import AMOUNT, Connection
 
@@ -88,6 +91,7 @@ wallet_tariff = Table(
     Column("product", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("meter", Text, nullable=False),
+    Column("formula", Text, nullable=False),
     Column("asset", Text, nullable=False),
     Column("cadence", Text, nullable=False),
     Column("minimum", AMOUNT),
@@ -170,6 +174,7 @@ class Tariff:
     product: str
     version: int
     meter: str
+    formula: Formula
     asset: str
     cadence: Cadence
     minimum: Decimal | None
@@ -308,7 +313,7 @@ async def subscribers(
 
 
 async def set_tariffs(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, subscription: str, tariffs: Iterable[Tariff]
+    tx: AsyncConnection, *, customer_id: UUID, subscription: str, tariffs: Iterable[Tariff]
 ) -> None:
     """Debit the subscription's usage by these prices from now on, and by no others."""
     key = wallet_tariff.c
@@ -316,18 +321,40 @@ async def set_tariffs(
     rows = [row.values(each, wallet_tariff) for each in tariffs]
     if rows:
         await tx.execute(insert(wallet_tariff), rows)
-    await catalog_version.bump(tx, environment)
 
 
 async def tariffs(connection: Connection, customer_ids: Iterable[UUID]) -> list[Tariff]:
     """What the usage of these customers is debited by."""
     rows = await connection.fetch(
-        "SELECT environment, customer_id, subscription, price, product, version, meter, asset, cadence, minimum,"
-        " maximum, starts_at FROM wallet_tariff WHERE customer_id = ANY($1::uuid[])"
+        "SELECT environment, customer_id, subscription, price, product, version, meter, formula, asset, cadence,"
+        " minimum, maximum, starts_at FROM wallet_tariff WHERE customer_id = ANY($1::uuid[])"
         " ORDER BY customer_id, starts_at, subscription, price",
         list(customer_ids),
     )
     return [Tariff(**dict(found)) for found in rows]
+
+
+async def prices(connection: Connection, environment: str, ids: Iterable[str]) -> dict[str, Price]:
+    """Prices by id, on a bare connection. Their amounts never change."""
+    rows = await connection.fetch(
+        "SELECT environment, id, product, currency, model::text AS model, adjustment::text AS adjustment,"
+        " recurring::text AS recurring, active, inline, nickname, lookup_key, tax_behavior,"
+        " currency_options::text AS currency_options, metadata::text AS metadata, created"
+        " FROM price WHERE environment = $1 AND id = ANY($2::text[])",
+        environment,
+        sorted(ids),
+    )
+    return {found["id"]: price.of_row(_decoded(found)) for found in rows}
+
+
+_DOCUMENTS = ("model", "adjustment", "recurring", "currency_options", "metadata")
+
+
+def _decoded(found: asyncpg.Record) -> dict[str, Any]:
+    documents = {
+        name: None if found[name] is None else msgspec.json.decode(found[name]) for name in _DOCUMENTS
+    }
+    return dict(found) | documents
 
 
 TallyKey: TypeAlias = tuple[UUID, str, str, str, datetime]

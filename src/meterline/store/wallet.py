@@ -169,6 +169,18 @@ async def find(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUI
     return {row["customer_id"]: msgspec.convert(dict(row), Wallet) for row in rows}
 
 
+async def clocks(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, datetime | None]:
+    """Which of these customers have a wallet, each with the frozen time of the test clock they live on, if any."""
+    rows = await connection.fetch(
+        "SELECT wallet.customer_id, test_clock.frozen_time FROM wallet"
+        " JOIN customer ON customer.customer_id = wallet.customer_id"
+        " LEFT JOIN test_clock ON test_clock.environment = customer.environment"
+        " AND test_clock.id = customer.test_clock WHERE wallet.customer_id = ANY($1::uuid[])",
+        list(customer_ids),
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 _GRANT = (
     "id, sequence, asset, funding, purpose, granted, remaining, held, priority, effective_at, expires_at, created,"
     " scope::text AS scope, source, lapsed"

@@ -23,6 +23,7 @@ from meterline.money import to_major
 from meterline.rating.line import exact_total
 from meterline.rating.rate import for_dimensions, rate
 from meterline.store import ledger, offer, wallet
+from meterline.store.event import NewEvent
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
 from meterline.store.offer import Fee, TallyKey, Tariff
@@ -30,18 +31,7 @@ from meterline.store.wallet import Touched, Wallet
 from meterline.wallet.grant import Grant
 from meterline.wallet.pocket import Pocket, fund, record
 
-
-class Usage(msgspec.Struct, frozen=True, gc=False):
-    """One stored event, as far as wallets care. `formula` is its meter's; instants are UTC."""
-
-    customer_id: UUID
-    identifier: str
-    identifier16: UUID
-    meter: str
-    formula: Formula
-    value: Decimal
-    dimensions: Mapping[str, str]
-    occurred_at: datetime
+_decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +47,7 @@ class _Books:
     """One customer's part of a batch, while it is being settled."""
 
     wallet: Wallet
+    now: datetime
     pockets: dict[str, Pocket]
     tariffs: dict[str, list[Tariff]]
     head: Head
@@ -64,32 +55,30 @@ class _Books:
 
 
 async def debit_usage(
-    connection: Connection,
-    *,
-    environment: str,
-    usages: Sequence[Usage],
-    prices: Mapping[str, Price],
-    now: datetime,
+    connection: Connection, *, environment: str, events: Sequence[NewEvent], now: datetime
 ) -> dict[int, Debited]:
-    """Debit the wallets for usage that was just stored. Keyed by the usage's position; usage that no wallet pays
-    for is left out.
+    """Debit the wallets for events of one environment that were just stored, in the order given.
 
-    `prices` are the catalog's by id, as of the catalog version that the caller checks. Runs inside the caller's
-    transaction; `now` is the wall clock.
+    Keyed by the event's position; events that no wallet pays for are left out. Runs inside the caller's transaction;
+    `now` is the wall clock, customers on a test clock have their own.
     """
-    concerned = {usage.customer_id for usage in usages}
-    tariffs = [each for each in await offer.tariffs(connection, concerned) if each.price in prices]
-    if not tariffs:
+    clocks = await wallet.clocks(connection, {event.customer_id for event in events})
+    if not clocks:
         return {}
-    books = await _open(connection, environment, tariffs)
-    tallies = await offer.tallies(connection, _keys(usages, books, prices))
-    settling = _Settling(prices=prices, reached=dict(tallies), changed={}, now=now)
+    books = await _open(connection, environment, clocks, now)
+    concerned = [
+        (position, event)
+        for position, event in enumerate(events)
+        if event.customer_id in books and event.meter in books[event.customer_id].tariffs
+    ]
+    if not concerned:
+        return {}
+    ids = {tariff.price for book in books.values() for of_meter in book.tariffs.values() for tariff in of_meter}
+    prices = await offer.prices(connection, environment, ids)
+    settling = _Settling(prices=prices, reached={}, changed={})
+    settling.reached = await offer.tallies(connection, settling.keys(books, [event for _, event in concerned]))
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
-    done = {
-        position: settling.settle(books[usage.customer_id], usage)
-        for position, usage in enumerate(usages)
-        if usage.customer_id in books and usage.meter in books[usage.customer_id].tariffs
-    }
+    done = {position: settling.settle(books[event.customer_id], event) for position, event in concerned}
     await ledger.book_all(
         connection,
         environment=environment,
@@ -106,39 +95,27 @@ async def debit_usage(
 
 
 async def _open(
-    connection: Connection, environment: str, tariffs: Sequence[Tariff]
+    connection: Connection, environment: str, clocks: Mapping[UUID, datetime | None], now: datetime
 ) -> dict[UUID, _Books]:
-    customer_ids = {tariff.customer_id for tariff in tariffs}
-    heads = await ledger.lock(connection, environment=environment, customer_ids=customer_ids)
-    wallets = await wallet.find(connection, customer_ids)
-    pockets = await wallet.pockets(connection, wallets)
+    """The books of the customers who have a wallet, locked, then read."""
+    heads = await ledger.lock(connection, environment=environment, customer_ids=clocks)
+    wallets = await wallet.find(connection, clocks)
     books = {
-        customer_id: _Books(wallet=found, pockets={}, tariffs={}, head=heads[customer_id], transactions=[])
+        customer_id: _Books(
+            wallet=found,
+            now=clocks[customer_id] or now,
+            pockets={},
+            tariffs={},
+            head=heads[customer_id],
+            transactions=[],
+        )
         for customer_id, found in wallets.items()
     }
-    for (customer_id, asset), pocket in pockets.items():
+    for (customer_id, asset), pocket in (await wallet.pockets(connection, wallets)).items():
         books[customer_id].pockets[asset] = pocket
-    for tariff in tariffs:
-        if tariff.customer_id in books:
-            books[tariff.customer_id].tariffs.setdefault(tariff.meter, []).append(tariff)
+    for tariff in await offer.tariffs(connection, wallets):
+        books[tariff.customer_id].tariffs.setdefault(tariff.meter, []).append(tariff)
     return books
-
-
-def _keys(
-    usages: Sequence[Usage], books: Mapping[UUID, _Books], prices: Mapping[str, Price]
-) -> list[TallyKey]:
-    keys = {
-        _key(usage, tariff, prices[tariff.price])
-        for usage in usages
-        if usage.customer_id in books
-        for tariff in books[usage.customer_id].tariffs.get(usage.meter, ())
-    }
-    return sorted(keys)
-
-
-def _key(usage: Usage, tariff: Tariff, price: Price) -> TallyKey:
-    span = span_start(tariff.cadence, usage.occurred_at)
-    return (usage.customer_id, tariff.subscription, tariff.price, cell(price, usage.dimensions), span)
 
 
 def cell(price: Price, dimensions: Mapping[str, str]) -> str:
@@ -147,6 +124,10 @@ def cell(price: Price, dimensions: Mapping[str, str]) -> str:
         return ""
     found = price.model.row_for(dimensions)
     return "-" if found is None else "/".join(f"{key}={found.match[key]}" for key in price.model.keys)
+
+
+def _dimensions(event: NewEvent) -> dict[str, str]:
+    return _decode(event.dimensions) if event.dimensions else {}
 
 
 def _touched(books: Mapping[UUID, _Books], before: Mapping[UUID, Mapping[str, Pocket]]) -> list[Touched]:
@@ -167,39 +148,50 @@ class _Settling:
     prices: Mapping[str, Price]
     reached: dict[TallyKey, Decimal]
     changed: dict[TallyKey, Decimal]
-    now: datetime
 
-    def settle(self, books: _Books, usage: Usage) -> Debited:
+    def keys(self, books: Mapping[UUID, _Books], events: Sequence[NewEvent]) -> list[TallyKey]:
+        """Which quantities the events move."""
+        moved = {
+            self._key(event, tariff) for event in events for tariff in books[event.customer_id].tariffs[event.meter]
+        }
+        return sorted(moved)
+
+    def _key(self, event: NewEvent, tariff: Tariff) -> TallyKey:
+        span = span_start(tariff.cadence, event.occurred_at)
+        row = cell(self.prices[tariff.price], _dimensions(event))
+        return (event.customer_id, tariff.subscription, tariff.price, row, span)
+
+    def settle(self, books: _Books, event: NewEvent) -> Debited:
         """Debit one event under every price that applies to it."""
         fees: list[Fee] = []
         transfers: list[Transfer] = []
-        for tariff in books.tariffs[usage.meter]:
-            if usage.occurred_at < tariff.starts_at:
+        for tariff in books.tariffs[event.meter]:
+            if event.occurred_at < tariff.starts_at:
                 continue
-            fee = self._fee(usage, tariff)
+            fee = self._fee(event, tariff)
             if fee.amount:
-                transfers += _move(books, usage, tariff, fee.amount, now=self.now)
+                transfers += _move(books, event, tariff, fee.amount)
             fees.append(fee)
         if transfers:
-            cause = Cause("event", usage.identifier)
+            cause = Cause("event", event.identifier)
             books.transactions.append(
-                LedgerTransaction(cause=cause, business_at=usage.occurred_at, transfers=tuple(transfers))
+                LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=tuple(transfers))
             )
             number = books.head.number + len(books.transactions)
             fees = [msgspec.structs.replace(fee, transaction=number if fee.amount else None) for fee in fees]
-        available = {fee.asset: _pocket(books, fee.asset).available(self.now) for fee in fees}
+        available = {fee.asset: _pocket(books, fee.asset).available(books.now) for fee in fees}
         return Debited(fees=tuple(fees), available=available)
 
-    def _fee(self, usage: Usage, tariff: Tariff) -> Fee:
+    def _fee(self, event: NewEvent, tariff: Tariff) -> Fee:
         price = self.prices[tariff.price]
-        key = _key(usage, tariff, price)
+        key = self._key(event, tariff)
         before = self.reached.get(key)
-        after = _after(usage, before)
+        after = _after(tariff.formula, event.value, before)
         self.reached[key] = self.changed[key] = after
         return Fee(
-            customer_id=usage.customer_id,
-            occurred_at=usage.occurred_at,
-            identifier16=usage.identifier16,
+            customer_id=event.customer_id,
+            occurred_at=event.occurred_at,
+            identifier16=event.identifier16,
             price=tariff.price,
             subscription=tariff.subscription,
             product=tariff.product,
@@ -208,7 +200,7 @@ class _Settling:
             before=before,
             after=after,
             asset=tariff.asset,
-            amount=fee_amount(price, tariff, before=before, after=after, dimensions=usage.dimensions),
+            amount=fee_amount(price, tariff, before=before, after=after, dimensions=_dimensions(event)),
             transaction=None,
         )
 
@@ -236,48 +228,44 @@ def _cost(price: Price, quantity: Decimal) -> Decimal:
     return to_major(exact_total(rate(price=price, quantity=quantity)), price.currency).quantize(SCALE)
 
 
-def _after(usage: Usage, before: Decimal | None) -> Decimal:
-    match usage.formula:
+def _after(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
+    match formula:
         case "sum":
-            return usage.value if before is None else before + usage.value
+            return value if before is None else before + value
         case "count":
             return Decimal(1) if before is None else before + 1
         case "max":
-            return usage.value if before is None else max(before, usage.value)
+            return value if before is None else max(before, value)
         case "last":
-            return usage.value
+            return value
         case "unique":
             raise AssertionError("a price on a meter of distinct values is not debited by event")
         case _:
-            assert_never(usage.formula)
+            assert_never(formula)
 
 
 def _pocket(books: _Books, asset: str) -> Pocket:
     return books.pockets.get(asset) or Pocket(asset=asset, overdraft_limit=books.wallet.overdraft_limit)
 
 
-def _move(
-    books: _Books, usage: Usage, tariff: Tariff, amount: Decimal, *, now: datetime
-) -> tuple[Transfer, ...]:
+def _move(books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal) -> tuple[Transfer, ...]:
     """Debit the fee; a negative one, of usage that was taken back, returns as a grant."""
     pocket = _pocket(books, tariff.asset)
     if amount > 0:
         marks = (tariff.price, tariff.product, tariff.meter)
-        books.pockets[tariff.asset], debit = record(pocket, amount, at=now, marks=marks)
+        books.pockets[tariff.asset], debit = record(pocket, amount, at=books.now, marks=marks)
         return debit.transfers
     back = Grant(
-        id=f"back_{usage.identifier16}_{tariff.price}",
+        id=f"back_{event.identifier16}_{tariff.subscription}_{tariff.price}",
         asset=tariff.asset,
         funding="paid",
         purpose="adjustment",
         granted=-amount,
         remaining=-amount,
-        effective_at=now,
-        created=now,
+        effective_at=books.now,
+        created=books.now,
         sequence=uuid7(),
-        source=usage.identifier,
+        source=event.identifier,
     )
     books.pockets[tariff.asset], transfers = fund(pocket, back, source=Account("revenue", tariff.asset))
     return transfers
-
-

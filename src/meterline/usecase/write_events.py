@@ -14,6 +14,7 @@ import structlog
 from meterline.meter.intake import Problem
 from meterline.store import counter, event, partition, stray
 from meterline.store.event import NewEvent, Past
+from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -23,12 +24,16 @@ PATIENCE_S = 15.0
 
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
-    """Stored and counted. `replayed` says that an earlier call with the same Idempotency-Key did it."""
+    """Stored and counted. `replayed` says that an earlier call with the same Idempotency-Key did it.
+
+    `debited` is what a wallet paid for it, null where no wallet does.
+    """
 
     identifier: str
     occurred_at: datetime
     received_at: datetime
     replayed: bool = False
+    debited: Debited | None = None
 
 
 class Duplicate(msgspec.Struct, frozen=True, gc=False):
@@ -293,9 +298,10 @@ def stray_writer(dsn: str) -> Session:
 async def _record(
     connection: "asyncpg.Connection[asyncpg.Record]", events: list[NewEvent], versions: dict[str, int]
 ) -> list[Fate]:
-    """Store what is new and count it; the fates of all, in order. Raises Stale."""
+    """Store what is new, count it and debit the wallets for it; the fates of all, in order. Raises Stale."""
     fates: list[Fate | None] = [None] * len(events)
     fresh: list[NewEvent] = []
+    stored: list[int] = []
     for turn in turns(events):
         chosen = [events[n] for n in turn]
         outcome = await event.store(connection, chosen, environments=sorted(versions))
@@ -307,11 +313,30 @@ async def _record(
                 new = events[n]
                 fates[n] = Accepted(new.identifier, new.occurred_at, new.received_at)
                 fresh.append(new)
+                stored.append(n)
         if refused:
             await _explain(connection, [(turn[k], chosen[k]) for k in outcome.refused], fates)
     if fresh:
         await counter.add(connection, fresh)
+        await _debit(connection, events, sorted(stored), fates)
     return [fate for fate in fates if fate is not None]
+
+
+async def _debit(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    events: Sequence[NewEvent],
+    stored: Sequence[int],
+    fates: list[Fate | None],
+) -> None:
+    """Debit the wallets for what was stored, in the order of arrival, and say so in the fates."""
+    for environment in sorted({events[n].environment for n in stored}):
+        mine = [n for n in stored if events[n].environment == environment]
+        chosen = [events[n] for n in mine]
+        done = await debit_usage(connection, environment=environment, events=chosen, now=chosen[-1].received_at)
+        for k, debited in done.items():
+            accepted = fates[mine[k]]
+            assert isinstance(accepted, Accepted)
+            fates[mine[k]] = msgspec.structs.replace(accepted, debited=debited)
 
 
 def turns(events: Sequence[NewEvent]) -> list[list[int]]:
