@@ -1,0 +1,173 @@
+"""Bare ASGI for the event routes, which carry most of the traffic: a bounded body in, bytes out.
+
+A route here is a function from `Asked` to `Answer`. Bodies in memory are bounded for the whole process: past
+the bound a caller is asked to come back, and nothing was taken.
+"""
+
+import zlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import TypeAlias
+
+import zstandard
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+MAX_SENT = 16 * 1024 * 1024
+MAX_UNPACKED = 64 * 1024 * 1024
+MAX_HELD = 256 * 1024 * 1024
+"""Bytes: of one body as sent, of one body unpacked, of all bodies being worked on in this process."""
+
+
+class BodyRefused(Exception):
+    """The body cannot be taken; `status` says why."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request: names of headers in lower case, the query undecoded, the body unpacked."""
+
+    method: str
+    path: str
+    query: bytes
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response; the body is JSON unless there is none."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler: TypeAlias = Callable[[Asked], Awaitable[Answer]]
+Refuse: TypeAlias = Callable[[BodyRefused, Mapping[str, str]], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Hot:
+    """A hot route: who answers, and how the dialect says that a body was refused."""
+
+    handler: Handler
+    refuse: Refuse
+
+
+class HotRoutes:
+    """ASGI middleware: answers its own (method, path) pairs and passes everything else on."""
+
+    def __init__(self, app: ASGIApp, *, routes: Mapping[tuple[str, str], Hot]) -> None:
+        self._app = app
+        self._routes = routes
+        self._patterns = {path: SimpleNamespace(path=path) for _, path in routes}
+        self._held = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        hot = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if hot is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = self._patterns[scope["path"]]
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        sent = 0
+        try:
+            raw = await self._read(receive, headers)
+            sent = len(raw)
+            self._held += sent
+            asked = Asked(scope["method"], scope["path"], scope["query_string"], headers, unpacked(raw, headers))
+            answer = await hot.handler(asked)
+        except BodyRefused as refused:
+            answer = hot.refuse(refused, headers)
+        finally:
+            self._held -= sent
+        await _send(send, answer)
+
+    async def _read(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > MAX_SENT:
+            raise _too_large()
+        if self._held > MAX_HELD:
+            raise BodyRefused(HTTPStatus.TOO_MANY_REQUESTS, "Too much is waiting to be stored; send it again soon.")
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise BodyRefused(HTTPStatus.BAD_REQUEST, "The connection was closed inside the body.")
+            chunk = message.get("body", b"")
+            if not message.get("more_body", False) and not chunks:
+                return bytes(chunk)
+            size += len(chunk)
+            if size > MAX_SENT:
+                raise _too_large()
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+def _too_large() -> BodyRefused:
+    return BodyRefused(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The request body is too large: at most {MAX_SENT} bytes, {MAX_UNPACKED} unpacked, are accepted.",
+    )
+
+
+def unpacked(raw: bytes, headers: Mapping[str, str]) -> bytes:
+    """The body without its content encoding: gzip, zstd or none. Refuses bombs and what is neither."""
+    encoding = headers.get("content-encoding", "identity").strip().lower()
+    try:
+        match encoding:
+            case "identity" | "":
+                return raw
+            case "gzip":
+                return _gunzip(raw)
+            case "zstd":
+                return _unzstd(raw)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise BodyRefused(HTTPStatus.BAD_REQUEST, f"The body is not valid {encoding}: {error}.") from None
+    raise BodyRefused(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding[:30]} is not known; use gzip or zstd."
+    )
+
+
+def _gunzip(raw: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    body = unpacker.decompress(raw, MAX_UNPACKED)
+    if unpacker.unconsumed_tail:
+        raise _too_large()
+    if not unpacker.eof:
+        raise zlib.error("incomplete")
+    return body
+
+
+def _unzstd(raw: bytes) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_UNPACKED).decompressobj()
+    size = 0
+    chunks = []
+    for start in range(0, len(raw), 65_536):
+        chunks.append(unpacker.decompress(raw[start : start + 65_536]))
+        size += len(chunks[-1])
+        if size > MAX_UNPACKED:
+            raise _too_large()
+        if unpacker.eof:
+            break
+    if not unpacker.eof:
+        raise zstandard.ZstdError("incomplete")
+    return b"".join(chunks)
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    if answer.body:
+        headers.append((b"content-type", b"application/json"))
+    headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

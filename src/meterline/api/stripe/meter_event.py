@@ -1,0 +1,286 @@
+"""`POST /v1/billing/meter_events`, on the hot path: bare ASGI, group commit, the answer after it.
+
+What is checked at once, as Stripe does: the parameters, that the meter exists and is active, the timestamp,
+the value's digits, the identifier. An unknown customer and a missing or bad value are answered 200, kept as
+stray events and told by `v1.billing.meter.error_report_triggered`.
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import unquote_plus
+
+import msgspec
+import structlog
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from meterline.api.asgi import Answer, Asked, BodyRefused, Hot
+from meterline.api.auth import Keys
+from meterline.api.stripe import auth, form, idempotency, version
+from meterline.api.stripe.error import StripeError, internal
+from meterline.api.stripe.json import encode, unix
+from meterline.api.stripe.params import Instant, Params, Text
+from meterline.api.stripe.validation import validate
+from meterline.meter.intake import MAX_IDENTIFIER, Problem
+from meterline.store.api_key import ApiKey
+from meterline.store.event import digest16
+from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
+from meterline.usecase.ingest_events import Ingest, Told
+from meterline.usecase.write_events import Accepted, Duplicate, Fate, KeyReused, Refused
+
+log = structlog.get_logger(__name__)
+
+MAX_NAME = 100
+_MAX_BODY = 64 * 1024
+
+SYNCHRONOUS = frozenset(
+    {
+        "no_meter",
+        "archived_meter",
+        "timestamp_too_far_in_past",
+        "timestamp_in_future",
+        "meter_event_value_too_many_digits",
+        "invalid_identifier",
+        "identifier_conflict",
+    }
+)
+"""Problems that v1 answers with a 400; it keeps nothing of such an event."""
+
+
+def _payload(value: Any) -> Any:
+    if not isinstance(value, Mapping) or not value:
+        raise PydanticCustomError("parameter_invalid_hash", "Invalid object")
+    for key, text in value.items():
+        if not isinstance(text, str):
+            raise PydanticCustomError("invalid_string", "Invalid string: payload[{key}]", {"key": key[:100]})
+    return value
+
+
+Payload = Annotated[dict[str, str], BeforeValidator(_payload)]
+"""A flat map of texts."""
+
+
+class MeterEventCreate(Params):
+    event_name: Annotated[Text, Field(max_length=MAX_NAME)]
+    payload: Payload
+    identifier: Annotated[Text, Field(max_length=MAX_IDENTIFIER)] | None = None
+    timestamp: Instant | None = None
+
+
+def hot(ingest: Ingest, keys: Keys) -> Hot:
+    """The route, on the ingest of this process."""
+
+    async def handler(asked: Asked) -> Answer:
+        headers = response_headers(asked.headers)
+        try:
+            return await _create(ingest, keys, asked, headers)
+        except StripeError as error:
+            return _refused(error, headers)
+        except Exception:
+            log.exception("call_failed", request_id=headers["request-id"], method="POST", path=asked.path)
+            return _refused(internal(), headers)
+
+    return Hot(handler, refuse_body)
+
+
+async def _create(ingest: Ingest, keys: Keys, asked: Asked, headers: dict[str, str]) -> Answer:
+    key = await auth.authenticate(keys, asked.headers)
+    auth.authorize(key, "meter_events", "POST")
+    version.spoken(asked.headers.get("stripe-version"))
+    request_key = idempotency.key_in(asked.headers)
+    if request_key is not None:
+        headers["idempotency-key"] = request_key
+    params = _plain(asked) or _validated(asked)
+    told = _told(params, request_key)
+    if request_key is not None:
+        told.key16 = digest16(request_key, of=b"key")
+        told.key_body16 = digest16("&".join(sorted(asked.body.decode("latin-1").split("&"))))
+    fate = await taken(ingest, told, key, "v1")
+    answer = {
+        "object": "billing.meter_event",
+        "created": unix(fate.received_at),
+        "event_name": params["event_name"],
+        "identifier": fate.identifier,
+        "livemode": key.livemode,
+        "payload": params["payload"],
+        "timestamp": unix(fate.occurred_at),
+    }
+    if fate.replayed:
+        headers["idempotent-replayed"] = "true"
+    return Answer(HTTPStatus.OK, encode(answer), headers)
+
+
+async def taken(ingest: Ingest, told: Told, key: ApiKey, origin: str) -> Accepted:
+    """The fate of a single event; raises the StripeError that refuses it."""
+    now = datetime.now(UTC)
+    synchronous = origin == "v2"
+
+    def keeps(problem: Problem) -> bool:
+        return not synchronous and problem.code not in SYNCHRONOUS
+
+    try:
+        (fate,) = await ingest.take(
+            [told],
+            environment=key.environment,
+            origin="v2" if synchronous else "v1",
+            now=now,
+            keeps=keeps,
+        )
+    except Overloaded as full:
+        raise overloaded(full) from None
+    except (Unavailable, Stopped):
+        raise unavailable() from None
+    return _accepted(fate, told, keeps, now)
+
+
+def _accepted(fate: Fate, told: Told, keeps: Any, now: datetime) -> Accepted:
+    match fate:
+        case Accepted():
+            return fate
+        case Duplicate():
+            raise already_exists(fate.identifier)
+        case KeyReused():
+            raise StripeError(
+                status=HTTPStatus.BAD_REQUEST,
+                type="idempotency_error",
+                message=(
+                    "Keys for idempotent requests can only be used with the same parameters they were first used"
+                    f" with. Try using a key other than '{told.request_key}' if you meant to execute a different"
+                    " request."
+                ),
+            )
+        case Refused(problem):
+            if not keeps(problem):
+                raise refusal(problem, told)
+    return Accepted(told.identifier or secrets.token_hex(16), told.occurred_at or now, now)
+
+
+def refusal(problem: Problem, told: Told) -> StripeError:
+    """What Stripe says of an event that it refuses at once."""
+    match problem.code:
+        case "no_meter" | "archived_meter":
+            return StripeError.invalid(f'No active meter found for event name "{told.event_name}"')
+        case "identifier_conflict":
+            return already_exists(told.identifier or "")
+        case "timestamp_too_far_in_past" | "timestamp_in_future":
+            return StripeError.invalid(problem.message, param=problem.field)
+    return StripeError.invalid(problem.message, code=problem.code, param=problem.field)
+
+
+def already_exists(identifier: str) -> StripeError:
+    """A second use of an identifier, which no retry will cure."""
+    error = StripeError.invalid(f"An event already exists with identifier {identifier}.")
+    error.headers["stripe-should-retry"] = "false"
+    return error
+
+
+def overloaded(full: Overloaded) -> StripeError:
+    """The queue is full; nothing was taken."""
+    return StripeError(
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+        type="invalid_request_error",
+        code="rate_limit",
+        message="Events arrive faster than they can be stored. Nothing of this request was taken; send it again.",
+        headers={"retry-after": str(full.retry_after), "stripe-should-retry": "true"},
+    )
+
+
+def unavailable() -> StripeError:
+    """The database did not confirm. The same identifiers may safely be sent again."""
+    return StripeError(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        type="api_error",
+        message="The event could not be stored just now. Sending it again with the same identifier is safe.",
+        headers={"retry-after": "1", "stripe-should-retry": "true"},
+    )
+
+
+def response_headers(asked: Mapping[str, str]) -> dict[str, str]:
+    """The headers of every answer."""
+    return {
+        "request-id": f"req_{secrets.token_hex(7)}",
+        "stripe-version": asked.get("stripe-version", version.LATEST),
+    }
+
+
+def refuse_body(refused: BodyRefused, asked: Mapping[str, str]) -> Answer:
+    """Stripe's envelope around a body that was not read."""
+    error = StripeError.invalid(refused.message, status=refused.status)
+    if refused.status == HTTPStatus.TOO_MANY_REQUESTS:
+        error = overloaded(Overloaded())
+    return _refused(error, response_headers(asked))
+
+
+def _refused(error: StripeError, headers: dict[str, str]) -> Answer:
+    return Answer(error.status, encode(error.body()), headers | error.headers)
+
+
+_PLAIN = {"event_name", "identifier", "timestamp"}
+
+
+def _plain(asked: Asked) -> dict[str, Any] | None:
+    """The parameters where nothing about them is unusual; None sends them the careful way round."""
+    if asked.query or not asked.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return None
+    if len(asked.body) > _MAX_BODY or b"%00" in asked.body or not asked.body.isascii():
+        return None
+    params: dict[str, Any] = {}
+    payload: dict[str, str] = {}
+    for pair in asked.body.decode("ascii").split("&"):
+        raw_name, separator, raw_value = pair.partition("=")
+        try:
+            name, value = unquote_plus(raw_name), unquote_plus(raw_value, errors="strict")
+        except UnicodeDecodeError:
+            return None
+        if not separator or not value:
+            return None
+        if name.startswith("payload[") and name.endswith("]"):
+            member = name[8:-1]
+            if not member or "[" in member or "]" in member:
+                return None
+            payload[member] = value
+        elif name in _PLAIN and len(value) <= MAX_NAME:
+            params[name] = value
+        else:
+            return None
+    if not payload or "event_name" not in params:
+        return None
+    timestamp = params.get("timestamp")
+    if timestamp is not None:
+        if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 11):
+            return None
+        params["timestamp"] = datetime.fromtimestamp(int(timestamp), UTC)
+    params["payload"] = payload
+    return params
+
+
+def _validated(asked: Asked) -> dict[str, Any]:
+    """The parameters by the rules of every other route, or the error that those give."""
+    raw: dict[str, Any] = dict(form.parse(asked.query))
+    if asked.headers.get("content-type", "").startswith("application/json"):
+        try:
+            raw |= msgspec.json.decode(asked.body or b"{}", type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            raise StripeError.invalid("Invalid JSON body: an object was expected.") from None
+    else:
+        raw |= form.parse(asked.body)
+    checked = validate(MeterEventCreate, raw)
+    return {
+        "event_name": checked.event_name,
+        "payload": checked.payload,
+        "identifier": checked.identifier,
+        "timestamp": checked.timestamp,
+    }
+
+
+def _told(params: Mapping[str, Any], request_key: str | None) -> Told:
+    return Told(
+        event_name=params["event_name"],
+        payload=params["payload"],
+        identifier=params.get("identifier"),
+        occurred_at=params.get("timestamp"),
+        request_key=request_key,
+    )
