@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Row, Select, Table, and_, select
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing, Refusal
@@ -42,7 +42,7 @@ class Span(Protocol):
     def lte(self) -> datetime | None: ...
 
 
-def during(column: Column[Any], span: Span | None) -> list[ColumnElement[bool]]:
+def during(column: ColumnElement[Any], span: Span | None) -> list[ColumnElement[bool]]:
     """What keeps a column within a span (`created[gte]=…`)."""
     if span is None:
         return []
