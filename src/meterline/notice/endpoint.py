@@ -108,3 +108,13 @@ def check_events(enabled_events: tuple[str, ...], *, param: str = "enabled_event
         raise Refusal("You must select at least one event type.", param=param)
     if EVERYTHING in enabled_events and len(enabled_events) > 1:
         raise Refusal("`*` selects every event type and cannot be combined with others.", param=param)
+
+
+PING = "v2.core.event_destination.ping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ping:
+    """A test notice to one endpoint: it is sent to that endpoint alone, whatever it subscribed to."""
+
+    id: str

@@ -1,6 +1,7 @@
 """Connections: SQLAlchemy Core for the control plane, bare asyncpg for the hot path, one database."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -57,6 +58,21 @@ class Database:
         """A transaction: committed when the block ends, rolled back when it raises."""
         async with self.engine.begin() as tx:
             yield tx
+
+    async def listen(self, channel: str, hear: Callable[[], None]) -> None:
+        """Call `hear` now and at every NOTIFY on a channel, until the connection is lost.
+
+        The connection is the listener's own, outside the pool. A hint can be lost: whoever listens also polls.
+        """
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            closed = asyncio.Event()
+            connection.add_termination_listener(lambda _: closed.set())
+            await connection.add_listener(channel, lambda *_: hear())
+            hear()
+            await closed.wait()
+        finally:
+            connection.terminate()
 
 
 def sqlalchemy_url(dsn: str) -> URL:

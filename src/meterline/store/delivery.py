@@ -108,15 +108,18 @@ WITH fresh AS (
     UPDATE notice SET position = fresh.position FROM fresh
     WHERE notice.lane = fresh.lane AND notice.sequence = fresh.sequence
     RETURNING notice.environment, notice.id, notice.type, notice.object_id, notice.object_sequence,
-        notice.position
+        notice.position, notice.recorded_at
 ), sent AS (
     INSERT INTO delivery (environment, endpoint, position, notice, object_id, object_sequence, status,
         attempts, due_at)
     SELECT told.environment, wanting.id, told.position, told.id, told.object_id, told.object_sequence,
         'pending', 0, $3
     FROM told JOIN webhook_endpoint AS wanting ON wanting.environment = told.environment
-    WHERE wanting.status = 'enabled' AND (wanting.enabled_events ? '*' OR wanting.enabled_events ? told.type
-        OR wanting.payload = 'thin' AND wanting.enabled_events ? ('v1.' || told.type))
+    WHERE wanting.status = 'enabled' AND told.recorded_at >= wanting.created - interval '5 seconds' AND CASE
+        WHEN told.type = 'v2.core.event_destination.ping' THEN wanting.id = told.object_id
+        WHEN wanting.payload = 'thin'
+            THEN wanting.enabled_events ?| ARRAY['*', told.type, 'v1.' || told.type]
+        ELSE wanting.enabled_events ?| ARRAY['*', told.type] AND told.type !~ '^v[12][.]' END
 )
 SELECT count(*) AS count, coalesce(max(position), $1) AS position FROM told
 """

@@ -246,7 +246,7 @@ def kind_of(cls: type) -> str:
 
 def revived(cls: type[T], snapshot: Mapping[str, Any]) -> T:
     """The dataclass that a snapshot was made of; fields added since take their defaults."""
-    return msgspec.convert(snapshot, cls, strict=False)
+    return load(cls, snapshot)
 
 
 RETENTION = timedelta(days=30)
@@ -257,14 +257,23 @@ RETENTION = timedelta(days=30)
 class Filter:
     """What a list of notices is narrowed to. `types` may end in `*` (`invoice.*`).
 
-    `delivered` True: every endpoint has it; False: some endpoint has not. `created` bounds are columns' own.
+    `snapshot` leaves out those that exist as thin events only. `delivered` True: every endpoint has it; False:
+    some endpoint has not.
     """
 
     types: Sequence[str] | None = None
     object_id: str | None = None
     customer_id: UUID | None = None
+    snapshot: bool = False
     delivered: bool | None = None
     bounds: Sequence[ColumnElement[bool]] = ()
+
+
+_UNDELIVERED = (
+    "EXISTS (SELECT FROM delivery WHERE delivery.position = notice.position"
+    " AND delivery.status IN ('pending', 'failed'))"
+)
+_DELIVERED = f"notice.position IS NOT NULL AND NOT {_UNDELIVERED}"
 
 
 async def find(tx: AsyncConnection, environment: str, id: str, *, now: datetime) -> Notice:
@@ -290,12 +299,10 @@ async def listed(
         query = query.where(notice.c.object_id == wanted.object_id)
     if wanted.customer_id is not None:
         query = query.where(notice.c.customer_id == wanted.customer_id)
+    if wanted.snapshot:
+        query = query.where(not_(notice.c.type.startswith("v1.")), not_(notice.c.type.startswith("v2.")))
     if wanted.delivered is not None:
-        unsettled = text(
-            "EXISTS (SELECT FROM delivery WHERE delivery.position = notice.position"
-            " AND delivery.status IN ('pending', 'failed'))"
-        )
-        query = query.where(not_(unsettled) if wanted.delivered else unsettled)
+        query = query.where(text(_DELIVERED if wanted.delivered else _UNDELIVERED))
     return await page(tx, query, notice, kind="event", scope=scope, cursor=cursor)
 
 

@@ -182,18 +182,10 @@ class Deliveries:
         """Turn hints of other processes into kicks; without a connection the polling goes on alone."""
         while True:
             try:
-                async with self.database.pool.acquire() as connection:
-                    await self._listen_on(connection)
+                await self.database.listen(notice.CHANNEL, self._kick.set)
             except _INTERRUPTIONS:
                 log.warning("deliveries_not_listening", exc_info=True)
             await asyncio.sleep(self.poll.total_seconds())
-
-    async def _listen_on(self, connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]") -> None:
-        closed = asyncio.Event()
-        connection.add_termination_listener(lambda _: closed.set())
-        await connection.add_listener(notice.CHANNEL, lambda *_: self._kick.set())
-        self._kick.set()
-        await closed.wait()
 
     async def _kick_on(self, stop: asyncio.Event) -> None:
         await stop.wait()

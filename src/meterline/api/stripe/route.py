@@ -28,6 +28,7 @@ from meterline.api.stripe.validation import validate
 from meterline.refusal import Refusal
 from meterline.store.database import Database
 from meterline.store.identifier import public
+from meterline.store.notice import Cause, cause
 
 log = structlog.get_logger(__name__)
 
@@ -131,6 +132,7 @@ async def _serve(
         request_id=headers["request-id"],
         idempotency_key=idempotency.key_in(request.headers) if route.method == "POST" else None,
     )
+    cause.set(Cause(request_id=caller.request_id, idempotency_key=caller.idempotency_key))
     staged = Staged(
         caller=caller,
         params=validate(route.params, raw),
