@@ -30,6 +30,7 @@ from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
+from meterline.store.search import Searchable
 
 KIND = "customer"
 
@@ -65,6 +66,18 @@ customer = Table(
     Index("ix_customer_id", "environment", "id"),
     Index("ix_customer_email", "environment", "email", "sequence"),
     Index("ix_customer_test_clock", "environment", "test_clock", postgresql_where=text("test_clock IS NOT NULL")),
+)
+
+SEARCH = Searchable(
+    resource="customers",
+    table=customer,
+    fields={
+        "created": (customer.c.created, "instant"),
+        "email": (customer.c.email, "text"),
+        "name": (customer.c.name, "text"),
+        "phone": (customer.c.phone, "text"),
+    },
+    hidden=customer.c.deleted | customer.c.test_clock.is_not(None),
 )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    case,
     literal,
     select,
     update,
@@ -43,6 +44,7 @@ from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, loads, values
 from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
+from meterline.store.search import Searchable
 
 price = Table(
     "price",
@@ -67,6 +69,19 @@ price = Table(
     UniqueConstraint("environment", "lookup_key"),
     Index("ix_price_sequence", "environment", "sequence"),
     Index("ix_price_product", "environment", "product", "sequence"),
+)
+
+SEARCH = Searchable(
+    resource="prices",
+    table=price,
+    fields={
+        "active": (price.c.active, "flag"),
+        "currency": (price.c.currency, "token"),
+        "lookup_key": (price.c.lookup_key, "text"),
+        "product": (price.c.product, "text"),
+        "type": (case((price.c.recurring.is_(None), "one_time"), else_="recurring"), "token"),
+    },
+    hidden=price.c.inline,
 )
 
 _QUANTITY_MODELS: Mapping[str, type[QuantityModel]] = {

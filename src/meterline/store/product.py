@@ -10,8 +10,9 @@ from meterline.catalog.product import Product
 from meterline.refusal import Missing, Refusal
 from meterline.store import row
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
+from meterline.store.search import Searchable
 
 product = Table(
     "product",
@@ -26,6 +27,9 @@ product = Table(
     Column("statement_descriptor", Text),
     Column("unit_label", Text),
     Column("tax_code", Text),
+    Column("type", Text, nullable=False),
+    Column("shippable", Boolean),
+    Column("url", Text),
     document("images"),
     document("metadata"),
     document("extra"),
@@ -34,6 +38,19 @@ product = Table(
     Column("deleted", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("environment", "id"),
     Index("ix_product_sequence", "environment", "sequence"),
+)
+
+SEARCH = Searchable(
+    resource="products",
+    table=product,
+    fields={
+        "active": (product.c.active, "flag"),
+        "description": (product.c.description, "text"),
+        "name": (product.c.name, "text"),
+        "shippable": (product.c.shippable, "flag"),
+        "url": (product.c.url, "text"),
+    },
+    hidden=product.c.deleted,
 )
 
 
@@ -71,19 +88,32 @@ async def save(tx: AsyncConnection, changed: Product) -> None:
     )
 
 
+async def remove(tx: AsyncConnection, gone: Product) -> None:
+    """Forget a product; its row stays as a list cursor, and its id stays taken."""
+    await tx.execute(
+        update(product)
+        .where(product.c.environment == gone.environment, product.c.id == gone.id)
+        .values(deleted=True)
+    )
+
+
 async def listed(
     tx: AsyncConnection,
     environment: str,
     cursor: Cursor,
     *,
     active: bool | None = None,
+    created: Span | None = None,
     ids: Sequence[str] | None = None,
+    shippable: bool | None = None,
+    type: str | None = None,
+    url: str | None = None,
 ) -> Page:
     """A page of products, newest first."""
     scope = product.c.environment == environment
-    query = select(product).where(scope, ~product.c.deleted)
-    if active is not None:
-        query = query.where(product.c.active == active)
+    query = select(product).where(scope, ~product.c.deleted, *during(product.c.created, created))
+    equal = {product.c.active: active, product.c.shippable: shippable, product.c.type: type, product.c.url: url}
+    query = query.where(*(column == value for column, value in equal.items() if value is not None))
     if ids is not None:
         query = query.where(product.c.id.in_(ids))
     return await page(tx, query, product, kind="product", scope=scope, cursor=cursor)

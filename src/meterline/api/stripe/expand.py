@@ -5,6 +5,7 @@ Renderers put an id where Stripe puts one, and hide what is only sent when asked
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from copy import deepcopy
 from typing import Any, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +15,9 @@ from meterline.api.stripe.json import Json
 
 Fetch: TypeAlias = Callable[[AsyncConnection, str, Sequence[str]], Awaitable[dict[str, Json]]]
 """`(tx, environment, ids) → {id: rendered object}`."""
+
+Named: TypeAlias = tuple[str, Json]
+"""What a node is called (`customer`, `customer.invoice_settings`), and the node."""
 
 _HIDDEN = "\0includable"
 _MAX_DEPTH = 4
@@ -33,8 +37,17 @@ def fetcher(kind: str) -> Callable[[Fetch], Fetch]:
 
 
 def expandable(object: str, field: str, *, kind: str) -> None:
-    """Declare that `field` of `object` holds the id of a `kind`."""
+    """Declare that `field` of `object` holds the id of a `kind`.
+
+    A hash inside an object that is no object itself goes by its path: `customer.invoice_settings`. A field that
+    is `includable` with an id as its value is fetched by it when expanded, and otherwise not sent.
+    """
     _expandable[object, field] = kind
+
+
+def unfetched() -> set[str]:
+    """The kinds that are expandable and that nobody fetches: none, in a complete server."""
+    return set(_expandable.values()) - _fetchers.keys()
 
 
 def includable(rendered: Json, **members: Any) -> Json:
@@ -51,7 +64,7 @@ async def expand(tx: AsyncConnection, environment: str, body: Json, paths: Seque
             raise StripeError.invalid(
                 f"You cannot expand more than {_MAX_DEPTH} levels of a property. Property: {path}"
             )
-        await _expand_path(tx, environment, [body], segments, path)
+        await _expand_path(tx, environment, [(str(body.get("object")), body)], segments, path)
     conceal(body)
 
 
@@ -67,52 +80,48 @@ def conceal(node: Any) -> None:
 
 
 async def _expand_path(
-    tx: AsyncConnection, environment: str, nodes: list[Json], segments: list[str], path: str
+    tx: AsyncConnection, environment: str, nodes: list[Named], segments: list[str], path: str
 ) -> None:
     for segment in segments:
-        if not nodes:
-            return
         await _inflate(tx, environment, nodes, segment, path)
-        following: list[Json] = []
-        for node in nodes:
-            member = node.get(segment)
-            if isinstance(member, dict):
-                following.append(member)
-            elif isinstance(member, list):
-                following.extend(element for element in member if isinstance(element, dict))
-        nodes = following
+        nodes = [child for name, node in nodes for child in _children(name, node, segment)]
 
 
-async def _inflate(
-    tx: AsyncConnection, environment: str, nodes: list[Json], segment: str, path: str
-) -> None:
+def _children(name: str, node: Json, segment: str) -> list[Named]:
+    member = node.get(segment)
+    found = member if isinstance(member, list) else [member]
+    return [(str(each.get("object", f"{name}.{segment}")), each) for each in found if isinstance(each, dict)]
+
+
+async def _inflate(tx: AsyncConnection, environment: str, nodes: list[Named], segment: str, path: str) -> None:
     """Make sure `segment` of every node is an object (or null), fetching by id where it is one."""
     wanted: dict[str, set[str]] = {}
-    for node in nodes:
+    for name, node in nodes:
+        kind = _expandable.get((name, segment))
         if segment in node.get(_HIDDEN, {}):
             node[segment] = node[_HIDDEN].pop(segment)
-            continue
-        kind = _expandable.get((str(node.get("object")), segment))
-        if segment not in node and kind is None:
+        elif segment not in node and kind is None:
             raise StripeError.invalid(f"This property cannot be expanded because it doesn't exist: {path}.")
-        value = node.get(segment)
-        if kind is None and not isinstance(value, dict | list):
+        elif kind is None and isinstance(node[segment], str | int | bool):
             raise StripeError.invalid(f"This property cannot be expanded ({path}).")
         if kind is not None:
-            ids = value if isinstance(value, list) else [value]
-            wanted.setdefault(kind, set()).update(id for id in ids if isinstance(id, str))
+            wanted.setdefault(kind, set()).update(_ids(node.get(segment)))
     for kind, ids in wanted.items():
         if ids:
             found = await _fetchers[kind](tx, environment, sorted(ids))
-            _replace(nodes, segment, kind, found)
+            for name, node in nodes:
+                if _expandable.get((name, segment)) == kind:
+                    _replace(node, segment, found)
 
 
-def _replace(nodes: list[Json], segment: str, kind: str, found: dict[str, Json]) -> None:
-    for node in nodes:
-        if _expandable.get((str(node.get("object")), segment)) != kind:
-            continue
-        value = node.get(segment)
-        if isinstance(value, str):
-            node[segment] = found.get(value, value)
-        elif isinstance(value, list):
-            node[segment] = [found.get(e, e) if isinstance(e, str) else e for e in value]
+def _ids(value: Any) -> list[str]:
+    found = value if isinstance(value, list) else [value]
+    return [each for each in found if isinstance(each, str)]
+
+
+def _replace(node: Json, segment: str, found: dict[str, Json]) -> None:
+    value = node.get(segment)
+    if isinstance(value, str):
+        node[segment] = deepcopy(found.get(value, value))
+    elif isinstance(value, list):
+        node[segment] = [deepcopy(found.get(each, each)) if isinstance(each, str) else each for each in value]

@@ -61,7 +61,8 @@ def _insert(node: dict[str, Node], keys: list[str], value: str) -> None:
     for position, key in enumerate(keys[:-1]):
         following = keys[position + 1]
         if following == "":
-            return _append(node, key, keys[position + 2 :], value)
+            _append(node, key, keys[position + 2 :], value)
+            return
         child = node.setdefault(key, {})
         if not isinstance(child, dict):
             raise _clash(keys)

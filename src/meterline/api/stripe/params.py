@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from meterline.money import CURRENCIES
+
 T = TypeVar("T")
 
 _INT64 = 1 << 63
@@ -82,6 +84,13 @@ def _instant(value: Any) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
+def _currency(value: Any) -> str:
+    code = _text(value).lower()
+    if code not in CURRENCIES:
+        raise PydanticCustomError("currency", "Invalid currency: {code}", {"code": code[:20]})
+    return code
+
+
 def _members(value: Any) -> Any:
     """A list, given with indexes (`a[0]`, `a[1]`), with empty brackets (`a[]`), as JSON, or emptied by ''."""
     if value == "":
@@ -140,6 +149,8 @@ DecimalText = Annotated[Decimal, BeforeValidator(_decimal)]
 """A decimal of at most 12 places, exact."""
 Text = Annotated[str, BeforeValidator(_text)]
 """Non-empty text of at most 5,000 characters."""
+Currency = Annotated[str, BeforeValidator(_currency)]
+"""A known currency code, in lower case whatever case it came in."""
 Instant = Annotated[datetime, BeforeValidator(_instant)]
 """Unix seconds, read as an aware UTC datetime."""
 List = Annotated[list[T], BeforeValidator(_members)]
@@ -195,10 +206,15 @@ InstantFilter = Annotated[InstantRange, BeforeValidator(_instant_range)]
 """An exact instant or a range of them."""
 
 
-class ListParams(Params):
-    """What every list accepts. A limit outside 1–100 is clamped, not refused."""
+def clamped_limit(value: Any) -> int:
+    """How many objects a page has: a limit outside 1–100 is clamped, not refused."""
+    return min(max(_int(value), 1), 100)
 
-    limit: Annotated[int, BeforeValidator(lambda value: min(max(_int(value), 1), 100))] = 10
+
+class ListParams(Params):
+    """What every list accepts."""
+
+    limit: Annotated[int, BeforeValidator(clamped_limit)] = 10
     starting_after: Text | None = None
     ending_before: Text | None = None
 
@@ -211,5 +227,4 @@ def merge_metadata(current: dict[str, str], change: dict[str, str] | None) -> di
     """Stripe's rule: keys merge, an empty value deletes its key, None deletes all."""
     if change is None:
         return {}
-    merged = {key: text for key, text in (current | change).items() if text != ""}
-    return merged
+    return {key: text for key, text in (current | change).items() if text != ""}
