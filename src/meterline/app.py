@@ -9,13 +9,23 @@ from starlette.exceptions import HTTPException
 from meterline.api import health
 from meterline.api.auth import Keys
 from meterline.api.metric import RequestMetrics
-from meterline.api.stripe import product, route
+from meterline.api.ops import stream, webhook
+from meterline.api.stripe import customer, event, event_destination, price, product, route, webhook_endpoint
 from meterline.api.stripe.error import internal, unknown_url
 from meterline.store.database import Database
+from meterline.store.feed import Feed
 from meterline.worker.handler import Handlers
 from meterline.worker.loop import Worker
 
-RESOURCES = [product.routes]
+RESOURCES = [
+    customer.routes,
+    price.routes,
+    product.routes,
+    event.routes,
+    webhook_endpoint.routes,
+    event_destination.routes,
+    webhook.routes,
+]
 
 HANDLERS = Handlers(in_transaction={}, in_stages={})
 
@@ -24,17 +34,20 @@ def create_app(dsn: str) -> FastAPI:
     """The application of one web process on the database at `dsn`."""
     database = Database(dsn)
     keys = Keys(database)
+    feed = Feed(database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         yield
+        await feed.close()
         await database.close()
 
     app = FastAPI(title="Meterline", lifespan=lifespan, redirect_slashes=False)
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
     app.include_router(route.router(database, keys, RESOURCES))
+    app.include_router(stream.router(database, keys, feed))
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:
