@@ -20,7 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    delete,
     func,
     select,
     update,
@@ -33,7 +32,7 @@ from meterline.catalog import Price
 from meterline.catalog.offer import Cadence, Offer, OfferVersion
 from meterline.meter import Formula
 from meterline.refusal import Missing, Refusal
-from meterline.store import price, row, schema
+from meterline.store import row, schema
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import AMOUNT, Connection
 
@@ -97,10 +96,10 @@ wallet_tariff = Table(
     Column("minimum", AMOUNT),
     Column("maximum", AMOUNT),
     schema.instant("starts_at", nullable=False),
-    PrimaryKeyConstraint("customer_id", "subscription", "price"),
-    Index("ix_wallet_tariff_product", "environment", "product"),
+    schema.instant("ends_at"),
+    PrimaryKeyConstraint("customer_id", "subscription", "price", "starts_at"),
 )
-"""What a customer's usage is debited by now; gone when the subscription ends or moves to another version."""
+"""What a customer's usage is debited by, from when until when: usage is priced as of when it happened."""
 
 wallet_tally = Table(
     "wallet_tally",
@@ -180,6 +179,11 @@ class Tariff:
     minimum: Decimal | None
     maximum: Decimal | None
     starts_at: datetime
+    ends_at: datetime | None = None
+
+    def covers(self, at: datetime) -> bool:
+        """Whether usage of that instant is debited by it."""
+        return self.starts_at <= at and (self.ends_at is None or at < self.ends_at)
 
 
 async def add(tx: AsyncConnection, new: Offer) -> None:
@@ -312,13 +316,22 @@ async def subscribers(
     return [row.load(WalletSubscription, found) for found in rows], count or 0
 
 
-async def set_tariffs(
-    tx: AsyncConnection, *, customer_id: UUID, subscription: str, tariffs: Iterable[Tariff]
+async def end_tariffs(
+    tx: AsyncConnection, *, customer_id: UUID, subscription: str, product: str | None = None, at: datetime
 ) -> None:
-    """Debit the subscription's usage by these prices from now on, and by no others."""
+    """Usage from that instant on is no longer debited for the subscription: for one product of it, or for all."""
     key = wallet_tariff.c
-    await tx.execute(delete(wallet_tariff).where(key.customer_id == customer_id, key.subscription == subscription))
-    rows = [row.values(each, wallet_tariff) for each in tariffs]
+    query = update(wallet_tariff).where(
+        key.customer_id == customer_id, key.subscription == subscription, key.ends_at.is_(None)
+    )
+    if product is not None:
+        query = query.where(key.product == product)
+    await tx.execute(query.values(ends_at=at))
+
+
+async def add_tariffs(tx: AsyncConnection, new: Iterable[Tariff]) -> None:
+    """Debit usage by these prices."""
+    rows = [row.values(each, wallet_tariff) for each in new]
     if rows:
         await tx.execute(insert(wallet_tariff), rows)
 
@@ -327,7 +340,7 @@ async def tariffs(connection: Connection, customer_ids: Iterable[UUID]) -> list[
     """What the usage of these customers is debited by."""
     rows = await connection.fetch(
         "SELECT environment, customer_id, subscription, price, product, version, meter, formula, asset, cadence,"
-        " minimum, maximum, starts_at FROM wallet_tariff WHERE customer_id = ANY($1::uuid[])"
+        " minimum, maximum, starts_at, ends_at FROM wallet_tariff WHERE customer_id = ANY($1::uuid[])"
         " ORDER BY customer_id, starts_at, subscription, price",
         list(customer_ids),
     )
@@ -344,7 +357,7 @@ async def prices(connection: Connection, environment: str, ids: Iterable[str]) -
         environment,
         sorted(ids),
     )
-    return {found["id"]: price.of_row(_decoded(found)) for found in rows}
+    return {found["id"]: row.load(Price, _decoded(found)) for found in rows}
 
 
 _DOCUMENTS = ("model", "adjustment", "recurring", "currency_options", "metadata")

@@ -166,7 +166,7 @@ class _Settling:
         fees: list[Fee] = []
         transfers: list[Transfer] = []
         for tariff in books.tariffs[event.meter]:
-            if event.occurred_at < tariff.starts_at:
+            if not tariff.covers(event.occurred_at):
                 continue
             fee = self._fee(event, tariff)
             if fee.amount:
