@@ -6,18 +6,32 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from meterline.api import health
+from meterline.api import health, hot
+from meterline.api.asgi import HotRoutes
 from meterline.api.auth import Keys
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import stream, webhook
-from meterline.api.stripe import customer, event, event_destination, price, product, route, webhook_endpoint
+from meterline.api.stripe import (
+    customer,
+    event,
+    event_destination,
+    meter,
+    meter_event_v2,
+    price,
+    product,
+    route,
+    webhook_endpoint,
+)
 from meterline.api.stripe.error import internal, unknown_url
 from meterline.store.database import Database
 from meterline.store.feed import Feed
+from meterline.usecase.ingest_events import Ingest
 from meterline.worker.handler import Handlers
 from meterline.worker.loop import Worker
 
 RESOURCES = [
+    meter.routes,
+    meter_event_v2.routes,
     customer.routes,
     price.routes,
     product.routes,
@@ -34,16 +48,20 @@ def create_app(dsn: str) -> FastAPI:
     """The application of one web process on the database at `dsn`."""
     database = Database(dsn)
     keys = Keys(database)
+    ingest = Ingest(database)
     feed = Feed(database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
+        await ingest.start()
         yield
+        await ingest.stop()
         await feed.close()
         await database.close()
 
     app = FastAPI(title="Meterline", lifespan=lifespan, redirect_slashes=False)
+    app.add_middleware(HotRoutes, routes=hot.routes(ingest, keys, database))
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
     app.include_router(route.router(database, keys, RESOURCES))
