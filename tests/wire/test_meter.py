@@ -96,7 +96,7 @@ def test_v1_refuses_at_once_only_what_stripe_does(
         {"stripe_customer_id": customer.id},
     ):
         sent = client.v1.billing.meter_events.create({"event_name": "tokens", "payload": payload})
-        assert dict(sent.payload) == payload
+        assert sent.payload.to_dict() == payload
 
 
 def test_v2_events_are_validated_whole(
