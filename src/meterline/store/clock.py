@@ -1,5 +1,6 @@
 """Test clocks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import schema
+from meterline.store.page import Cursor, Page, page
 from meterline.store.row import load, values
 from meterline.subscription.clock import TestClock
 
@@ -43,6 +45,19 @@ async def find(tx: AsyncConnection, *, environment: str, id: str, lock: bool = F
     statement = select(test_clock).where(test_clock.c.environment == environment, test_clock.c.id == id)
     row = (await tx.execute(statement.with_for_update() if lock else statement)).first()
     return None if row is None else load(TestClock, row)
+
+
+async def find_all(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> list[TestClock]:
+    """The clocks with those ids; unknown ones are left out."""
+    query = select(test_clock).where(test_clock.c.environment == environment, test_clock.c.id.in_(ids))
+    return [load(TestClock, row) for row in await tx.execute(query)]
+
+
+async def listed(tx: AsyncConnection, environment: str, cursor: Cursor) -> Page:
+    """A page of clocks, newest first."""
+    scope = test_clock.c.environment == environment
+    query = select(test_clock).where(scope)
+    return await page(tx, query, test_clock, kind="test_clock", scope=scope, cursor=cursor)
 
 
 async def save(tx: AsyncConnection, clock: TestClock) -> None:

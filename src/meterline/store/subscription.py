@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     exists,
+    false,
     func,
     select,
     text,
@@ -27,8 +28,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
+from meterline.store.search import Searchable
 from meterline.subscription.model import ENDED, Subscription, SubscriptionItem
 
 subscription = Table(
@@ -98,6 +100,17 @@ subscription_item = Table(
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_subscription_item_subscription", "customer_id", "subscription"),
     Index("ix_subscription_item_price", "environment", "price"),
+)
+
+SEARCH = Searchable(
+    resource="subscriptions",
+    table=subscription,
+    fields={
+        "created": (subscription.c.created, "instant"),
+        "canceled_at": (subscription.c.canceled_at, "instant"),
+        "status": (subscription.c.status, "token"),
+        "customer": (subscription.c.customer, "token"),
+    },
 )
 
 
@@ -228,8 +241,10 @@ async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Subscr
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """What a list of subscriptions is narrowed to. `period_end` means the earliest end among the items,
-    `period_start` the latest start; `clock` None hides what lives on any test clock unless `customer` is set.
+    """What a list of subscriptions is narrowed to.
+
+    `period_end` bounds the earliest end among the items' periods, `period_start` the latest start. What lives on
+    a test clock is shown by `clock` or `customer_id` only.
     """
 
     status: str | None = None
@@ -237,15 +252,18 @@ class Filter:
     price: str | None = None
     collection_method: str | None = None
     clock: str | None = None
-    bounds: Sequence[ColumnElement[bool]] = ()
+    automatic_tax: bool | None = None
+    created: Span | None = None
+    period_start: Span | None = None
+    period_end: Span | None = None
 
 
-def earliest_period_end() -> ColumnElement[Any]:
+def _earliest_period_end() -> ColumnElement[Any]:
     """The earliest end of a current period among a subscription's items, as a column."""
     return _over_items(func.min(subscription_item.c.period_end))
 
 
-def latest_period_start() -> ColumnElement[Any]:
+def _latest_period_start() -> ColumnElement[Any]:
     """The latest start of a current period among a subscription's items, as a column."""
     return _over_items(func.max(subscription_item.c.period_start))
 
@@ -266,8 +284,16 @@ def _over_items(aggregate: ColumnElement[Any]) -> ColumnElement[Any]:
 async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, wanted: Filter) -> Page:
     """A page of subscription rows, newest first; `assemble` makes them whole."""
     scope = subscription.c.environment == environment
-    query = select(subscription).where(scope, *wanted.bounds, *_conditions(wanted))
+    query = select(subscription).where(scope, *_conditions(wanted), *_bounds(wanted))
     return await page(tx, query, subscription, kind="subscription", scope=scope, cursor=cursor)
+
+
+def _bounds(wanted: Filter) -> list[ColumnElement[bool]]:
+    return [
+        *during(subscription.c.created, wanted.created),
+        *during(_latest_period_start(), wanted.period_start),
+        *during(_earliest_period_end(), wanted.period_end),
+    ]
 
 
 def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
@@ -275,6 +301,8 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     conditions = [_status_condition(wanted.status)]
     if wanted.customer_id is not None:
         conditions.append(subscription.c.customer_id == wanted.customer_id)
+    if wanted.automatic_tax:
+        conditions.append(false())
     if wanted.collection_method is not None:
         conditions.append(subscription.c.collection_method == wanted.collection_method)
     if wanted.clock is not None:

@@ -29,12 +29,13 @@ from meterline.subscription.model import (
     TrialEnd,
 )
 from meterline.subscription.trial import begin_trial, end_trial
+from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once, payable
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import pend_billables
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
-from meterline.usecase.subscription_prices import named_prices, prices_of
+from meterline.usecase.subscription_prices import asked_prices, prices_of
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class AskedItemChange:
 
     param: str
     id: str | None = None
-    price: str | None = None
+    price: str | Price | None = None
     quantity: int | None = None
     deleted: bool = False
     metadata: Mapping[str, str] | Unsaid | None = UNSAID
@@ -86,6 +87,7 @@ class AskedChange:
     invoice_settings: InvoiceSettings | None = None
     payment_settings: PaymentSettings | None = None
     cancellation_details: Mapping[str, str | None] = field(default_factory=dict)
+    add_invoice_items: Sequence[OneTime] = ()
 
 
 async def change_subscription(
@@ -103,6 +105,7 @@ async def change_subscription(
     change = await _carry_out(tx, agreed, asked, now=now)
     after = _settle_end(change.subscription, asked, now=now)
     await record_change(tx, before, after, now=now)
+    await bill_once(tx, after, asked.add_invoice_items, now=now)
     return await _bill(tx, before, replace(change, subscription=after), asked, now=now)
 
 
@@ -158,7 +161,7 @@ async def _agree(tx: AsyncConnection, before: Subscription, asked: AskedChange, 
 
 async def _carry_out(tx: AsyncConnection, agreed: Subscription, asked: AskedChange, *, now: datetime) -> Change:
     """The change of items, anchor and trial, and what it makes due."""
-    changes, prices = await _item_changes(tx, agreed, asked)
+    changes, prices = await _item_changes(tx, agreed, asked, now=now)
     change = Change(subscription=agreed, prorations=(), charges=())
     if changes or asked.anchor_now:
         change = change_items(
@@ -184,28 +187,31 @@ async def _carry_out(tx: AsyncConnection, agreed: Subscription, asked: AskedChan
 
 
 async def _item_changes(
-    tx: AsyncConnection, agreed: Subscription, asked: AskedChange
+    tx: AsyncConnection, agreed: Subscription, asked: AskedChange, *, now: datetime
 ) -> tuple[list[ItemChange], Mapping[str, Price]]:
     """The changes of items with everything said, and all prices that play a part."""
-    named = {f"{item.param}[price]": item.price for item in asked.items if item.price is not None}
-    found = await named_prices(tx, environment=agreed.environment, named=named)
+    wanted = {item.param: item.price for item in asked.items if item.price is not None}
+    found = await asked_prices(tx, environment=agreed.environment, asked=wanted, now=now)
     for param, price in found.items():
-        check_price(price, currency=agreed.currency, param=param)
-    prices = await prices_of(tx, agreed, also=set(named.values()))
-    return [_item_change(agreed, item, prices) for item in asked.items], prices
+        check_price(price, currency=agreed.currency, param=f"{param}[price]")
+    prices = await prices_of(tx, agreed, also={price.id for price in found.values()})
+    changes = [_item_change(agreed, item, found.get(item.param), prices) for item in asked.items]
+    return changes, prices
 
 
-def _item_change(agreed: Subscription, asked: AskedItemChange, prices: Mapping[str, Price]) -> ItemChange:
+def _item_change(
+    agreed: Subscription, asked: AskedItemChange, wanted: Price | None, prices: Mapping[str, Price]
+) -> ItemChange:
     param = f"{asked.param}[quantity]"
     if asked.id is None:
-        if asked.price is None:
+        if wanted is None:
             path = f"{asked.param}[price]"
             raise Refusal(f"Missing required param: {path}.", code="parameter_missing", param=path)
         return Added(
             id=public("si"),
             sequence=uuid7(),
-            price=asked.price,
-            quantity=settle_quantity(prices[asked.price], asked.quantity, param=param),
+            price=wanted.id,
+            quantity=settle_quantity(wanted, asked.quantity, param=param),
             metadata=_merged({}, asked.metadata),
         )
     if asked.deleted:
@@ -213,8 +219,8 @@ def _item_change(agreed: Subscription, asked: AskedItemChange, prices: Mapping[s
     item = agreed.item(asked.id)
     if item is None:
         raise Refusal(f"Invalid subscription_item id: {asked.id}")
-    price = prices[asked.price or item.price]
-    unsaid = asked.quantity is None and asked.price in (None, item.price)
+    price = wanted or prices[item.price]
+    unsaid = asked.quantity is None and price.id == item.price
     quantity = item.quantity if unsaid else settle_quantity(price, asked.quantity, param=param)
     return Altered(id=item.id, price=price.id, quantity=quantity, metadata=_merged(item.metadata, asked.metadata))
 
@@ -232,7 +238,8 @@ async def _bill(
     tx: AsyncConnection, before: Subscription, change: Change, asked: AskedChange, *, now: datetime
 ) -> Subscription:
     after = change.subscription
-    at_once = asked.proration_behavior == "always_invoice" and bool(change.prorations)
+    waiting = bool(change.prorations) or bool(asked.add_invoice_items)
+    at_once = asked.proration_behavior == "always_invoice" and waiting
     if not change.charges and not at_once:
         await pend_billables(tx, subscription=after, billables=change.prorations, now=now)
         return after

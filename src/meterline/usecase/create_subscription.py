@@ -30,10 +30,11 @@ from meterline.subscription.model import (
     TrialEnd,
 )
 from meterline.subscription.opening import open_subscription
+from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_new
-from meterline.usecase.subscription_prices import named_prices
+from meterline.usecase.subscription_prices import asked_prices
 
 MAX_SUBSCRIPTIONS = 500
 FLEXIBLE = BillingMode(type="flexible", proration_discounts="included")
@@ -41,10 +42,10 @@ FLEXIBLE = BillingMode(type="flexible", proration_discounts="included")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedItem:
-    """An item as the caller asks for it; `param` is where (`items[0]`)."""
+    """An item as the caller asks for it; `param` is where (`items[0]`). A price is named, or made up in the call."""
 
     param: str
-    price: str
+    price: str | Price
     quantity: int | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,6 +77,7 @@ class Asked:
     proration_behavior: ProrationBehavior = "create_prorations"
     payment_behavior: PaymentBehavior = "allow_incomplete"
     off_session: bool = False
+    add_invoice_items: Sequence[OneTime] = ()
 
 
 async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetime) -> Subscription:
@@ -89,9 +91,8 @@ async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetim
     customer = await customers.get(tx, asked.environment, asked.customer, subject=True, lock=True)
     now = await moment(tx, environment=asked.environment, test_clock=customer.test_clock, now=now)
     await _check_room(tx, customer)
-    prices = await named_prices(
-        tx, environment=asked.environment, named={f"{item.param}[price]": item.price for item in asked.items}
-    )
+    wanted = {item.param: item.price for item in asked.items}
+    prices = await asked_prices(tx, environment=asked.environment, asked=wanted, now=now)
     currency = _settle_currency(asked, customer, list(prices.values()))
     await require_own_method(tx, customer, asked.default_payment_method, param="default_payment_method")
     draft = _draft(asked, customer, prices, currency=currency, now=now)
@@ -101,6 +102,7 @@ async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetim
         prorates = asked.proration_behavior != "none"
         opened = plan_end(opened, at=asked.cancel_at, prorates=prorates, now=now)
     await record_new(tx, opened, now=now)
+    await bill_once(tx, opened, asked.add_invoice_items, now=now)
     return await bill_at_once(
         tx,
         opened,

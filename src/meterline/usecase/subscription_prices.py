@@ -1,6 +1,7 @@
 """The prices that a subscription's decisions need, in its currency."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -8,6 +9,7 @@ from meterline.catalog import Price
 from meterline.refusal import Missing
 from meterline.store import price as store
 from meterline.subscription.model import Subscription
+from meterline.usecase.create_price import create_price
 
 
 async def prices_of(
@@ -20,10 +22,21 @@ async def prices_of(
     return {id: price.in_currency(subscription.currency) for id, price in found.items()}
 
 
-async def named_prices(tx: AsyncConnection, *, environment: str, named: Mapping[str, str]) -> dict[str, Price]:
-    """The prices that parameters name (`{"items[0][price]": "price_…"}`) by parameter. Raises Missing."""
-    found = await store.find(tx, environment, set(named.values()))
-    for param, id in named.items():
-        if id not in found:
-            raise Missing("price", id, param=param)
-    return {param: found[id] for param, id in named.items()}
+async def asked_prices(
+    tx: AsyncConnection, *, environment: str, asked: Mapping[str, str | Price], now: datetime
+) -> dict[str, Price]:
+    """The prices that a call asks for, by where it does (`items[0]`): named by id, or made up in the call.
+
+    Those made up are created. Raises Missing. `now` is the wall clock.
+    """
+    named = {id for id in asked.values() if isinstance(id, str)}
+    found = await store.find(tx, environment, named)
+    prices: dict[str, Price] = {}
+    for param, price in asked.items():
+        if not isinstance(price, str):
+            prices[param] = await create_price(tx, new=price, at=f"{param}[price_data]", now=now)
+        elif price in found:
+            prices[param] = found[price]
+        else:
+            raise Missing("price", price, param=f"{param}[price]")
+    return prices
