@@ -20,14 +20,17 @@ from meterline.api.stripe import (
     price,
     product,
     route,
+    subscription,
+    subscription_item,
+    test_clock,
     webhook_endpoint,
 )
 from meterline.api.stripe.error import internal, unknown_url
 from meterline.store.database import Database
 from meterline.store.feed import Feed
 from meterline.usecase.ingest_events import Ingest
-from meterline.worker.handler import Handlers
 from meterline.worker.loop import Worker
+from meterline.worker.registry import HANDLERS
 
 RESOURCES = [
     meter.routes,
@@ -35,13 +38,14 @@ RESOURCES = [
     customer.routes,
     price.routes,
     product.routes,
+    subscription.routes,
+    subscription_item.routes,
+    test_clock.routes,
     event.routes,
     webhook_endpoint.routes,
     event_destination.routes,
     webhook.routes,
 ]
-
-HANDLERS = Handlers(in_transaction={}, in_stages={})
 
 
 def create_app(dsn: str) -> FastAPI:
