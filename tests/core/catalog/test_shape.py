@@ -100,6 +100,12 @@ REFUSED = [
         id="tiers per unit",
     ),
     pytest.param(
+        Shape(unit_amount=1, tiers_mode="volume"),
+        "You can only specify `tiers_mode` when `billing_scheme=tiered`.",
+        "tiers_mode",
+        id="a mode without tiers",
+    ),
+    pytest.param(
         Shape(billing_scheme="tiered", tiers_mode="volume", tiers=(REST,), unit_amount=1),
         "You cannot specify `unit_amount` when `billing_scheme=tiered`.",
         "unit_amount",

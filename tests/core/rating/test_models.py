@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from meterline.catalog import CustomAmount, Percentage, PriceModel, StairStep, Step, flat_fee
-from meterline.rating import billed_total, exact_total, rate
+from meterline.rating import billed_total, exact_total, increment, rate
 from meterline.refusal import Refusal
 from tests.core.rating.price import graduated, package, per_unit, priced, volume
 
@@ -134,3 +134,17 @@ def test_numbers_far_beyond_28_digits_stay_exact() -> None:
 def test_an_amount_that_the_buyer_names_cannot_be_rated() -> None:
     with pytest.raises(Refusal, match="has no amount of its own"):
         rate(price=priced(CustomAmount(minimum=100)), quantity=Decimal(1))
+
+
+def test_the_first_usage_of_a_period_carries_what_nothing_costs() -> None:
+    price = priced(graduated(*WITH_FLAT))
+    first = increment(price=price, before=None, after=Decimal(1))
+    taken_back = increment(price=price, before=Decimal(1), after=Decimal(0))
+    again = increment(price=price, before=Decimal(0), after=Decimal(1))
+    assert (first, taken_back, again) == (Decimal(1500), Decimal(-500), Decimal(500))
+
+
+def test_an_increment_goes_on_in_the_tier_that_was_reached() -> None:
+    price = priced(graduated((200, "50"), (None, "40")))
+    assert increment(price=price, before=Decimal(200), after=Decimal(450)) == 10_000
+    assert increment(price=price, before=Decimal(190), after=Decimal(210)) == 900
