@@ -68,7 +68,7 @@ class AnchorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillingMode:
-    """How prorations and metered changes are billed, and since when (null: since the start, by default)."""
+    """How prorations and metered changes are billed, and since when."""
 
     type: Mode
     proration_discounts: Literal["included", "itemized"] | None = None

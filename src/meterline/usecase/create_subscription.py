@@ -1,7 +1,7 @@
 """Create a subscription: agree on its terms, begin its periods, bill and collect what is due at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -206,7 +206,7 @@ def _draft(
         anchor=anchor,
         anchor_config=asked.anchor_config,
         items=tuple(new_item(item, price, now=now) for item, price in zip(asked.items, sold, strict=True)),
-        billing_mode=asked.billing_mode,
+        billing_mode=replace(asked.billing_mode, updated_at=now),
         collection_method=asked.collection_method,
         days_until_due=asked.days_until_due,
         default_payment_method=asked.default_payment_method,

@@ -1,6 +1,5 @@
 """Delete a test clock with everything that lives on it."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,12 +8,9 @@ from meterline.refusal import Missing, Refusal
 from meterline.store import clock as store
 from meterline.store import customer as customers
 from meterline.store import due, notice
-from meterline.store import subscription as subscriptions
 from meterline.subscription.clock import TestClock
-from meterline.subscription.ending import cancel
 from meterline.usecase.create_test_clock import EXPIRY, NOBODY
-from meterline.usecase.record_subscription import record_change
-from meterline.usecase.subscription_prices import prices_of
+from meterline.usecase.delete_customer import delete_customer
 
 
 async def delete_test_clock(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> TestClock:
@@ -30,12 +26,8 @@ async def delete_test_clock(tx: AsyncConnection, *, environment: str, id: str, n
             "Test clock advancement underway - cannot delete this test clock until it is ready.",
             code="test_clock_advancing",
         )
-    for subscription in await subscriptions.on_clock(tx, environment=environment, clock=id):
-        prices = await prices_of(tx, subscription)
-        ending = cancel(subscription, prices, usage=False, prorate=False, now=clock.frozen_time)
-        await record_change(tx, subscription, ending.subscription, now=clock.frozen_time)
     for customer in await customers.on_clock(tx, environment, id):
-        await customers.save(tx, replace(customer, deleted=True))
+        await delete_customer(tx, environment=environment, id=customer.id, now=now)
     await due.remove_clock(tx, environment=environment, clock=id)
     await due.remove(tx, customer_id=NOBODY, subject=id, kinds=[EXPIRY])
     await store.remove(tx, clock)

@@ -79,15 +79,21 @@ class Worker:
         while True:
             try:
                 async with self.database.pool.acquire() as connection:
-                    await connection.add_listener(due.CHANNEL, lambda *_: self._kick())
+                    await connection.add_listener(due.CHANNEL, self._heard)
                     self._kick()
-                    await _closed(connection)
+                    try:
+                        await _closed(connection)
+                    finally:
+                        await connection.remove_listener(due.CHANNEL, self._heard)
             except _INTERRUPTIONS:
                 log.warning("worker_not_listening", exc_info=True)
             await asyncio.sleep(self.poll.total_seconds())
 
     async def _kick_on(self, stop: asyncio.Event) -> None:
         await stop.wait()
+        self._kick()
+
+    def _heard(self, *_: object) -> None:
         self._kick()
 
     def _kick(self) -> None:

@@ -51,7 +51,7 @@ def creation(asked: SubscriptionCreate, *, environment: str, now: datetime) -> A
         customer=asked.customer,
         items=[_new_item(each, place, environment, now) for place, each in enumerate(asked.items)],
         currency=asked.currency,
-        billing_mode=FLEXIBLE if asked.billing_mode is None else _mode(asked.billing_mode, now),
+        billing_mode=FLEXIBLE if asked.billing_mode is None else _mode(asked.billing_mode),
         billing_cycle_anchor=asked.billing_cycle_anchor,
         anchor_config=None if config is None else _anchor_config(config),
         backdate_start_date=asked.backdate_start_date,
@@ -234,7 +234,7 @@ def _one_time_price(asked: InvoiceItemParams, param: str) -> create_invoice_item
     return create_invoice_item.PriceData(currency=data.currency, product=data.product, unit_amount=unit)
 
 
-def _mode(asked: BillingModeParams, now: datetime) -> BillingMode:
+def _mode(asked: BillingModeParams) -> BillingMode:
     if asked.type == "classic":
         if asked.flexible is not None:
             raise Refusal(
@@ -243,7 +243,7 @@ def _mode(asked: BillingModeParams, now: datetime) -> BillingMode:
             )
         return BillingMode(type="classic")
     shown = asked.flexible and asked.flexible.proration_discounts
-    return BillingMode(type="flexible", proration_discounts=shown or "included", updated_at=now)
+    return BillingMode(type="flexible", proration_discounts=shown or "included")
 
 
 def _anchor_config(asked: AnchorConfigParams) -> AnchorConfig:
