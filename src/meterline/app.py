@@ -12,6 +12,7 @@ from meterline.api.auth import Keys
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import stream, webhook
 from meterline.api.stripe import (
+    account,
     customer,
     event,
     event_destination,
@@ -35,6 +36,7 @@ from meterline.worker.registry import HANDLERS
 RESOURCES = [
     meter.routes,
     meter_event_v2.routes,
+    account.routes,
     customer.routes,
     price.routes,
     product.routes,
@@ -75,7 +77,7 @@ def create_app(dsn: str) -> FastAPI:
     async def refuse(request: Request, error: HTTPException) -> Response:
         missing = error.status_code in (404, 405)
         refused = unknown_url(request.method, request.url.path) if missing else internal()
-        return route.answer(refused, {})
+        return route.answer(refused, route.reply_headers(request))
 
     return app
 

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _encode = msgspec.json.Encoder()
@@ -78,6 +79,15 @@ class Database:
 def sqlalchemy_url(dsn: str) -> URL:
     """The same address in SQLAlchemy's spelling (`postgresql://…` → `postgresql+asyncpg://…`)."""
     return make_url(dsn).set(drivername="postgresql+asyncpg")
+
+
+_DEADLOCK, _SERIALIZATION, _LOCK_TIMEOUT = "40P01", "40001", "55P03"
+
+
+def stopped_by_others(error: Exception) -> bool:
+    """Whether the database ended the transaction because of another one: the same work may succeed when repeated."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) in {_DEADLOCK, _SERIALIZATION, _LOCK_TIMEOUT}
 
 
 async def driver(tx: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":

@@ -17,13 +17,17 @@ async def authenticate(keys: Keys, headers: Mapping[str, str]) -> ApiKey:
     """The caller's key, or a 401."""
     secret = secret_in(headers)
     if secret is None:
-        raise StripeError.invalid(_NO_KEY, status=HTTPStatus.UNAUTHORIZED)
+        raise _unauthorized(_NO_KEY)
     key = await keys.find(secret)
     if key is None:
-        raise StripeError.invalid(
-            f"Invalid API Key provided: {masked(secret)}", status=HTTPStatus.UNAUTHORIZED
-        )
+        raise _unauthorized(f"Invalid API Key provided: {masked(secret)}")
     return key
+
+
+def _unauthorized(message: str) -> StripeError:
+    error = StripeError.invalid(message, status=HTTPStatus.UNAUTHORIZED)
+    error.headers["www-authenticate"] = 'Bearer realm="Meterline"'
+    return error
 
 
 def authorize(key: ApiKey, resource: str, method: str) -> None:

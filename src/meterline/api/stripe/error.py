@@ -86,6 +86,16 @@ def internal() -> StripeError:
     )
 
 
+def locked() -> StripeError:
+    """Others held what the call needs for too long."""
+    return StripeError.invalid(
+        "This object cannot be accessed right now because another API request or Stripe process is currently"
+        " accessing it. If you see this error intermittently, retry the request.",
+        code="lock_timeout",
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+    )
+
+
 def unknown_url(method: str, path: str) -> StripeError:
     """The URL is not one of ours."""
     hint = (

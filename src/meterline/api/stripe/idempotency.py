@@ -12,14 +12,16 @@ from http import HTTPStatus
 from typing import Self, TypeAlias
 
 import structlog
+from asyncpg import PostgresError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.api.stripe.call import Caller
-from meterline.api.stripe.error import StripeError, internal
+from meterline.api.stripe.error import StripeError, internal, locked
 from meterline.api.stripe.json import encode
 from meterline.refusal import Refusal
 from meterline.store import idempotency
-from meterline.store.database import Database
+from meterline.store.database import Database, stopped_by_others
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +30,15 @@ Outcome: TypeAlias = tuple[int, bytes, dict[str, str]]
 
 _STAGED_PATIENCE = timedelta(minutes=2)
 """After this long without an answer a staged call is taken for dead and may be run again."""
-_NOT_KEPT = {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT}
+_NOT_KEPT = {
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+}
+_ATTEMPTS = 4
+"""How often work is begun that the database stops because of others' locks."""
 
 
 def key_in(headers: Mapping[str, str]) -> str | None:
@@ -77,10 +87,12 @@ async def once(database: Database, claim: Claim | None, work: Work, *, staged: b
     if claim is None:
         if staged:
             return *await work(None), {}
-        async with database.begin() as tx:
-            return *await work(tx), {}
+        return await _again(lambda: _unclaimed(database, work))
     try:
-        outcome = await (_staged if staged else _atomic)(database, claim, work)
+        if staged:
+            outcome = await _staged(database, claim, work)
+        else:
+            outcome = await _again(lambda: _atomic(database, claim, work))
     except (Refusal, StripeError) as refused:
         error = StripeError.of(refused) if isinstance(refused, Refusal) else refused
         await _settle(database, claim, error, staged=staged)
@@ -91,6 +103,23 @@ async def once(database: Database, claim: Claim | None, work: Work, *, staged: b
         raise internal() from None
     status, body, headers = outcome
     return status, body, {"idempotency-key": claim.key} | headers
+
+
+async def _again(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Begin anew what the database stopped to break a deadlock; give up as busy when that keeps happening."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return await attempt()
+        except (DBAPIError, PostgresError) as error:
+            if not stopped_by_others(error):
+                raise
+    raise locked()
+
+
+async def _unclaimed(database: Database, work: Work) -> Outcome:
+    async with database.begin() as tx:
+        status, body = await work(tx)
+    return status, body, {}
 
 
 async def _atomic(database: Database, claim: Claim, work: Work) -> Outcome:

@@ -1,11 +1,11 @@
 """From an HTTP request to a handler and back: the stations every Stripe call passes, in their order.
 
-authenticate → version → parse → validate → idempotency → handler (one transaction) → expand → answer
+authenticate → permit → version → parse → validate → idempotency → handler (one transaction) → expand → answer
 """
 
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api.auth import Keys
 from meterline.api.stripe import auth, form, idempotency, version
 from meterline.api.stripe.call import Call, Caller, Staged
-from meterline.api.stripe.error import StripeError, internal
+from meterline.api.stripe.error import StripeError, internal, unknown_url
 from meterline.api.stripe.expand import expand
 from meterline.api.stripe.json import Json, encode
 from meterline.api.stripe.openapi import describe
@@ -37,11 +37,16 @@ Handler: TypeAlias = Callable[[Any], Awaitable[Json | Refusal]]
 recorded and answers with the error, as for a declined payment."""
 
 MAX_BODY = 2 * 1024 * 1024
+_LONGEST_ID = 255
+_DEEPEST_JSON = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation: where it is, what it accepts, what it needs, who answers."""
+    """One operation: where it is, what it accepts, what it needs, who answers.
+
+    `/v2` bodies are JSON; all others are forms, like Stripe's.
+    """
 
     method: str
     path: str
@@ -103,10 +108,7 @@ def router(database: Database, keys: Keys, resources: list[Routes]) -> APIRouter
 
 def _endpoint(route: Route, database: Database, keys: Keys) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        request_id = public("req")[: len("req_") + 14]
-        headers = {"request-id": request_id}
-        asked = request.headers.get("stripe-version")
-        headers["stripe-version"] = asked or version.LATEST
+        headers = reply_headers(request)
         try:
             return await _serve(route, database, keys, request, headers)
         except Refusal as refusal:
@@ -114,10 +116,18 @@ def _endpoint(route: Route, database: Database, keys: Keys) -> Callable[[Request
         except StripeError as error:
             return answer(error, headers)
         except Exception:
-            log.exception("call_failed", request_id=request_id, method=route.method, path=route.path)
+            log.exception("call_failed", request_id=headers["request-id"], method=route.method, path=route.path)
             return answer(internal(), headers)
 
     return endpoint
+
+
+def reply_headers(request: Request) -> dict[str, str]:
+    """What every answer says: its own id, and the version asked for, spoken or not."""
+    return {
+        "request-id": public("req")[: len("req_") + 14],
+        "stripe-version": request.headers.get("stripe-version") or version.LATEST,
+    }
 
 
 async def _serve(
@@ -125,18 +135,19 @@ async def _serve(
 ) -> Response:
     key = await auth.authenticate(keys, request.headers)
     auth.authorize(key, route.resource, route.method)
-    raw = await _raw_params(request)
     caller = Caller(
         key=key,
         version=version.spoken(request.headers.get("stripe-version")),
         request_id=headers["request-id"],
         idempotency_key=idempotency.key_in(request.headers) if route.method == "POST" else None,
     )
+    raw = await _raw_params(route, request)
+    claim = idempotency.Claim.of(caller, _fingerprint(route, request, raw))
     cause.set(Cause(request_id=caller.request_id, idempotency_key=caller.idempotency_key))
     staged = Staged(
         caller=caller,
-        params=validate(route.params, raw),
-        path=request.path_params,
+        params=validate(route.params, version.upgraded(route.params, raw, caller.version)),
+        path=_path_ids(request),
         url=request.url.path,
         now=datetime.now(UTC).replace(microsecond=0),
         database=database,
@@ -145,7 +156,6 @@ async def _serve(
     async def work(tx: AsyncConnection | None) -> tuple[int, bytes]:
         return await _run(route, staged, tx)
 
-    claim = idempotency.Claim.of(caller, _fingerprint(route, request, raw))
     status, body, more = await idempotency.once(database, claim, work, staged=route.staged)
     return Response(body, status, headers | more, media_type="application/json")
 
@@ -176,17 +186,31 @@ async def _run(route: Route, staged: Staged[Params], tx: AsyncConnection | None)
     return HTTPStatus.OK, encode(result)
 
 
-_JSON_NUMBER = re.compile(r"application/([a-z.]+\+)?json")
+_JSON = re.compile(r"\s*application/([a-z.]+\+)?json", re.IGNORECASE)
+_NOT_A_FORM = re.compile(r"\s*(application/([a-z.]+\+)?(json|xml)|text/xml|multipart/)", re.IGNORECASE)
 
 
-async def _raw_params(request: Request) -> dict[str, Any]:
+def _path_ids(request: Request) -> Mapping[str, str]:
+    """The ids in the path. One that PostgreSQL could not store names nothing."""
+    for id in request.path_params.values():
+        if "\0" in id or len(id) > _LONGEST_ID:
+            raise unknown_url(request.method, request.url.path.replace("\0", "")[:_LONGEST_ID])
+    return request.path_params
+
+
+async def _raw_params(route: Route, request: Request) -> dict[str, Any]:
     """Query and body parameters, nested but not typed; a body parameter wins over a query one."""
-    params: dict[str, Any] = dict(form.parse(request.url.query.encode("ascii", "replace")))
+    params: dict[str, Any] = dict(form.parse(request.scope["query_string"]))
     body = await _bounded_body(request)
     if not body:
         return params
-    if _JSON_NUMBER.match(request.headers.get("content-type", "")):
+    kind = request.headers.get("content-type", "")
+    if _JSON.match(kind) and not route.path.startswith("/v1/"):
         return params | _json(body)
+    if _NOT_A_FORM.match(kind):
+        raise StripeError.invalid(
+            "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
+        )
     return params | form.parse(body)
 
 
@@ -195,7 +219,23 @@ def _json(body: bytes) -> dict[str, Any]:
         decoded = msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise StripeError.invalid("Invalid JSON body: an object was expected.") from None
+    _check_text(decoded, depth=0)
     return decoded
+
+
+def _check_text(node: Any, *, depth: int) -> None:
+    """Refuse what the form parser refuses too: null bytes, and nesting without end."""
+    if depth > _DEEPEST_JSON:
+        raise StripeError.invalid(f"Parameters can be nested at most {_DEEPEST_JSON} levels deep.")
+    if isinstance(node, dict):
+        for key, member in node.items():
+            _check_text(key, depth=depth)
+            _check_text(member, depth=depth + 1)
+    elif isinstance(node, list):
+        for member in node:
+            _check_text(member, depth=depth + 1)
+    elif isinstance(node, str) and "\0" in node:
+        raise StripeError.invalid("Invalid request: parameters must not contain null bytes.")
 
 
 async def _bounded_body(request: Request) -> bytes:

@@ -12,6 +12,7 @@ from meterline.api.stripe.params import Params
 P = TypeVar("P", bound=Params)
 
 _CODES = {
+    "email_invalid",
     "resource_missing",
     "parameter_invalid_integer",
     "parameter_invalid_empty",
