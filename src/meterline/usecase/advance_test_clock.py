@@ -12,7 +12,7 @@ from meterline.store import due, notice
 from meterline.store import subscription as subscriptions
 from meterline.subscription import cycle
 from meterline.subscription.clock import TestClock, check_advance
-from meterline.usecase.subscription_prices import prices_of
+from meterline.usecase.find_prices import find_prices
 
 _INTERVALS_AHEAD = 2
 
@@ -46,7 +46,7 @@ async def _horizons(tx: AsyncConnection, clock: TestClock) -> list[datetime]:
     """For every price of a living subscription on the clock: the instant two of its intervals ahead."""
     horizons: list[datetime] = []
     for subscription in await subscriptions.on_clock(tx, environment=clock.environment, clock=clock.id):
-        prices = await prices_of(tx, subscription)
+        prices = await find_prices(tx, subscription)
         for item in subscription.items:
             ahead = Cycle(anchor=clock.frozen_time, interval=cycle.interval(prices[item.price]))
             horizons.append(ahead.boundary(_INTERVALS_AHEAD))

@@ -13,10 +13,10 @@ from meterline.subscription.ending import Ending, cancel
 from meterline.subscription.model import Cancellation, Subscription
 from meterline.usecase.bill_subscription import bill_at_once, payable
 from meterline.usecase.draft_invoice import pend_billables
+from meterline.usecase.find_prices import find_prices
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
 from meterline.usecase.stop_collection import stop_collection
-from meterline.usecase.subscription_prices import prices_of
 
 
 async def cancel_subscription(
@@ -39,7 +39,7 @@ async def cancel_subscription(
         raise Missing("subscription", id, param="id", subject=True)
     now = await moment(tx, environment=environment, test_clock=before.test_clock, now=now)
     noted = replace(before, cancellation=details, canceled_at=None)
-    ending = cancel(noted, await prices_of(tx, before), usage=invoice_now, prorate=prorate, now=now)
+    ending = cancel(noted, await find_prices(tx, before), usage=invoice_now, prorate=prorate, now=now)
     await stop_collection(tx, before, now=now)
     if not invoice_now and not prorate:
         await _forget_prorations(tx, before)

@@ -33,9 +33,9 @@ from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once, payable
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import pend_billables
+from meterline.usecase.find_prices import find_asked_prices, find_prices
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
-from meterline.usecase.subscription_prices import asked_prices, prices_of
 
 T = TypeVar("T")
 
@@ -191,10 +191,10 @@ async def _item_changes(
 ) -> tuple[list[ItemChange], Mapping[str, Price]]:
     """The changes of items with everything said, and all prices that play a part."""
     wanted = {item.param: item.price for item in asked.items if item.price is not None}
-    found = await asked_prices(tx, environment=agreed.environment, asked=wanted, now=now)
+    found = await find_asked_prices(tx, environment=agreed.environment, asked=wanted, now=now)
     for param, price in found.items():
         check_price(price, currency=agreed.currency, param=f"{param}[price]")
-    prices = await prices_of(tx, agreed, also={price.id for price in found.values()})
+    prices = await find_prices(tx, agreed, also={price.id for price in found.values()})
     changes = [_item_change(agreed, item, found.get(item.param), prices) for item in asked.items]
     return changes, prices
 

@@ -19,9 +19,9 @@ from meterline.subscription.renewal import renew
 from meterline.subscription.status import expire_incomplete
 from meterline.usecase.bill_subscription import payable
 from meterline.usecase.draft_invoice import draft_invoice
+from meterline.usecase.find_prices import find_prices
 from meterline.usecase.record_subscription import record_change, tell_trial_ends
 from meterline.usecase.stop_collection import stop_collection
-from meterline.usecase.subscription_prices import prices_of
 from meterline.usecase.void_invoice import void_invoice
 
 
@@ -30,7 +30,7 @@ async def close_period(tx: AsyncConnection, row: Due, now: datetime) -> None:
     before = await _locked(tx, row)
     if before is None or before.status in ("paused", "incomplete") or before.next_boundary != row.boundary:
         return
-    prices = await prices_of(tx, before)
+    prices = await find_prices(tx, before)
     renewal = renew(before, prices, at=row.boundary, payable=await payable(tx, before))
     await record_change(tx, before, renewal.subscription, now=now)
     if not renewal.billables:
@@ -54,7 +54,7 @@ async def end_as_planned(tx: AsyncConnection, row: Due, now: datetime) -> None:
     before = await _locked(tx, row)
     if before is None or before.cancel_at != row.boundary:
         return
-    prices = await prices_of(tx, before)
+    prices = await find_prices(tx, before)
     ending = cancel(before, prices, usage=True, prorate=before.cancel_prorates, now=row.boundary)
     await stop_collection(tx, before, now=now)
     invoice = await draft_invoice(

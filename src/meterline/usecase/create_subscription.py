@@ -32,9 +32,9 @@ from meterline.subscription.model import (
 from meterline.subscription.opening import open_subscription
 from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once
+from meterline.usecase.find_prices import find_asked_prices
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_new
-from meterline.usecase.subscription_prices import asked_prices
 
 MAX_SUBSCRIPTIONS = 500
 FLEXIBLE = BillingMode(type="flexible", proration_discounts="included")
@@ -92,7 +92,7 @@ async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetim
     now = await moment(tx, environment=asked.environment, test_clock=customer.test_clock, now=now)
     await _check_room(tx, customer)
     wanted = {item.param: item.price for item in asked.items}
-    prices = await asked_prices(tx, environment=asked.environment, asked=wanted, now=now)
+    prices = await find_asked_prices(tx, environment=asked.environment, asked=wanted, now=now)
     currency = _settle_currency(asked, customer, list(prices.values()))
     await require_own_method(tx, customer, asked.default_payment_method, param="default_payment_method")
     draft = _draft(asked, customer, prices, currency=currency, now=now)

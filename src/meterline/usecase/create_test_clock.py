@@ -7,9 +7,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Refusal
+from meterline.store import catalog_version, due, notice
 from meterline.store import clock as store
 from meterline.store import customer as customers
-from meterline.store import due, notice
 from meterline.store import subscription as subscriptions
 from meterline.store.identifier import public, uuid7
 from meterline.subscription.clock import LIFETIME, TestClock
@@ -74,3 +74,4 @@ async def _attach(tx: AsyncConnection, clock: TestClock, customer: str) -> None:
             param="customer",
         )
     await customers.save(tx, replace(found, test_clock=clock.id))
+    await catalog_version.bump(tx, clock.environment)

@@ -9,9 +9,9 @@ from meterline.store import subscription as store
 from meterline.subscription.model import ProrationBehavior, Subscription
 from meterline.subscription.resumption import resume
 from meterline.usecase.bill_subscription import bill_at_once
+from meterline.usecase.find_prices import find_prices
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
-from meterline.usecase.subscription_prices import prices_of
 
 
 async def resume_subscription(
@@ -30,7 +30,7 @@ async def resume_subscription(
     """
     before = await store.lock(tx, environment=environment, id=id)
     now = await moment(tx, environment=environment, test_clock=before.test_clock, now=now)
-    resumed = resume(before, await prices_of(tx, before), anchor_now=anchor_now, behavior=behavior, now=now)
+    resumed = resume(before, await find_prices(tx, before), anchor_now=anchor_now, behavior=behavior, now=now)
     await record_change(tx, before, resumed.subscription, now=now)
     if not resumed.billables:
         return resumed.subscription

@@ -12,7 +12,7 @@ from meterline.subscription.model import Subscription
 from meterline.usecase.create_price import create_price
 
 
-async def prices_of(
+async def find_prices(
     tx: AsyncConnection, subscription: Subscription, *, also: Collection[str] = ()
 ) -> Mapping[str, Price]:
     """The prices of the items, of their last debits, and of the ids in `also`, by id."""
@@ -22,7 +22,7 @@ async def prices_of(
     return {id: price.in_currency(subscription.currency) for id, price in found.items()}
 
 
-async def asked_prices(
+async def find_asked_prices(
     tx: AsyncConnection, *, environment: str, asked: Mapping[str, str | Price], now: datetime
 ) -> dict[str, Price]:
     """The prices that a call asks for, by where it does (`items[0]`): named by id, or made up in the call.
