@@ -31,6 +31,9 @@ UncollectibleReason = Literal[
     "user_forgiven",
 ]
 
+PREVIEW = "upcoming_in_"
+"""What the id of an invoice begins with that is only a preview."""
+
 MAX_LINES = 250
 """Stripe's bound on the lines of one invoice."""
 

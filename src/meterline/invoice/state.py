@@ -190,6 +190,17 @@ def require_deletable(invoice: Invoice) -> None:
         raise Refusal("You cannot delete invoices created by a subscription.")
 
 
+def require_sendable(invoice: Invoice) -> None:
+    """Refuses to send what the customer cannot pay any more, or is charged for without being asked."""
+    if invoice.status not in ("draft", "open", "uncollectible"):
+        raise Refusal(
+            f"This invoice cannot be sent right now. It is {invoice.status}; only an invoice that is still to be"
+            " paid can be sent."
+        )
+    if invoice.collection_method != "send_invoice":
+        raise Refusal("You can only manually send an invoice if its collection method is 'send_invoice'.")
+
+
 def require_payable(invoice: Invoice) -> None:
     """Refuses to collect what is paid, void or not yet finalized."""
     if invoice.status == "paid":

@@ -1,16 +1,15 @@
 """The history of customer balances. The balance itself is on the customer's row, changed in the same transaction."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, ColumnElement, Index, PrimaryKeyConstraint, Table, Text, select, update
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.balance import BalanceTransaction
 from meterline.store import schema
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 
 balance_transaction = Table(
@@ -64,11 +63,11 @@ async def listed(
     customer_id: UUID,
     cursor: Cursor,
     invoice: str | None = None,
-    bounds: Sequence[ColumnElement[bool]] = (),
+    created: Span | None = None,
 ) -> Page:
     """A page of the changes of a customer's balance, newest first."""
     scope = balance_transaction.c.customer_id == customer_id
-    query = select(balance_transaction).where(scope, *bounds)
+    query = select(balance_transaction).where(scope, *during(balance_transaction.c.created, created))
     if invoice is not None:
         query = query.where(balance_transaction.c.invoice == invoice)
     return await page(tx, query, balance_transaction, kind="customer_balance_transaction", scope=scope, cursor=cursor)

@@ -32,7 +32,7 @@ from meterline.period import Period
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 
 KIND = "invoice"
@@ -241,13 +241,19 @@ class Filter:
     subscription: str | None = None
     status: str | None = None
     collection_method: str | None = None
-    bounds: Sequence[ColumnElement[bool]] = ()
+    created: Span | None = None
+    due: Span | None = None
 
 
 async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed: Filter) -> Page:
     """A page of invoices, newest first."""
     scope = invoice.c.environment == environment
-    query = select(invoice).where(scope, ~invoice.c.deleted, *narrowed.bounds)
+    query = select(invoice).where(
+        scope,
+        ~invoice.c.deleted,
+        *during(invoice.c.created, narrowed.created),
+        *during(invoice.c.due_date, narrowed.due),
+    )
     if narrowed.customer_id is not None:
         query = query.where(invoice.c.customer_id == narrowed.customer_id)
     elif narrowed.subscription is None:

@@ -28,7 +28,7 @@ from meterline.period import Period
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 
 KIND = "invoiceitem"
@@ -227,13 +227,13 @@ class Filter:
     customer_id: UUID | None = None
     invoice: str | None = None
     pending: bool | None = None
-    bounds: Sequence[ColumnElement[bool]] = ()
+    created: Span | None = None
 
 
 async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed: Filter) -> Page:
     """A page of items, newest first."""
     scope = invoice_item.c.environment == environment
-    query = select(invoice_item).where(scope, ~invoice_item.c.deleted, *narrowed.bounds)
+    query = select(invoice_item).where(scope, ~invoice_item.c.deleted, *during(invoice_item.c.date, narrowed.created))
     if narrowed.customer_id is not None:
         query = query.where(invoice_item.c.customer_id == narrowed.customer_id)
     elif narrowed.invoice is None:

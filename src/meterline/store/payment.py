@@ -8,7 +8,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ColumnElement,
     Index,
     PrimaryKeyConstraint,
     Table,
@@ -24,7 +23,7 @@ from meterline.invoice.model import Invoice
 from meterline.payment.payment import Attempt, InvoicePayment, Payment
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, page
+from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 
 payment = Table(
@@ -213,13 +212,13 @@ class LinkFilter:
     invoice: str | None = None
     payment: str | None = None
     status: str | None = None
-    bounds: Sequence[ColumnElement[bool]] = ()
+    created: Span | None = None
 
 
 async def listed_links(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed: LinkFilter) -> Page:
     """A page of invoice payments, newest first."""
     scope = invoice_payment.c.environment == environment
-    query = select(invoice_payment).where(scope, *narrowed.bounds)
+    query = select(invoice_payment).where(scope, *during(invoice_payment.c.created, narrowed.created))
     for column, wanted in (
         (invoice_payment.c.customer_id, narrowed.customer_id),
         (invoice_payment.c.invoice, narrowed.invoice),

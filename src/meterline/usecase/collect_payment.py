@@ -37,12 +37,14 @@ from meterline.usecase.lock_invoice import Locked, lock_invoice
 PROCESSORS: dict[str, Processor] = {"test": TestProcessor()}
 
 NO_METHOD = Refused(
-    code="invoice_no_payment_method_types",
+    code="resource_missing",
     message=(
-        "There is no `default_payment_method` set on this Customer or Invoice. Please set a"
-        " `default_payment_method` on the customer, the subscription or the invoice and try again."
+        "This customer has no attached payment source or default payment method. Please consider adding a default"
+        " payment method. For more information, visit"
+        " https://stripe.com/docs/billing/subscriptions/payment-methods-setting#payment-method-priority."
     ),
 )
+"""What a collection without a payment method comes to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +85,19 @@ async def collect_payment(
     return Collected(invoice=after, outcome=outcome)
 
 
-async def _method(tx: AsyncConnection, locked: Locked, *, asked: str | None) -> PaymentMethod | None:
-    """The payment method to collect with, which has to belong to the customer."""
-    wanted = preferred(
+def wanted_method(locked: Locked, *, asked: str | None) -> str | None:
+    """The id of the payment method that an invoice is collected with; None where there is none."""
+    return preferred(
         asked=asked,
         invoice=locked.invoice.default_payment_method,
         subscription=None if locked.subscription is None else locked.subscription.default_payment_method,
         customer=locked.customer.invoice_settings.default_payment_method,
     )
+
+
+async def _method(tx: AsyncConnection, locked: Locked, *, asked: str | None) -> PaymentMethod | None:
+    """The payment method to collect with, which has to belong to the customer."""
+    wanted = wanted_method(locked, asked=asked)
     if wanted is None:
         return None
     found = (await payment_method.find(tx, locked.invoice.environment, [wanted])).get(wanted)

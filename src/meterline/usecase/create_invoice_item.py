@@ -50,6 +50,11 @@ class AskedAmount:
     unit_amount: Decimal | None = None
     quantity: Decimal | None = None
 
+    @property
+    def says_anything(self) -> bool:
+        """Whether any of it was said."""
+        return self != AskedAmount(param=self.param)
+
     def at(self, name: str) -> str:
         """The caller's spelling of one of its parameters."""
         return f"{self.param}[{name}]" if self.param else name

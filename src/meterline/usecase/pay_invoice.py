@@ -6,9 +6,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice import state
 from meterline.invoice.model import Invoice
+from meterline.refusal import Refusal
 from meterline.store import due
 from meterline.usecase import record_invoice
-from meterline.usecase.collect_payment import Collected, cancel_payment, collect_payment
+from meterline.usecase.collect_payment import (
+    NO_METHOD,
+    Collected,
+    cancel_payment,
+    collect_payment,
+    wanted_method,
+)
 from meterline.usecase.finalize_invoice import finalize_invoice
 from meterline.usecase.follow_invoice import follow_invoice
 from meterline.usecase.lock_invoice import lock_invoice
@@ -27,11 +34,15 @@ async def pay_invoice(
 
     A decline is not raised: it is recorded, and told in the answer.
     """
-    invoice = (await lock_invoice(tx, environment=environment, id=id, param="id")).invoice
+    locked = await lock_invoice(tx, environment=environment, id=id, param="id")
+    invoice = locked.invoice
     if invoice.status == "draft":
         invoice = await finalize_invoice(tx, invoice=invoice, now=now)
         if invoice.status == "paid":
             return Collected(invoice=invoice, outcome=None)
+    state.require_payable(invoice)
+    if wanted_method(locked, asked=method) is None:
+        raise Refusal(NO_METHOD.message, code=NO_METHOD.code)
     return await collect_payment(tx, invoice=invoice, now=now, automatic=False, method=method, off_session=off_session)
 
 

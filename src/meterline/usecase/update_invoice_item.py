@@ -10,7 +10,7 @@ from meterline.invoice.state import require_editable
 from meterline.refusal import Refusal
 from meterline.store import customer as customers
 from meterline.store import invoice_item
-from meterline.usecase.create_invoice_item import AskedAmount, AskedItem, one_time_price
+from meterline.usecase.create_invoice_item import AskedItem, one_time_price
 from meterline.usecase.edit_draft import edit_lines, tell_item, with_item
 from meterline.usecase.lock_invoice import Locked, lock_invoice
 
@@ -26,13 +26,7 @@ async def update_invoice_item(
     seen = await invoice_item.get(tx, environment, id)
     locked = await _locked_draft(tx, seen)
     before = await invoice_item.lock(tx, customer_id=seen.customer_id, id=id)
-    after = replace(
-        await _sized_anew(tx, before, asked, now=now),
-        description=asked.description if described else before.description,
-        period=asked.period or before.period,
-        discountable=before.discountable if asked.discountable is None else asked.discountable,
-        metadata=asked.metadata,
-    )
+    after = await changed_item(tx, before, asked, described=described, now=now)
     if after == before:
         return before
     await invoice_item.save(tx, after)
@@ -41,9 +35,22 @@ async def update_invoice_item(
     return after
 
 
+async def changed_item(
+    tx: AsyncConnection, item: InvoiceItem, asked: AskedItem, *, described: bool, now: datetime
+) -> InvoiceItem:
+    """The item as `update_invoice_item` would make it, not stored."""
+    return replace(
+        await _sized_anew(tx, item, asked, now=now),
+        description=asked.description if described else item.description,
+        period=asked.period or item.period,
+        discountable=item.discountable if asked.discountable is None else asked.discountable,
+        metadata=asked.metadata,
+    )
+
+
 async def _sized_anew(tx: AsyncConnection, item: InvoiceItem, asked: AskedItem, *, now: datetime) -> InvoiceItem:
     said = asked.amount
-    if said == AskedAmount(param=said.param):
+    if not said.says_anything:
         return item
     require_own_price(item)
     price = await one_time_price(tx, item.environment, said, now=now)

@@ -1,0 +1,117 @@
+"""Invoice lines: how they look, and `/v1/invoices/:id/lines`."""
+
+from meterline.api.stripe.call import Call, cursor
+from meterline.api.stripe.expand import expandable
+from meterline.api.stripe.json import Json, unix
+from meterline.api.stripe.listing import list_of
+from meterline.api.stripe.params import ListParams
+from meterline.api.stripe.route import Routes
+from meterline.invoice.line import CreditedLines, InvoiceLine
+from meterline.invoice.model import Invoice
+from meterline.money import decimal_text
+from meterline.store import invoice as store
+
+routes = Routes("invoices")
+
+expandable("line_item", "subscription", kind="subscription")
+expandable("line_item.pricing.price_details", "price", kind="price")
+
+
+def render(line: InvoiceLine, invoice: Invoice) -> Json:
+    """The line item object."""
+    return {
+        "id": line.id,
+        "object": "line_item",
+        "amount": line.amount,
+        "currency": line.currency,
+        "description": line.description,
+        "discount_amounts": [{"amount": each.amount, "discount": each.discount} for each in line.discounts],
+        "discountable": line.discountable,
+        "discounts": [each.discount for each in line.discounts if each.level == "line"],
+        "invoice": invoice.id,
+        "livemode": invoice.environment == "live",
+        "metadata": dict(line.metadata),
+        "parent": _parent(line),
+        "period": {"end": unix(line.period.end), "start": unix(line.period.start)},
+        "pretax_credit_amounts": _pretax_credits(line),
+        "pricing": pricing(line),
+        "quantity": None if line.quantity is None else int(line.quantity),
+        "quantity_decimal": None if line.quantity is None else decimal_text(line.quantity),
+        "subscription": line.subscription,
+        "subtotal": line.amount,
+        "taxes": [
+            {
+                "amount": tax.amount,
+                "tax_behavior": tax.behavior,
+                "tax_rate_details": {"tax_rate": tax.tax_rate},
+                "taxability_reason": tax.reason,
+                "taxable_amount": tax.taxable_amount,
+                "type": "tax_rate_details",
+            }
+            for tax in line.taxes
+        ],
+    }
+
+
+def _pretax_credits(line: InvoiceLine) -> list[Json]:
+    discounts: list[Json] = [
+        {"amount": each.amount, "discount": each.discount, "type": "discount"} for each in line.discounts
+    ]
+    credits: list[Json] = [
+        {
+            "amount": each.amount,
+            "credit_balance_transaction": each.credit_balance_transaction,
+            "type": "credit_balance_transaction",
+        }
+        for each in line.credits
+    ]
+    return discounts + credits
+
+
+def pricing(line: InvoiceLine) -> Json | None:
+    """What a line was priced at; null where neither a price nor a unit amount is known."""
+    if line.price is None and line.unit_amount is None:
+        return None
+    details = None if line.price is None else {"price": line.price, "product": line.product}
+    unit = None if line.unit_amount is None else decimal_text(line.unit_amount)
+    return {"price_details": details, "type": "price_details", "unit_amount_decimal": unit}
+
+
+def _parent(line: InvoiceLine) -> Json:
+    if line.subscription_item is not None:
+        return {
+            "invoice_item_details": None,
+            "subscription_item_details": {
+                "invoice_item": line.invoice_item,
+                "proration": line.proration,
+                "proration_details": {"credited_items": _credited(line.credited)},
+                "subscription": line.subscription,
+                "subscription_item": line.subscription_item,
+            },
+            "type": "subscription_item_details",
+        }
+    return {
+        "invoice_item_details": {
+            "invoice_item": line.invoice_item,
+            "proration": line.proration,
+            "proration_details": {"credited_items": _credited(line.credited)},
+            "subscription": line.subscription,
+        },
+        "subscription_item_details": None,
+        "type": "invoice_item_details",
+    }
+
+
+def _credited(credited: CreditedLines | None) -> Json | None:
+    if credited is None:
+        return None
+    return {"invoice": credited.invoice, "invoice_line_items": list(credited.lines)}
+
+
+@routes.get("/v1/invoices/{invoice}/lines", ListParams)
+async def listed(call: Call[ListParams]) -> Json:
+    """List the lines of an invoice, in their order."""
+    invoice = await store.get(call.tx, call.environment, call.path["invoice"])
+    found = await store.lines_page(call.tx, invoice, cursor(call.params))
+    data = [render(store.line_of(each), invoice) for each in found.rows]
+    return list_of(data, url=call.url, has_more=found.has_more)
