@@ -51,6 +51,13 @@ def dsn(postgres_dsn: str, template: str) -> Iterator[str]:
         yield fresh
 
 
+@pytest.fixture
+def empty(postgres_dsn: str) -> Iterator[str]:
+    """The address of a database with nothing in it."""
+    with _database(postgres_dsn, template=None) as fresh:
+        yield fresh
+
+
 @pytest_asyncio.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
     """The module's database, opened for one test."""

@@ -1,12 +1,9 @@
 """The schema that the revisions make is the schema that the tables declare, to the last constraint."""
 
 import asyncio
-from collections.abc import Iterator
-from uuid import uuid4
 
 import asyncpg
 import pytest
-from sqlalchemy.engine import make_url
 
 from meterline.store import migration
 
@@ -28,23 +25,6 @@ CATALOG = {
           from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace
     """,
 }
-
-
-@pytest.fixture
-def empty(postgres_dsn: str) -> Iterator[str]:
-    """The address of a database with nothing in it."""
-    name = f"meterline_{uuid4().hex[:16]}"
-    asyncio.run(_execute(postgres_dsn, f"create database {name}"))
-    yield make_url(postgres_dsn).set(database=name).render_as_string(hide_password=False)
-    asyncio.run(_execute(postgres_dsn, f"drop database {name} with (force)"))
-
-
-async def _execute(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _read(dsn: str, query: str) -> set[str]:

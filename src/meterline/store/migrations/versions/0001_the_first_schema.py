@@ -45,6 +45,42 @@ def upgrade() -> None:
     )
     op.create_index("ix_balance_transaction_customer", "balance_transaction", ["customer_id", "sequence"], unique=False)
     op.create_table(
+        "budget",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("spender", sa.Text(), nullable=True),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("window", sa.Text(), nullable=False),
+        sa.Column("hard", sa.Boolean(), nullable=False),
+        sa.Column("marks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_budget")),
+    )
+    op.create_table(
+        "budget_reservation",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("hold", sa.Text(), nullable=False),
+        sa.Column("budget", sa.Text(), nullable=False),
+        sa.Column("window_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "hold", "budget", "window_start", name=op.f("pk_budget_reservation")),
+    )
+    op.create_table(
+        "budget_tally",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("budget", sa.Text(), nullable=False),
+        sa.Column("window_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("spent", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("reserved", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.CheckConstraint("reserved >= 0", name=op.f("ck_budget_tally_reserved")),
+        sa.PrimaryKeyConstraint("customer_id", "budget", "window_start", name=op.f("pk_budget_tally")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
         "catalog_version",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), nullable=False),
@@ -417,6 +453,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_meter_sequence", "meter", ["environment", "sequence"], unique=False)
     op.create_table(
+        "meter_event_session",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_meter_event_session")),
+        sa.UniqueConstraint("digest", name=op.f("uq_meter_event_session_digest")),
+    )
+    op.create_index("ix_meter_event_session_expires_at", "meter_event_session", ["expires_at"], unique=False)
+    op.create_table(
         "notice",
         sa.Column("lane", sa.SmallInteger(), nullable=False),
         sa.Column("sequence", sa.UUID(), nullable=False),
@@ -464,6 +511,31 @@ def upgrade() -> None:
         sa.Column("object_id", sa.Text(), nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("lane", "environment", "object_id", name=op.f("pk_notice_object")),
+    )
+    op.create_table(
+        "offer",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("default_version", sa.Integer(), nullable=True),
+        sa.Column("latest_version", sa.Integer(), nullable=False),
+        sa.Column("archived", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "product", name=op.f("pk_offer")),
+        sa.UniqueConstraint("environment", "code", name=op.f("uq_offer_environment_code")),
+    )
+    op.create_index("ix_offer_sequence", "offer", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "offer_version",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("prices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("entitlements", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "product", "version", name=op.f("pk_offer_version")),
     )
     op.create_table(
         "payment",
@@ -562,6 +634,9 @@ def upgrade() -> None:
         sa.Column("statement_descriptor", sa.Text(), nullable=True),
         sa.Column("unit_label", sa.Text(), nullable=True),
         sa.Column("tax_code", sa.Text(), nullable=True),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("shippable", sa.Boolean(), nullable=True),
+        sa.Column("url", sa.Text(), nullable=True),
         sa.Column("images", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("extra", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -595,6 +670,40 @@ def upgrade() -> None:
         sa.Column("body16", sa.UUID(), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "identifier16", "day", name=op.f("pk_recent_identifier")),
         postgresql_partition_by="RANGE (day)",
+    )
+    op.create_table(
+        "spender",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("parent", sa.Text(), nullable=True),
+        sa.CheckConstraint("id <> parent", name=op.f("ck_spender_above")),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_spender")),
+    )
+    op.create_table(
+        "stray_event",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("key16", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("fate", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("field", sa.Text(), nullable=True),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.Column("event_name", sa.Text(), nullable=True),
+        sa.Column("identifier", sa.Text(), nullable=True),
+        sa.Column("request_key", sa.Text(), nullable=True),
+        sa.Column("told", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen", sa.Integer(), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("environment", "key16", name=op.f("pk_stray_event")),
+    )
+    op.create_index("ix_stray_event_fate", "stray_event", ["environment", "fate", "sequence"], unique=False)
+    op.create_index(
+        "ix_stray_event_unreported", "stray_event", ["sequence"], unique=False, postgresql_where="reported_at IS NULL"
     )
     op.create_table(
         "subscription",
@@ -714,6 +823,26 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (occurred_at)",
     )
     op.create_table(
+        "usage_fee",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("identifier16", sa.UUID(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("subscription", sa.Text(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("cell", sa.Text(), nullable=False),
+        sa.Column("before", sa.Numeric(), nullable=True),
+        sa.Column("after", sa.Numeric(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("transaction", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint(
+            "customer_id", "occurred_at", "identifier16", "price", "subscription", name=op.f("pk_usage_fee")
+        ),
+    )
+    op.create_table(
         "usage_hour",
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("meter", sa.Text(), nullable=False),
@@ -751,7 +880,6 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("overdraft_limit", sa.Numeric(precision=38, scale=12), nullable=False),
-        sa.Column("beyond_balance", sa.Text(), nullable=False),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_wallet")),
     )
@@ -824,6 +952,49 @@ def upgrade() -> None:
     )
     op.create_index("ix_wallet_operation_sequence", "wallet_operation", ["customer_id", "sequence"], unique=False)
     op.create_table(
+        "wallet_subscription",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("products", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_subscription")),
+    )
+    op.create_index("ix_wallet_subscription_sequence", "wallet_subscription", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "wallet_tally",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("subscription", sa.Text(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("cell", sa.Text(), nullable=False),
+        sa.Column("span", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("quantity", sa.Numeric(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "subscription", "price", "cell", "span", name=op.f("pk_wallet_tally")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
+        "wallet_tariff",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("subscription", sa.Text(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("product", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("formula", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("cadence", sa.Text(), nullable=False),
+        sa.Column("minimum", sa.Numeric(precision=38, scale=12), nullable=True),
+        sa.Column("maximum", sa.Numeric(precision=38, scale=12), nullable=True),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "subscription", "price", "starts_at", name=op.f("pk_wallet_tariff")),
+    )
+    op.create_table(
         "webhook_endpoint",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -847,6 +1018,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_webhook_endpoint_sequence", table_name="webhook_endpoint")
     op.drop_table("webhook_endpoint")
+    op.drop_table("wallet_tariff")
+    op.drop_table("wallet_tally")
+    op.drop_index("ix_wallet_subscription_sequence", table_name="wallet_subscription")
+    op.drop_table("wallet_subscription")
     op.drop_index("ix_wallet_operation_sequence", table_name="wallet_operation")
     op.drop_table("wallet_operation")
     op.drop_index("ix_wallet_hold_open", table_name="wallet_hold", postgresql_where=sa.text("status = 'open'"))
@@ -856,6 +1031,7 @@ def downgrade() -> None:
     op.drop_table("wallet")
     op.drop_table("usage_unique")
     op.drop_table("usage_hour")
+    op.drop_table("usage_fee")
     op.drop_table("usage_event")
     op.drop_table("usage_dimension")
     op.drop_index("ix_test_clock_advancing", table_name="test_clock", postgresql_where=sa.text("status = 'advancing'"))
@@ -869,6 +1045,10 @@ def downgrade() -> None:
     op.drop_index("ix_subscription_sequence", table_name="subscription")
     op.drop_index("ix_subscription_customer", table_name="subscription")
     op.drop_table("subscription")
+    op.drop_index("ix_stray_event_unreported", table_name="stray_event", postgresql_where="reported_at IS NULL")
+    op.drop_index("ix_stray_event_fate", table_name="stray_event")
+    op.drop_table("stray_event")
+    op.drop_table("spender")
     op.drop_table("recent_identifier")
     op.drop_table("publisher")
     op.drop_table("public_id")
@@ -885,6 +1065,9 @@ def downgrade() -> None:
     op.drop_index("ix_payment_sequence", table_name="payment")
     op.drop_index("ix_payment_invoice", table_name="payment")
     op.drop_table("payment")
+    op.drop_table("offer_version")
+    op.drop_index("ix_offer_sequence", table_name="offer")
+    op.drop_table("offer")
     op.drop_table("notice_object")
     op.drop_index("ix_notice_unpublished", table_name="notice", postgresql_where=sa.text("position IS NULL"))
     op.drop_index("ix_notice_sequence", table_name="notice")
@@ -893,6 +1076,8 @@ def downgrade() -> None:
     op.drop_index("ix_notice_object", table_name="notice")
     op.drop_index("ix_notice_id", table_name="notice")
     op.drop_table("notice")
+    op.drop_index("ix_meter_event_session_expires_at", table_name="meter_event_session")
+    op.drop_table("meter_event_session")
     op.drop_index("ix_meter_sequence", table_name="meter")
     op.drop_table("meter")
     op.drop_index(
@@ -940,6 +1125,9 @@ def downgrade() -> None:
     op.drop_index("ix_customer_email", table_name="customer")
     op.drop_table("customer")
     op.drop_table("catalog_version")
+    op.drop_table("budget_tally")
+    op.drop_table("budget_reservation")
+    op.drop_table("budget")
     op.drop_index("ix_balance_transaction_customer", table_name="balance_transaction")
     op.drop_table("balance_transaction")
     op.drop_table("api_key")
