@@ -26,7 +26,6 @@ from meterline.catalog.price import (
     UsageType,
 )
 from meterline.catalog.product import Product
-from meterline.catalog.shape import Shape, TierShape, Transform, model_of, shape_of, whole
 
 __all__ = [
     "ANY",
@@ -44,17 +43,11 @@ __all__ = [
     "QuantityModel",
     "RateRow",
     "Recurring",
-    "Shape",
     "StairStep",
     "Step",
     "TaxBehavior",
     "Tier",
-    "TierShape",
-    "Transform",
     "UsageType",
     "Volume",
     "flat_fee",
-    "model_of",
-    "shape_of",
-    "whole",
 ]

@@ -7,7 +7,6 @@ Stripe has no words for; they read as the nearest shape, and never as a wrong am
 
 from collections.abc import Sequence
 from decimal import Decimal
-from itertools import pairwise
 from typing import Annotated, Any, Literal, assert_never
 
 from pydantic import BeforeValidator, Field
@@ -27,6 +26,8 @@ from meterline.catalog import (
     Tier,
     Volume,
 )
+from meterline.catalog.validate import check_tiers
+from meterline.money import decimal_text
 from meterline.refusal import Refusal
 
 MOST = 999_999_999_999
@@ -95,12 +96,7 @@ def tiered_model(
 ) -> Graduated | Volume:
     """The model of a tiered price. Refuses tiers that do not cover every quantity exactly once."""
     read = tuple(_tier(tier, at=f"{at}[{position}]") for position, tier in enumerate(tiers))
-    bounds = [tier.up_to for tier in read]
-    if bounds[-1] is not None:
-        raise Refusal("Invalid tiers: the last tier's `up_to` must be `inf`.", param=at)
-    closed = [bound for bound in bounds[:-1] if bound is not None]
-    if len(closed) != len(bounds) - 1 or any(low >= high for low, high in pairwise(closed)):
-        raise Refusal("Invalid tiers: each tier's `up_to` must be greater than the one before it.", param=at)
+    check_tiers([tier.up_to for tier in read], param=at)
     return Graduated(tiers=read) if mode == "graduated" else Volume(tiers=read)
 
 
@@ -163,9 +159,3 @@ def _both(name: str, amount: Decimal | None) -> Json:
     """An amount as the integer it may be, and as exact text."""
     whole = int(amount) if amount is not None and amount == amount.to_integral_value() else None
     return {name: whole, f"{name}_decimal": None if amount is None else decimal_text(amount)}
-
-
-def decimal_text(number: Decimal) -> str:
-    """Exact, without an exponent and without trailing zeros: `1000`, `0.05`."""
-    text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -6,12 +6,8 @@ from pydantic import Field
 
 from meterline.api.stripe.params import Hash, Int, Natural, Text
 from meterline.api.stripe.price_amount import within
-from meterline.catalog import Recurring
+from meterline.catalog import Recurring, validate
 from meterline.period import Interval
-from meterline.refusal import Refusal
-
-_MOST = {"day": 1095, "week": 156, "month": 36, "year": 3}
-_ADJECTIVE = {"day": "daily", "week": "weekly", "month": "monthly", "year": "yearly"}
 
 
 class RecurringParams(Hash):
@@ -37,18 +33,10 @@ def recurring_of(asked: RecurringParams | None, *, at: str = "") -> Recurring | 
     usage_type: Literal["licensed", "metered"] = "licensed"
     if isinstance(asked, MeteredParams):
         meter, trial, usage_type = asked.meter, asked.trial_period_days, asked.usage_type
-    if usage_type == "metered" and meter is None:
-        raise Refusal(
-            "Starting with Stripe version `2025-03-31.basil`, metered prices must be backed by meters."
-        )
-    if usage_type == "licensed" and meter is not None:
-        raise Refusal(
-            "Prices backed by a meter must have `recurring[usage_type]=metered`.", param="recurring[meter]"
-        )
-    most = _MOST[interval.unit]
-    if interval.count > most:
-        raise Refusal(
-            f"The interval_count for {_ADJECTIVE[interval.unit]} prices can't be greater than {most}",
-            param=f"{within(at, 'recurring')}[interval_count]",
-        )
-    return Recurring(interval=interval, usage_type=usage_type, meter=meter, trial_period_days=trial)
+    return validate.recurring(
+        interval=interval,
+        usage_type=usage_type,
+        meter=meter,
+        trial_period_days=trial,
+        at=within(at, "recurring"),
+    )
