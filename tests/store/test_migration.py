@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from meterline.store import migration
+from meterline.store import condition, migration
 
 CATALOG = {
     "columns": """
@@ -39,6 +39,10 @@ async def _read(dsn: str, query: str) -> set[str]:
 def test_an_empty_database_comes_to_the_newest_revision_once(empty: str) -> None:
     assert asyncio.run(migration.upgrade(empty)) == (None, migration.head())
     assert asyncio.run(migration.upgrade(empty)) == (migration.head(), migration.head())
+
+
+def test_the_newest_file_is_the_newest_revision() -> None:
+    assert condition.needed_revision() == migration.head()
 
 
 @pytest.mark.parametrize("part", CATALOG)

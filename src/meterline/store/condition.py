@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import asyncpg
 
 _DURABILITY = ("fsync", "synchronous_commit", "full_page_writes")
 _PATIENCE_S = 10
+_REVISIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,12 @@ async def examine(dsn: str) -> Condition:
         )
     finally:
         await connection.close()
+
+
+def needed_revision() -> str:
+    """The revision that this version of the code needs: the newest file's, without loading the migration tool."""
+    newest = max(path.name for path in _REVISIONS.glob("[0-9]*.py"))
+    return newest.partition("_")[0]
 
 
 async def revision(connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy") -> str | None:

@@ -94,7 +94,7 @@ delivery_attempt = Table(
 publisher = Table(
     "publisher",
     schema.metadata,
-    Column("one", SmallInteger, nullable=False),
+    Column("one", SmallInteger, nullable=False, autoincrement=False),
     Column("position", BigInteger, nullable=False),
     PrimaryKeyConstraint("one"),
 )

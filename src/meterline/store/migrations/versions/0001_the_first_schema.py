@@ -12,6 +12,48 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "alert",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("measure", sa.Text(), nullable=False),
+        sa.Column("unit", sa.Text(), nullable=False),
+        sa.Column("levels", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("recurrence", sa.Text(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=True),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("customer_id", sa.UUID(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("emails", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_alert")),
+    )
+    op.create_index(
+        "ix_alert_customer",
+        "alert",
+        ["environment", "customer_id"],
+        unique=False,
+        postgresql_where=sa.text("customer_id IS NOT NULL"),
+    )
+    op.create_index("ix_alert_sequence", "alert", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "alert_watch",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("alert", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("window_start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("window_end", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("size", sa.Numeric(), nullable=True),
+        sa.Column("value", sa.Numeric(), nullable=True),
+        sa.Column("crossed", postgresql.ARRAY(sa.Numeric()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "meter", "alert", name=op.f("pk_alert_watch")),
+    )
+    op.create_table(
         "api_key",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -24,6 +66,19 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_api_key")),
         sa.UniqueConstraint("digest", name=op.f("uq_api_key_digest")),
+    )
+    op.create_table(
+        "backfill_event",
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("correction", sa.Text(), nullable=False),
+        sa.Column("identifier16", sa.UUID(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("value", sa.Numeric(), nullable=False),
+        sa.Column("member", sa.Text(), nullable=True),
+        sa.Column("dimensions", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "correction", "identifier16", name=op.f("pk_backfill_event")),
     )
     op.create_table(
         "balance_transaction",
@@ -207,6 +262,13 @@ def upgrade() -> None:
         ["due_at", "sequence"],
         unique=False,
         postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"),
+    )
+    op.create_table(
+        "external_id",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "external_id", name=op.f("pk_external_id")),
     )
     op.create_table(
         "idempotency_key",
@@ -656,7 +718,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "publisher",
-        sa.Column("one", sa.SmallInteger(), nullable=False),
+        sa.Column("one", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_publisher")),
     )
@@ -702,6 +764,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment", "key16", name=op.f("pk_stray_event")),
     )
     op.create_index("ix_stray_event_fate", "stray_event", ["environment", "fate", "sequence"], unique=False)
+    op.create_index("ix_stray_event_identifier", "stray_event", ["environment", "identifier"], unique=False)
     op.create_index(
         "ix_stray_event_unreported", "stray_event", ["sequence"], unique=False, postgresql_where="reported_at IS NULL"
     )
@@ -797,6 +860,32 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'advancing'"),
     )
     op.create_table(
+        "usage_correction",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("identifier", sa.Text(), nullable=True),
+        sa.Column("start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("replaces", sa.Boolean(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("before", sa.Numeric(), nullable=True),
+        sa.Column("after", sa.Numeric(), nullable=True),
+        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reverted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_usage_correction")),
+    )
+    op.create_index("ix_usage_correction_id", "usage_correction", ["environment", "id"], unique=False)
+    op.create_index("ix_usage_correction_sequence", "usage_correction", ["environment", "sequence"], unique=False)
+    op.create_table(
         "usage_dimension",
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("meter", sa.Text(), nullable=False),
@@ -819,6 +908,8 @@ def upgrade() -> None:
         sa.Column("body16", sa.UUID(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("voided_by", sa.Text(), nullable=True),
+        sa.Column("made_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16", name=op.f("pk_usage_event")),
         postgresql_partition_by="RANGE (occurred_at)",
     )
@@ -875,6 +966,16 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (hour)",
     )
     op.create_table(
+        "vendor",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("external_id", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_vendor")),
+    )
+    op.create_table(
         "wallet",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -883,6 +984,26 @@ def upgrade() -> None:
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_wallet")),
     )
+    op.create_table(
+        "wallet_event",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("data", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("costs", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("receipt", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=True),
+        sa.Column("fee", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("cost", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_event")),
+    )
+    op.create_index("ix_wallet_event_sequence", "wallet_event", ["customer_id", "sequence"], unique=False)
+    op.create_index("ix_wallet_event_subject", "wallet_event", ["customer_id", "subject"], unique=False)
     op.create_table(
         "wallet_grant",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -1028,12 +1149,19 @@ def downgrade() -> None:
     op.drop_table("wallet_hold")
     op.drop_index("ix_wallet_grant_left", table_name="wallet_grant", postgresql_where=sa.text("remaining > 0"))
     op.drop_table("wallet_grant")
+    op.drop_index("ix_wallet_event_subject", table_name="wallet_event")
+    op.drop_index("ix_wallet_event_sequence", table_name="wallet_event")
+    op.drop_table("wallet_event")
     op.drop_table("wallet")
+    op.drop_table("vendor")
     op.drop_table("usage_unique")
     op.drop_table("usage_hour")
     op.drop_table("usage_fee")
     op.drop_table("usage_event")
     op.drop_table("usage_dimension")
+    op.drop_index("ix_usage_correction_sequence", table_name="usage_correction")
+    op.drop_index("ix_usage_correction_id", table_name="usage_correction")
+    op.drop_table("usage_correction")
     op.drop_index("ix_test_clock_advancing", table_name="test_clock", postgresql_where=sa.text("status = 'advancing'"))
     op.drop_table("test_clock")
     op.drop_index("ix_subscription_item_subscription", table_name="subscription_item")
@@ -1046,6 +1174,7 @@ def downgrade() -> None:
     op.drop_index("ix_subscription_customer", table_name="subscription")
     op.drop_table("subscription")
     op.drop_index("ix_stray_event_unreported", table_name="stray_event", postgresql_where="reported_at IS NULL")
+    op.drop_index("ix_stray_event_identifier", table_name="stray_event")
     op.drop_index("ix_stray_event_fate", table_name="stray_event")
     op.drop_table("stray_event")
     op.drop_table("spender")
@@ -1108,6 +1237,7 @@ def downgrade() -> None:
     op.drop_index("ix_invoice_customer", table_name="invoice")
     op.drop_table("invoice")
     op.drop_table("idempotency_key")
+    op.drop_table("external_id")
     op.drop_index("ix_due_wall", table_name="due", postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"))
     op.drop_index("ix_due_clock", table_name="due", postgresql_where=sa.text("clock IS NOT NULL"))
     op.drop_table("due")
@@ -1130,4 +1260,9 @@ def downgrade() -> None:
     op.drop_table("budget")
     op.drop_index("ix_balance_transaction_customer", table_name="balance_transaction")
     op.drop_table("balance_transaction")
+    op.drop_table("backfill_event")
     op.drop_table("api_key")
+    op.drop_table("alert_watch")
+    op.drop_index("ix_alert_sequence", table_name="alert")
+    op.drop_index("ix_alert_customer", table_name="alert", postgresql_where=sa.text("customer_id IS NOT NULL"))
+    op.drop_table("alert")
