@@ -1,7 +1,7 @@
 """Counters: pure folds of events that merge in any order, and the quantity that they stand for."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import assert_never
@@ -116,7 +116,10 @@ def _measure(formula: Formula, bucket: Bucket) -> Decimal:
 
 
 def _replaced(window: TimeWindow, counted: Iterable[Counted]) -> Bucket:
-    """The counters of the events that no later received event of their window replaces."""
+    """The counters of the events that no later received event of their window replaces.
+
+    They stand for their window, and so all happened at its start: of several, the last is the one received last.
+    """
     kept: dict[tuple[datetime, tuple[tuple[str, str], ...]], Reading] = {}
     for each in counted:
         assert each.bucket.recent is not None, "events were received some time"
@@ -124,8 +127,8 @@ def _replaced(window: TimeWindow, counted: Iterable[Counted]) -> Bucket:
         rival = kept.get(key)
         kept[key] = _latest_received(each.bucket.recent, rival) if rival else each.bucket.recent
     result = EMPTY
-    for reading in kept.values():
-        result = merge(result, _of_reading(reading))
+    for (start, _), reading in kept.items():
+        result = merge(result, _of_reading(replace(reading, occurred_at=start)))
     return result
 
 
