@@ -437,15 +437,14 @@ async def add_fees(connection: Connection, *, environment: str, fees: Sequence[F
 
 
 async def fees_of(
-    connection: Connection, *, customer_id: UUID, occurred_at: datetime, identifier16: UUID
+    connection: Connection, *, customer_id: UUID, identifiers16: Sequence[UUID]
 ) -> list[Fee]:
-    """What an event cost."""
+    """What events cost, by their identifiers alone: for the rare caller who does not know when they happened."""
     rows = await connection.fetch(
         "SELECT customer_id, occurred_at, identifier16, price, subscription, product, version, cell, before, after,"
         " asset, amount, transaction FROM usage_fee"
-        " WHERE customer_id = $1 AND occurred_at = $2 AND identifier16 = $3 ORDER BY price",
+        " WHERE customer_id = $1 AND identifier16 = ANY($2::uuid[]) ORDER BY occurred_at, price",
         customer_id,
-        occurred_at,
-        identifier16,
+        list(identifiers16),
     )
     return [Fee(*found) for found in rows]

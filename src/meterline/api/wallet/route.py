@@ -150,6 +150,8 @@ def _endpoint(
             return found.response(request.url.path)
         except Refusal as refusal:
             return problem.of_refusal(refusal).response(request.url.path)
+        except ValidationError as error:
+            return problem.of_validation(error).response(request.url.path)
         except Exception:
             log.exception("call_failed", method=route.method, path=route.path)
             return problem.internal().response(request.url.path)
@@ -164,13 +166,9 @@ async def _serve(
     if not key.allows(resource, "read" if route.method == "GET" else "write"):
         raise Problem(status=HTTPStatus.FORBIDDEN, detail=f"The key may not do this to {resource}.", code="forbidden")
     raw = dict(request.query_params) if route.method in ("GET", "DELETE") else await _body(request)
-    try:
-        params = route.params.model_validate(raw)
-    except ValidationError as error:
-        raise problem.of_validation(error) from None
     staged = Staged(
         key=key,
-        params=params,
+        params=route.params.model_validate(raw),
         path=request.path_params,
         headers=request.headers,
         base_url=str(request.base_url).rstrip("/"),

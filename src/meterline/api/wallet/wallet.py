@@ -1,0 +1,385 @@
+"""`/customers/{customer}/wallet`: balances, and value moved by hand."""
+
+import secrets
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from meterline.api.wallet import whose
+from meterline.api.wallet.params import (
+    Asset,
+    Id,
+    Instant,
+    Metadata,
+    NotNegative,
+    NotZero,
+    Number,
+    Params,
+    Positive,
+    Text,
+)
+from meterline.api.wallet.route import Call, Json, Routes
+from meterline.api.wallet.whose import Whose
+from meterline.ledger.account import WALLET, Account
+from meterline.money import multiply
+from meterline.refusal import Missing, Refusal
+from meterline.store import ledger
+from meterline.store import wallet as store
+from meterline.store.database import driver
+from meterline.store.wallet import Wallet
+from meterline.usecase.move_funds import NewGrant, adjust, charge, grant, refund_unused
+from meterline.usecase.work_wallet import Answer, Refused
+from meterline.wallet.grant import Grant
+from meterline.wallet.pocket import Pocket
+
+routes = Routes("wallets")
+
+ACCOUNT_NAME = "default"
+
+
+class AdjustmentCreate(Params):
+    transaction_id: Id | None = None
+    account_name: Literal["default"] = "default"
+    asset: Asset
+    amount: NotZero
+    reason: Literal["gift", "external_topup", "external_refund", "other"] = "other"
+    description: Text | None = None
+    effective_at: Instant | None = None
+    expires_at: Instant | None = None
+    metadata: Metadata = {}
+
+
+class ChargeCreate(Params):
+    transaction_id: Id | None = None
+    account_name: Literal["default"] = "default"
+    asset: Asset
+    amount: Positive | None = None
+    subject: Text | None = None
+    description: Text | None = None
+    units: Positive | None = None
+    unit_price: NotNegative | None = None
+    volume: Positive | None = None
+    volume_rate: NotNegative | None = None
+    marks: list[Text] = []
+    metadata: Metadata = {}
+
+
+class GrantCreate(Params):
+    id: Id | None = None
+    asset: Asset
+    amount: Positive
+    funding: Literal["paid", "promotional"] = "promotional"
+    purpose: Literal["bundled", "promotion"] = "promotion"
+    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    scope: Annotated[list[Text], Field(max_length=50)] = []
+    effective_at: Instant | None = None
+    expires_at: Instant | None = None
+
+
+class RefundCreate(Params):
+    id: Id | None = None
+    asset: Asset
+    amount: Positive | None = None
+
+
+class GrantList(Params):
+    purpose: str | None = None
+    exclude_expired: bool = False
+
+
+class TransactionList(Params):
+    before: int | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+
+
+class BalanceQuery(Params):
+    as_of: Instant | None = None
+
+
+class WalletPatch(Params):
+    overdraft_limit: NotNegative | None = None
+    status: Literal["active", "frozen", "closed"] | None = None
+
+
+async def look(call: Call[Any], found: Whose) -> tuple[Wallet, dict[str, Pocket]]:
+    """The wallet and its pockets as they are at this moment, without a lock. Raises Missing without a wallet."""
+    connection = await driver(call.tx)
+    customer_id = found.customer.customer_id
+    wallets = await store.find(connection, [customer_id])
+    if customer_id not in wallets:
+        raise Missing("wallet of customer", found.customer.id, subject=True)
+    pockets = await store.pockets(connection, wallets)
+    return wallets[customer_id], {asset: pocket for (_, asset), pocket in pockets.items()}
+
+
+def render_pocket(pocket: Pocket, found: Whose) -> Json:
+    """What one asset of a wallet holds, split into what it is made of."""
+    live = [grant for grant in pocket.grants if grant.live(found.now)]
+    free = {
+        funding: sum((grant.free for grant in live if grant.funding == funding), pocket.debt * 0)
+        for funding in ("paid", "promotional")
+    }
+    ends = [grant.expires_at for grant in live if grant.expires_at is not None and grant.free]
+    return {
+        "id": f"{ACCOUNT_NAME}:{pocket.asset}",
+        "name": ACCOUNT_NAME,
+        "asset": pocket.asset,
+        "available": pocket.available(found.now),
+        "pending_in": 0,
+        "pending_out": sum((grant.held for grant in pocket.grants), pocket.debt * 0),
+        "paid": free["paid"],
+        "promotional": free["promotional"],
+        "held": sum((grant.held for grant in pocket.grants), pocket.debt * 0),
+        "debt": pocket.debt,
+        "overdraft_limit": pocket.overdraft_limit,
+        "spendable": pocket.spendable(found.now),
+        "next_expiry": min(ends).isoformat() if ends else None,
+    }
+
+
+@routes.get("/customers/{customer}/wallet", Params)
+async def retrieve(call: Call[Params]) -> Json:
+    """A wallet with all its assets."""
+    return await _render(call, await whose.in_path(call))
+
+
+async def _render(call: Call[Any], found: Whose) -> Json:
+    wallet, pockets = await look(call, found)
+    return {
+        "customer_id": found.customer.id,
+        "status": wallet.status,
+        "overdraft_limit": wallet.overdraft_limit,
+        "accounts": [render_pocket(pockets[asset], found) for asset in sorted(pockets)],
+    }
+
+
+@routes.patch("/customers/{customer}/wallet", WalletPatch)
+async def change(call: Call[WalletPatch]) -> Json:
+    """Set how far the wallet may be overdrawn; freeze, close or reopen it."""
+    found = await whose.in_path(call)
+    connection = await driver(call.tx)
+    await ledger.lock(connection, environment=call.environment, customer_ids=[found.customer.customer_id])
+    wallet, _ = await look(call, found)
+    asked = call.params
+    changed = Wallet(
+        environment=wallet.environment,
+        customer_id=wallet.customer_id,
+        status=asked.status or wallet.status,
+        overdraft_limit=wallet.overdraft_limit if asked.overdraft_limit is None else asked.overdraft_limit,
+        created=wallet.created,
+    )
+    await store.save(connection, changed)
+    return await _render(call, found)
+
+
+@routes.get("/customers/{customer}/wallet/transactions", TransactionList)
+async def transactions(call: Call[TransactionList]) -> Json:
+    """What moved in the customer's books, newest first; page on with `before`, the last number seen."""
+    found = await whose.in_path(call)
+    rows = await ledger.rows_of(
+        call.tx,
+        customer_id=found.customer.customer_id,
+        before=call.params.before,
+        limit=call.params.limit,
+    )
+    items = [
+        {
+            "transaction": row.number,
+            "line": row.line,
+            "cause": {"type": row.cause.kind, "id": row.cause.id},
+            "asset": row.transfer.debit.asset,
+            "from": row.transfer.debit.name,
+            "to": row.transfer.credit.name,
+            "amount": row.transfer.amount,
+            "grant": row.transfer.grant,
+            "business_at": row.business_at.isoformat(),
+            "booked_at": row.booked_at.isoformat(),
+            "hash": row.hash.hex(),
+        }
+        for row in rows
+    ]
+    return {"items": items, "next_before": items[-1]["transaction"] if len(items) == call.params.limit else None}
+
+
+@routes.get("/customers/{customer}/wallet/transactions/{transaction}", Params)
+async def transaction(call: Call[Params]) -> Json:
+    """What an id of the caller's was used for, and came to."""
+    found = await whose.in_path(call)
+    named = call.path["transaction"]
+    operation = await store.operation(await driver(call.tx), found.customer.customer_id, named)
+    if operation is None:
+        raise Missing("transaction", named, subject=True)
+    return {"id": operation.id, "type": operation.kind, "refused": operation.refused, **operation.outcome}
+
+
+@routes.get("/customers/{customer}/wallet/{account}", BalanceQuery)
+async def balance(call: Call[BalanceQuery]) -> Json:
+    """One asset of a wallet (`default:USD`); with `as_of`, as the books stood at that instant."""
+    found = await whose.in_path(call)
+    asset = _asset(call.path["account"])
+    wallet, pockets = await look(call, found)
+    if call.params.as_of is None:
+        empty = Pocket(asset=asset, overdraft_limit=wallet.overdraft_limit)
+        return render_pocket(pockets.get(asset) or empty, found)
+    if call.params.as_of > call.now:
+        raise Refusal("Balances are of the past.", code="in_future", param="as_of")
+    stood = await ledger.balances_at(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        instant=call.params.as_of,
+    )
+    parts: dict[str, Decimal] = {kind: stood.get(Account(kind, asset), wallet.overdraft_limit * 0) for kind in WALLET}
+    return {
+        "id": f"{ACCOUNT_NAME}:{asset}",
+        "asset": asset,
+        "as_of": call.params.as_of.isoformat(),
+        **parts,
+        "debt": -parts["debt"],
+        "posted": sum(parts.values(), wallet.overdraft_limit * 0),
+    }
+
+
+def _asset(account: str) -> str:
+    name, _, asset = account.partition(":")
+    if name != ACCOUNT_NAME or not asset:
+        raise Missing("wallet account", account, subject=True)
+    return asset.upper()
+
+
+@routes.post("/customers/{customer}/wallet/adjustments", AdjustmentCreate, status=201)
+async def create_adjustment(call: Call[AdjustmentCreate]) -> Answer | Refused:
+    """Give value by hand, or take it (negative); once per transaction_id."""
+    found = await whose.in_path(call)
+    asked = call.params
+    return await adjust(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        id=asked.transaction_id or _fresh(),
+        asset=asked.asset,
+        amount=asked.amount,
+        reason=asked.reason,
+        effective_at=asked.effective_at,
+        expires_at=asked.expires_at,
+        description=asked.description,
+        clock=found.customer.test_clock,
+        now=found.now,
+    )
+
+
+@routes.post("/customers/{customer}/wallet/charges", ChargeCreate, status=201)
+async def create_charge(call: Call[ChargeCreate]) -> Answer | Refused:
+    """Debit a fee that the seller worked out: an amount, or units and volume with their rates."""
+    found = await whose.in_path(call)
+    asked = call.params
+    return await charge(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        id=asked.transaction_id or _fresh(),
+        asset=asked.asset,
+        amount=_amount(asked),
+        subject=asked.subject,
+        description=asked.description,
+        marks=tuple(asked.marks),
+        now=found.now,
+    )
+
+
+def _amount(asked: ChargeCreate) -> Number:
+    if asked.amount is not None:
+        return asked.amount
+    parts = [
+        multiply(quantity, rate)
+        for quantity, rate in ((asked.units, asked.unit_price), (asked.volume, asked.volume_rate))
+        if quantity is not None and rate is not None
+    ]
+    total = sum(parts[1:], parts[0]) if parts else None
+    if not total:
+        raise Refusal("A charge has an amount, or units with a unit_price.", code="required", param="amount")
+    return total
+
+
+@routes.post("/customers/{customer}/wallet/grants", GrantCreate, status=201)
+async def create_grant(call: Call[GrantCreate]) -> Answer | Refused:
+    """Give prepaid value with a priority, an end and a scope; once per id."""
+    found = await whose.in_path(call)
+    asked = call.params
+    new = NewGrant(
+        id=asked.id or _fresh(),
+        asset=asked.asset,
+        amount=asked.amount,
+        funding=asked.funding,
+        purpose=asked.purpose,
+        effective_at=asked.effective_at or found.now,
+        expires_at=asked.expires_at,
+        priority=asked.priority,
+        scope=tuple(asked.scope),
+    )
+    return await grant(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        new=new,
+        clock=found.customer.test_clock,
+        now=found.now,
+    )
+
+
+@routes.post("/customers/{customer}/wallet/refunds", RefundCreate, status=201)
+async def create_refund(call: Call[RefundCreate]) -> Answer | Refused:
+    """Take bought value that was not used out of the wallet, the newest first: all of it, or an amount."""
+    found = await whose.in_path(call)
+    asked = call.params
+    return await refund_unused(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        id=asked.id or _fresh(),
+        asset=asked.asset,
+        amount=asked.amount,
+        processor="outside",
+        now=found.now,
+    )
+
+
+@routes.get("/customers/{customer}/wallet/{account}/grants", GrantList)
+async def list_grants(call: Call[GrantList]) -> Json:
+    """The grants of one asset, oldest first."""
+    found = await whose.in_path(call)
+    asset = _asset(call.path["account"])
+    rows = await store.grants(await driver(call.tx), found.customer.customer_id, asset=asset)
+    asked = call.params
+    wanted = [
+        each
+        for each in rows
+        if (asked.purpose is None or each.purpose == asked.purpose)
+        and not (asked.exclude_expired and (each.lapsed or each.over(found.now)))
+    ]
+    return {"items": [render_grant(each) for each in wanted], "total_count": len(wanted)}
+
+
+def render_grant(grant: Grant) -> Json:
+    """A grant and what is left of it."""
+    return {
+        "id": grant.id,
+        "asset": grant.asset,
+        "funding": grant.funding,
+        "purpose": grant.purpose,
+        "amount": grant.granted,
+        "available": grant.free,
+        "remaining": grant.remaining,
+        "held": grant.held,
+        "priority": grant.priority,
+        "scope": list(grant.scope),
+        "effective_at": grant.effective_at.isoformat(),
+        "expires_at": None if grant.expires_at is None else grant.expires_at.isoformat(),
+        "expired": grant.lapsed,
+        "created_at": grant.created.isoformat(),
+    }
+
+
+def _fresh() -> str:
+    return f"txn_{secrets.token_hex(12)}"

@@ -1,0 +1,285 @@
+"""Take in events of one customer as the wallet dialect tells them: each is debited, or says why not.
+
+One told event is counted once by number and once for every volume that a meter takes from its data. Usage that
+nothing prices is parked, to be replayed when the cause is gone: it is never silently free.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+from meterline.catalog import ByDimension, Price
+from meterline.customer import Customer
+from meterline.meter import Meter
+from meterline.store import offer, wallet_event
+from meterline.store.database import Database
+from meterline.store.event import digest16
+from meterline.store.identifier import uuid7
+from meterline.store.ledger import Connection
+from meterline.store.offer import Fee, Tariff
+from meterline.store.stray import Stray
+from meterline.store.wallet_event import WalletEvent
+from meterline.usecase.debit_usage import cell
+from meterline.usecase.ingest_events import Ingest, Told, identifier16, told_json
+from meterline.usecase.work_wallet import Answer, told
+from meterline.usecase.write_events import Accepted, Duplicate, Fate, KeyReused, Refused
+
+Status: TypeAlias = Literal["billed", "zero_priced", "parked", "duplicate", "rejected"]
+
+ORIGIN: Literal["own"] = "own"
+NO_VALUE = "-"
+"""The value of a dimension that an event does not name: only a fallback rate matches it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldEvent:
+    """One event of a customer. `costs` are what the seller paid for it, each with an `amount` in money."""
+
+    id: str
+    event_type: str
+    occurred_at: datetime | None = None
+    subject: str | None = None
+    description: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+    costs: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Priced:
+    """What the customer's usage is debited by at the moment."""
+
+    tariffs: Sequence[Tariff]
+    prices: Mapping[str, Price]
+
+    def problem(self, meter: Meter, dimensions: Mapping[str, str], at: datetime) -> tuple[str, str] | None:
+        """Why usage on the meter would be free, or None where something prices it."""
+        applying = [each for each in self.tariffs if each.meter == meter.id and each.covers(at)]
+        if not applying:
+            return "no_subscription", "No active subscription of the customer prices this event."
+        for each in applying:
+            price = self.prices[each.price]
+            if isinstance(price.model, ByDimension) and cell(price, dimensions) == NO_VALUE:
+                return "rate_missing", f"The price '{price.nickname}' has no rate for these dimensions."
+        return None
+
+
+async def debit_events(
+    database: Database,
+    ingest: Ingest,
+    *,
+    customer: Customer,
+    events: Sequence[ToldEvent],
+    now: datetime,
+    wall: datetime,
+) -> list[Answer]:
+    """What became of each event, in order: its receipt. `now` is the customer's time, `wall` the wall clock."""
+    priced = await _load(database, customer)
+    catalog = await ingest.directory.catalog(customer.environment)
+    parts: list[tuple[int, Told]] = []
+    parked: dict[int, Answer] = {}
+    strays: list[Stray] = []
+    for n, event in enumerate(events):
+        measured = _parts(event, catalog.meters, customer)
+        counted = {meter.id: dimensions for meter, dimensions, _ in measured}
+        problems = [
+            priced.problem(meter, counted[meter.id], event.occurred_at or now) for meter, _, _ in measured
+        ]
+        payable = [part for part, problem in zip(measured, problems, strict=True) if problem is None]
+        if measured and not payable:
+            code, message = next(problem for problem in problems if problem is not None)
+            parked[n] = {"id": event.id, "status": "parked", "code": code, "detail": message}
+            strays += [_stray(each, customer, code, message, wall) for _, _, each in measured]
+        elif not measured:
+            parts.append((n, _unknown(event, customer)))
+        parts += [(n, each) for _, _, each in payable]
+    if strays:
+        await ingest.keep(strays)
+    fates = await ingest.take(
+        [each for _, each in parts],
+        environment=customer.environment,
+        origin=ORIGIN,
+        now=wall,
+        keeps=lambda problem: problem.parked,
+    )
+    by_event: dict[int, list[Fate]] = {}
+    for (n, _), fate in zip(parts, fates, strict=True):
+        by_event.setdefault(n, []).append(fate)
+    return await _answers(database, customer, events, parked, by_event, now)
+
+
+async def _load(database: Database, customer: Customer) -> _Priced:
+    async with database.pool.acquire() as connection:
+        tariffs = await offer.tariffs(connection, [customer.customer_id])
+        ids = {each.price for each in tariffs}
+        prices = await offer.prices(connection, customer.environment, ids) if ids else {}
+    return _Priced(tariffs=tariffs, prices=prices)
+
+
+def _parts(
+    event: ToldEvent, meters: Mapping[str, Meter], customer: Customer
+) -> list[tuple[Meter, dict[str, str], Told]]:
+    """The event as each meter that counts it is told it, with the dimension values it will have."""
+    found = [(event.event_type, meters[event.event_type], "1")] if event.event_type in meters else []
+    for name, value in event.data.items():
+        meter = meters.get(f"{event.event_type}.{name}")
+        if meter is not None and not isinstance(value, bool) and isinstance(value, int | Decimal | str):
+            found.append((name, meter, value if isinstance(value, str) else format(Decimal(value), "f")))
+    parts = []
+    for name, meter, value in found:
+        dimensions = {key: str(event.data.get(key) or NO_VALUE) for key in meter.dimension_keys}
+        whole = name == event.event_type
+        parts.append(
+            (
+                meter,
+                dimensions,
+                Told(
+                    event_name=meter.event_name,
+                    payload={**dimensions, meter.value_key: value},
+                    identifier=event.id if whole else f"{event.id}:{name}",
+                    occurred_at=event.occurred_at,
+                    customer=customer.id,
+                ),
+            )
+        )
+    return parts
+
+
+def _unknown(event: ToldEvent, customer: Customer) -> Told:
+    """An event that no meter counts, as it is told so that it is parked."""
+    return Told(
+        event_name=event.event_type,
+        payload={key: value for key, value in event.data.items() if isinstance(value, str | int | Decimal)},
+        identifier=event.id,
+        occurred_at=event.occurred_at,
+        customer=customer.id,
+    )
+
+
+def _stray(told_: Told, customer: Customer, code: str, message: str, wall: datetime) -> Stray:
+    return Stray(
+        environment=customer.environment,
+        key16=digest16(f"{told_.event_name}\0{customer.id}\0\0{told_.identifier}", of=b"stray"),
+        fate="parked",
+        code=code,
+        message=message,
+        field=None,
+        origin=ORIGIN,
+        event_name=told_.event_name,
+        identifier=told_.identifier,
+        request_key=None,
+        told=told_json(told_),
+        received_at=wall,
+    )
+
+
+async def _answers(
+    database: Database,
+    customer: Customer,
+    events: Sequence[ToldEvent],
+    parked: Mapping[int, Answer],
+    by_event: Mapping[int, list[Fate]],
+    now: datetime,
+) -> list[Answer]:
+    answers: list[Answer] = []
+    async with database.pool.acquire() as connection:
+        known = await wallet_event.find(connection, customer.customer_id, [each.id for each in events])
+        kept: list[WalletEvent] = []
+        for n, event in enumerate(events):
+            if n in parked:
+                answers.append(parked[n])
+                continue
+            answer, fees = _answer(event, by_event[n])
+            if answer["status"] == "duplicate":
+                before = known.get(event.id)
+                if before is None:
+                    fees = await _fees(connection, customer.customer_id, by_event[n])
+                    answer = _receipt(event.id, fees, {})
+                else:
+                    answer = before.receipt
+                answer = answer | {"duplicate": True}
+            elif answer["status"] in ("billed", "zero_priced"):
+                kept.append(_kept(event, by_event[n], answer, fees, now))
+            answers.append(answer)
+        await wallet_event.keep(
+            connection, environment=customer.environment, customer_id=customer.customer_id, events=kept
+        )
+    return answers
+
+
+def _answer(event: ToldEvent, fates: Sequence[Fate]) -> tuple[Answer, list[Fee]]:
+    """What became of one event, of whose parts each has a fate."""
+    fees: list[Fee] = []
+    available: dict[str, Decimal] = {}
+    for fate in fates:
+        match fate:
+            case Refused():
+                problem = fate.problem
+                status: Status = "parked" if problem.parked else "rejected"
+                return {"id": event.id, "status": status, "code": problem.code, "detail": problem.message}, []
+            case KeyReused():
+                return {"id": event.id, "status": "rejected", "code": "identifier_conflict"}, []
+            case Accepted(debited=debited):
+                if debited is not None:
+                    fees += debited.fees
+                    available |= debited.available
+            case Duplicate():
+                continue
+    if all(isinstance(fate, Duplicate) for fate in fates):
+        return {"id": event.id, "status": "duplicate"}, []
+    return _receipt(event.id, fees, available), fees
+
+
+def _receipt(id: str, fees: Sequence[Fee], available: Mapping[str, Decimal]) -> Answer:
+    return {
+        "id": id,
+        "status": "billed" if any(fee.amount for fee in fees) else "zero_priced",
+        "fees": [
+            {
+                "price_id": fee.price,
+                "product_id": fee.product,
+                "product_version": fee.version,
+                "subscription_id": fee.subscription,
+                "rate": fee.cell or None,
+                "quantity_before": None if fee.before is None else told(fee.before),
+                "quantity_after": told(fee.after),
+                "asset": fee.asset,
+                "amount": told(fee.amount),
+                "transaction": fee.transaction,
+            }
+            for fee in fees
+        ],
+        "available": {asset: told(amount) for asset, amount in available.items()},
+    }
+
+
+async def _fees(
+    connection: Connection, customer_id: UUID, fates: Sequence[Fate]
+) -> list[Fee]:
+    ids = [identifier16(fate.identifier, None) for fate in fates if isinstance(fate, Duplicate)]
+    return await offer.fees_of(connection, customer_id=customer_id, identifiers16=ids)
+
+
+def _kept(
+    event: ToldEvent, fates: Sequence[Fate], answer: Answer, fees: Sequence[Fee], now: datetime
+) -> WalletEvent:
+    accepted = next((fate for fate in fates if isinstance(fate, Accepted)), None)
+    assets = {fee.asset for fee in fees}
+    return WalletEvent(
+        id=event.id,
+        sequence=uuid7(),
+        event_type=event.event_type,
+        subject=event.subject,
+        description=event.description,
+        occurred_at=now if accepted is None else accepted.occurred_at,
+        data=msgspec.to_builtins(dict(event.data)),
+        costs=[msgspec.to_builtins(dict(cost)) for cost in event.costs],
+        receipt=answer,
+        asset=next(iter(assets)) if len(assets) == 1 else None,
+        fee=sum((fee.amount for fee in fees), Decimal(0)),
+        cost=sum((Decimal(cost["amount"]) for cost in event.costs), Decimal(0)),
+    )
