@@ -199,8 +199,8 @@ def display(amount: int, currency: str) -> str:
 
 def display_exact(amount: Decimal, currency: str) -> str:
     """Exact minor units for people, with as many decimals as they need: 0.04 usd is $0.0004."""
-    major = to_major(abs(amount), currency)
-    decimals = max(minor_digits(currency), len(decimal_text(major).partition(".")[2]))
+    whole, _, fraction = decimal_text(to_major(abs(amount), currency)).partition(".")
+    fraction = fraction.ljust(minor_digits(currency), "0")
     sign = "-" if amount < 0 else ""
     symbol = _SYMBOL.get(currency, f"{currency.upper()} ")
-    return f"{sign}{symbol}{major:,.{decimals}f}"
+    return f"{sign}{symbol}{int(whole):,}" + (f".{fraction}" if fraction else "")

@@ -123,7 +123,13 @@ def test_amounts_for_people(amount: int, currency: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "text"), [("0.04", "usd", "$0.0004"), ("2000", "usd", "$20.00"), ("0.5", "jpy", "¥0.5")]
+    ("amount", "currency", "text"),
+    [
+        ("0.04", "usd", "$0.0004"),
+        ("2000", "usd", "$20.00"),
+        ("0.5", "jpy", "¥0.5"),
+        ("12345678901234567890123456789012.5", "usd", "$123,456,789,012,345,678,901,234,567,890.125"),
+    ],
 )
 def test_unit_prices_for_people_show_every_decimal(amount: str, currency: str, text: str) -> None:
     assert money.display_exact(Decimal(amount), currency) == text
