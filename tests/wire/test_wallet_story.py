@@ -1,0 +1,117 @@
+"""The story of a wallet, told with plain HTTP: two calls to set up, one per image, a top-up, a new price."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.wire.conftest import SECRET
+
+PRODUCT = {
+    "name": "AI Image Generation",
+    "code": "img_gen_v1",
+    "prices": [
+        {
+            "name": "Per Image",
+            "type": "usage_based",
+            "billing_model": {"type": "real_time"},
+            "usage_calculation": {"event_type": "image_generated", "usage_type": "unit"},
+            "pricing": [{"asset": "USD", "values": [{"unit_price": 0.05}]}],
+        }
+    ],
+    "publish": True,
+}
+JANE = {"name": "Jane Doe", "external_id": "user_jane_123", "subscriptions": [{"products": [{"code": "img_gen_v1"}]}]}
+
+
+@pytest.fixture(scope="module")
+def credyt(base_url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=base_url, headers={"X-CREDYT-API-KEY": SECRET}, timeout=60) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def jane(credyt: httpx.Client) -> str:
+    made = credyt.post("/products", json=PRODUCT)
+    assert made.status_code == 201, made.text
+    customer = credyt.post("/customers", json=JANE)
+    assert customer.status_code == 201, customer.text
+    assert customer.json()["subscriptions"][0]["status"] == "active"
+    return str(customer.json()["id"])
+
+
+def balance(credyt: httpx.Client, customer: str) -> Decimal:
+    found = credyt.get(f"/customers/{customer}/wallet/default:USD")
+    assert found.status_code == 200, found.text
+    return Decimal(str(found.json()["available"]))
+
+
+def image(**more: object) -> dict[str, object]:
+    return {"id": str(uuid4()), "event_type": "image_generated", "subject": "img_1", **more}
+
+
+def test_the_wallet_is_there_and_empty(credyt: httpx.Client, jane: str) -> None:
+    assert balance(credyt, jane) == 0
+
+
+def test_an_image_costs_five_cents_at_once(credyt: httpx.Client, jane: str) -> None:
+    gift = {"transaction_id": "gift_1", "asset": "USD", "amount": 1, "reason": "gift"}
+    assert credyt.post(f"/customers/{jane}/wallet/adjustments", json=gift).status_code == 201
+    told = {"customer_external_id": "user_jane_123", "events": [image()]}
+    answered = credyt.post("/events", json=told)
+    assert answered.status_code == 200, answered.text
+    receipt = answered.json()["events"][0]
+    assert receipt["status"] == "billed"
+    assert receipt["fees"][0]["amount"] == "0.05"
+    assert receipt["available"] == {"USD": "0.95"}
+    assert balance(credyt, jane) == Decimal("0.95")
+
+
+def test_the_same_event_again_costs_nothing_and_has_the_same_receipt(credyt: httpx.Client, jane: str) -> None:
+    told = {"customer_external_id": "user_jane_123", "events": [image(data={})]}
+    first = credyt.post("/events", json=told).json()["events"][0]
+    before = balance(credyt, jane)
+    again = credyt.post("/events", json=told).json()["events"][0]
+    assert again == first | {"duplicate": True}
+    assert balance(credyt, jane) == before
+
+
+def test_callers_who_prefer_it_get_an_empty_204(credyt: httpx.Client, jane: str) -> None:
+    told = {"customer_external_id": "user_jane_123", "events": [image()]}
+    answered = credyt.post("/events", json=told, headers={"Prefer": "return=minimal"})
+    assert (answered.status_code, answered.content) == (204, b"")
+
+
+def test_a_new_price_leaves_subscribers_where_they_are_until_they_are_migrated(
+    credyt: httpx.Client, jane: str
+) -> None:
+    patch = {"prices": [{"name": "Per Image", "pricing": [{"asset": "USD", "values": [{"unit_price": 0.08}]}]}]}
+    changed = credyt.patch("/products/img_gen_v1/default", json=patch)
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["version"] == 2
+
+    told = {"customer_id": jane, "events": [image()]}
+    assert credyt.post("/events", json=told).json()["events"][0]["fees"][0]["amount"] == "0.05"
+
+    subscription = credyt.get(f"/customers/{jane}").json()["subscriptions"][0]["id"]
+    product = changed.json()["id"]
+    moved = credyt.patch(f"/customers/{jane}/subscriptions/{subscription}/products/{product}", json={})
+    assert moved.status_code == 200, moved.text
+    told = {"customer_id": jane, "events": [image()]}
+    fee = credyt.post("/events", json=told).json()["events"][0]["fees"][0]
+    assert (fee["amount"], fee["product_version"]) == ("0.08", 2)
+
+
+def test_usage_that_nothing_prices_is_parked_and_listed(
+    credyt: httpx.Client, raw: httpx.Client, jane: str
+) -> None:
+    stranger = credyt.post("/customers", json={"name": "No Subscription"}).json()["id"]
+    answered = credyt.post("/events", json={"customer_id": stranger, "events": [image()]}).json()["events"][0]
+    assert (answered["status"], answered["code"]) == ("parked", "no_subscription")
+    unknown = image(event_type="never_priced")
+    answered = credyt.post("/events", json={"customer_id": jane, "events": [unknown]}).json()["events"][0]
+    assert (answered["status"], answered["code"]) == ("parked", "no_meter")
+    parked = raw.get("/ingest/parked").json()
+    assert {"no_subscription", "no_meter"} <= {each["code"] for each in parked["data"]}
