@@ -1,7 +1,9 @@
 """Wires the processes: a database in, an ASGI application or a worker out."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -9,10 +11,14 @@ from starlette.exceptions import HTTPException
 from meterline.api import health, hot
 from meterline.api.asgi import HotRoutes
 from meterline.api.auth import Keys
+from meterline.api.ingest import correction, stray
+from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
+from meterline.api.ops import alert as ops_alert
 from meterline.api.ops import stream, webhook
 from meterline.api.stripe import (
     account,
+    alert,
     balance_transaction,
     customer,
     event,
@@ -22,6 +28,7 @@ from meterline.api.stripe import (
     invoice_line,
     invoice_payment,
     meter,
+    meter_event_adjustment,
     meter_event_v2,
     payment_method,
     price,
@@ -33,15 +40,23 @@ from meterline.api.stripe import (
     webhook_endpoint,
 )
 from meterline.api.stripe.error import internal, unknown_url
+from meterline.api.wallet import route as wallet_route
+from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
+from meterline.gateway.webhook import Reach, Sender
 from meterline.store.database import Database
 from meterline.store.feed import Feed
 from meterline.usecase.ingest_events import Ingest
+from meterline.worker.delivery import Deliveries
 from meterline.worker.loop import Worker
 from meterline.worker.registry import HANDLERS
 
 RESOURCES = [
     meter.routes,
     meter_event_v2.routes,
+    meter_event_adjustment.routes,
+    ingest_event.routes,
+    stray.routes,
+    correction.routes,
     account.routes,
     customer.routes,
     balance_transaction.routes,
@@ -59,6 +74,8 @@ RESOURCES = [
     webhook_endpoint.routes,
     event_destination.routes,
     webhook.routes,
+    alert.routes,
+    ops_alert.routes,
 ]
 
 
@@ -84,6 +101,7 @@ def create_app(dsn: str) -> FastAPI:
     app.include_router(health.router(database))
     app.include_router(route.router(database, keys, RESOURCES))
     app.include_router(stream.router(database, keys, feed))
+    app.include_router(wallet_route.router(database, keys, ingest, WALLET_RESOURCES))
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:
@@ -95,11 +113,21 @@ def create_app(dsn: str) -> FastAPI:
 
 
 @asynccontextmanager
-async def create_worker(dsn: str) -> AsyncIterator[Worker]:
-    """The worker of one worker process on the database at `dsn`."""
+async def create_worker(
+    dsn: str, *, webhook_networks: Sequence[IPv4Network | IPv6Network] = (), lease: timedelta = timedelta(seconds=60)
+) -> AsyncIterator[Worker]:
+    """The worker of one worker process on the database at `dsn`.
+
+    Webhooks go to public addresses, in test environments to loopback too, and to `webhook_networks` always. `lease`
+    is how long a webhook under way stays claimed by a worker that died.
+    """
     database = Database(dsn)
     await database.open()
+    live = Reach(allowed=webhook_networks)
+    test = Reach(loopback=True, allowed=webhook_networks)
     try:
-        yield Worker(database=database, handlers=HANDLERS)
+        async with Sender(live=live, test=test) as sender:
+            deliveries = Deliveries(database=database, sender=sender, render=event.payload, lease=lease)
+            yield Worker(database=database, handlers=HANDLERS, beside=[deliveries.run])
     finally:
         await database.close()

@@ -42,10 +42,13 @@ usage_event = Table(
     Column("body16", UUID_COLUMN(as_uuid=True), nullable=False),
     schema.instant("received_at", nullable=False),
     schema.instant("voided_at"),
+    Column("voided_by", Text),
+    Column("made_by", Text),
     PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16"),
     postgresql_partition_by="RANGE (occurred_at)",
 )
-"""`value16` is the digest of the value of a meter that counts distinct ones."""
+"""`value16` is the digest of the value of a meter that counts distinct ones. `voided_by` and `made_by` are the
+corrections that took an event out of what counts, or put it in."""
 
 recent_identifier = Table(
     "recent_identifier",
@@ -147,14 +150,15 @@ _KEY_CLAIMS = """
   SELECT key_owner, key16, received_at, occurred_at, key_body16 FROM incoming WHERE key16 IS NOT NULL"""
 
 _KEY_HELD = """
-    AND (i.key16 IS NULL OR (i.key_owner, i.key16) IN (SELECT k.customer_id, k.identifier16 FROM held k))"""
+    AND (i.key16 IS NULL OR ((i.key_owner, i.key16) IN (SELECT k.customer_id, k.identifier16 FROM held k)) IS TRUE)"""
 
 
 @cache
 def _store_statement(*, keyed: bool) -> str:
     """Claims, events and the versions in one round trip. Rows are written in key order: no deadlocks.
 
-    Yesterday's claim is looked up by a scalar subquery so that it stays an index probe per row.
+    The planner cannot know how many rows the arrays hold. So yesterday's claim is looked up by a scalar subquery,
+    which stays an index probe per row, and `IN … IS TRUE` keeps the look-ups among the rows themselves hashed.
     """
     return f"""{_INCOMING}, claims AS (
   SELECT customer_id, identifier16, received_at, occurred_at, body16 FROM incoming
@@ -178,7 +182,7 @@ def _store_statement(*, keyed: bool) -> str:
   SELECT i.customer_id, i.occurred_at, i.identifier16, i.environment, i.meter, i.identifier,
          i.value::numeric, i.dimensions16, i.value16, i.body16, i.received_at
   FROM incoming i
-  WHERE (i.customer_id, i.identifier16) IN (SELECT h.customer_id, h.identifier16 FROM held h)
+  WHERE ((i.customer_id, i.identifier16) IN (SELECT h.customer_id, h.identifier16 FROM held h)) IS TRUE
   {_KEY_HELD if keyed else ""}
   ORDER BY i.n
   ON CONFLICT DO NOTHING
@@ -297,6 +301,14 @@ class Stored(msgspec.Struct, frozen=True):
     body16: UUID
     received_at: datetime
     voided_at: datetime | None
+    voided_by: str | None
+    made_by: str | None
+
+
+_STORED = (
+    "environment, customer_id, occurred_at, identifier16, identifier, meter, value, dimensions16, value16, body16,"
+    " received_at, voided_at, voided_by, made_by"
+)
 
 
 async def find(
@@ -311,8 +323,7 @@ async def find(
     Found at once with `occurred_at`; without, the customer's index is read.
     """
     row = await connection.fetchrow(
-        "SELECT environment, customer_id, occurred_at, identifier16, identifier, meter, value, dimensions16,"
-        " value16, body16, received_at, voided_at FROM usage_event WHERE customer_id = $1 AND identifier16 = $2"
+        f"SELECT {_STORED} FROM usage_event WHERE customer_id = $1 AND identifier16 = $2"
         + (" AND occurred_at = $3" if occurred_at is not None else "")
         + " ORDER BY received_at DESC LIMIT 1",
         customer_id,
@@ -322,14 +333,120 @@ async def find(
     return None if row is None else Stored(*row)
 
 
-async def void(connection: "asyncpg.Connection[asyncpg.Record]", stored: Stored, *, now: datetime) -> bool:
-    """Take an event out of what counts; False when somebody did before. Its counters are recounted after this."""
+async def recent(
+    connection: "asyncpg.Connection[asyncpg.Record]", *, environment: str, identifier16: UUID, now: datetime
+) -> Stored | None:
+    """The event received under that identifier in the last 24 hours, whoever's it is.
+
+    Costs one index probe per customer of the environment: identifiers are kept by customer.
+    """
+    row = await connection.fetchrow(
+        f"SELECT {', '.join('e.' + name for name in _STORED.split(', '))}"
+        " FROM customer c CROSS JOIN LATERAL ("
+        "   SELECT r.customer_id, r.occurred_at FROM recent_identifier r"
+        "   WHERE r.customer_id = c.customer_id AND r.identifier16 = $2 AND r.day = ANY($3::date[])"
+        "     AND r.received_at > $4 LIMIT 1) k"
+        " CROSS JOIN LATERAL ("
+        "   SELECT * FROM usage_event u WHERE u.customer_id = k.customer_id AND u.occurred_at = k.occurred_at"
+        "     AND u.identifier16 = $2 OFFSET 0) e"
+        " WHERE c.environment = $1 ORDER BY e.received_at DESC LIMIT 1",
+        environment,
+        identifier16,
+        [now.astimezone(UTC).date() + timedelta(days=n) for n in (-1, 0, 1)],
+        now - WINDOW,
+    )
+    return None if row is None else Stored(*row)
+
+
+async def within(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    customer_id: UUID,
+    meter: str,
+    start: datetime,
+    end: datetime,
+) -> list[Stored]:
+    """The events that count, of a customer on a meter, that occurred in [start, end)."""
+    rows = await connection.fetch(
+        f"SELECT {_STORED} FROM usage_event WHERE customer_id = $1 AND meter = $2 AND occurred_at >= $3"
+        " AND occurred_at < $4 AND voided_at IS NULL ORDER BY occurred_at, identifier16",
+        customer_id,
+        meter,
+        start,
+        end,
+    )
+    return [Stored(*row) for row in rows]
+
+
+async def void(
+    connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Stored], *, by: str, now: datetime
+) -> int:
+    """Take events out of what counts, and say how many still counted. Recount their hours after this."""
     done = await connection.execute(
-        "UPDATE usage_event SET voided_at = $4 WHERE customer_id = $1 AND occurred_at = $2 AND identifier16 = $3"
-        " AND voided_at IS NULL",
-        stored.customer_id,
-        stored.occurred_at,
-        stored.identifier16,
+        "UPDATE usage_event e SET voided_at = $4, voided_by = $5"
+        " FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS v(customer_id, occurred_at, identifier16)"
+        " WHERE e.customer_id = v.customer_id AND e.occurred_at = v.occurred_at"
+        " AND e.identifier16 = v.identifier16 AND e.voided_at IS NULL",
+        [e.customer_id for e in events],
+        [e.occurred_at for e in events],
+        [e.identifier16 for e in events],
+        now,
+        by,
+    )
+    return int(done.removeprefix("UPDATE "))
+
+
+async def put(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent], *, by: str) -> None:
+    """Store events that a correction makes. Their identifiers are new by construction."""
+    await connection.execute(
+        "INSERT INTO usage_event (customer_id, occurred_at, identifier16, environment, meter, identifier, value,"
+        " dimensions16, value16, body16, received_at, made_by)"
+        " SELECT customer_id, occurred_at, identifier16, environment, meter, identifier, value::numeric,"
+        " dimensions16, value16, body16, received_at, $12"
+        " FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[],"
+        " $8::uuid[], $9::uuid[], $10::uuid[], $11::timestamptz[]) AS n(customer_id, occurred_at, identifier16,"
+        " environment, meter, identifier, value, dimensions16, value16, body16, received_at)",
+        [e.customer_id for e in events],
+        [e.occurred_at for e in events],
+        [e.identifier16 for e in events],
+        [e.environment for e in events],
+        [e.meter for e in events],
+        [e.identifier for e in events],
+        [str(e.value) for e in events],
+        [e.dimensions16 for e in events],
+        [e.value16 for e in events],
+        [e.body16 for e in events],
+        [e.received_at for e in events],
+        by,
+    )
+
+
+async def undo(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    customer_id: UUID,
+    correction: str,
+    start: datetime,
+    end: datetime,
+    now: datetime,
+) -> list[Stored]:
+    """Void what a correction made and let count again what it voided; the events concerned.
+
+    What it voided stays void where the correction that made it was itself reverted. [start, end) holds all of them.
+    """
+    rows = await connection.fetch(
+        "UPDATE usage_event SET"
+        " voided_at = CASE WHEN made_by = $2 THEN $5::timestamptz END,"
+        " voided_by = CASE WHEN made_by = $2 THEN $2 END"
+        " WHERE customer_id = $1 AND occurred_at >= $3 AND occurred_at < $4"
+        "   AND ((made_by = $2 AND voided_at IS NULL) OR (voided_by = $2 AND NOT EXISTS ("
+        "     SELECT FROM usage_correction c WHERE c.customer_id = usage_event.customer_id"
+        "       AND c.id = usage_event.made_by AND c.status = 'reverted')))"
+        f" RETURNING {_STORED}",
+        customer_id,
+        correction,
+        start,
+        end,
         now,
     )
-    return bool(done == "UPDATE 1")
+    return [Stored(*row) for row in rows]

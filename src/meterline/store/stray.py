@@ -40,6 +40,7 @@ stray_event = Table(
     schema.instant("reported_at"),
     PrimaryKeyConstraint("environment", "key16"),
     Index("ix_stray_event_fate", "environment", "fate", "sequence"),
+    Index("ix_stray_event_identifier", "environment", "identifier"),
     Index("ix_stray_event_unreported", "sequence", postgresql_where="reported_at IS NULL"),
 )
 """`told` is the event in our own JSON form; `received_at` is when it was first seen."""
@@ -132,3 +133,49 @@ async def summary(tx: AsyncConnection, environment: str, *, fate: str) -> list[d
         (environment, fate),
     )
     return [dict(row) for row in rows.mappings()]
+
+
+class Parked(msgspec.Struct, frozen=True):
+    """A parked event that is about to be tried again."""
+
+    key16: UUID
+    told: str
+    identifier: str | None
+    received_at: datetime
+
+
+async def claim_parked(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    environment: str,
+    code: str | None,
+    event_name: str | None,
+    after: UUID | None,
+    limit: int,
+) -> tuple[list[Parked], UUID | None]:
+    """Parked events in the order they came, after a position, locked; and the position of the last one."""
+    rows = await connection.fetch(
+        "SELECT key16, told::text, identifier, received_at, sequence FROM stray_event"
+        " WHERE environment = $1 AND fate = 'parked' AND ($2::text IS NULL OR code = $2)"
+        "   AND ($3::text IS NULL OR event_name = $3) AND ($4::uuid IS NULL OR sequence > $4)"
+        " ORDER BY sequence LIMIT $5 FOR UPDATE SKIP LOCKED",
+        environment,
+        code,
+        event_name,
+        after,
+        limit,
+    )
+    return [Parked(*tuple(row)[:4]) for row in rows], rows[-1]["sequence"] if rows else None
+
+
+async def forget(connection: "asyncpg.Connection[asyncpg.Record]", environment: str, keys: Sequence[UUID]) -> None:
+    """Drop events that are counted now."""
+    await connection.execute(
+        "DELETE FROM stray_event WHERE environment = $1 AND key16 = ANY($2::uuid[])", environment, list(keys)
+    )
+
+
+async def find(tx: AsyncConnection, environment: str, identifier: str) -> list[dict[str, Any]]:
+    """The stray events told under an identifier."""
+    query = select(stray_event).where(stray_event.c.environment == environment, stray_event.c.identifier == identifier)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]

@@ -6,7 +6,7 @@ hours from the counters and only the partial hours at its two edges from the eve
 that both come from one snapshot. Its cost grows with hours, never with events.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any, Literal
 from uuid import UUID
 
+import asyncpg
 import msgspec
 from sqlalchemy import BigInteger, Column, Numeric, PrimaryKeyConstraint, Table, Text
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
@@ -106,14 +107,32 @@ async def quantity(
 
 async def quantities(tx: AsyncConnection, wanted: Sequence[Wanted]) -> list[Decimal]:
     """The quantities asked for, in order. Meters of one kind of aggregation share one statement."""
+    return await _quantities(tx.exec_driver_sql, wanted)
+
+
+async def quantities_bare(
+    connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    wanted: Sequence[Wanted],
+) -> list[Decimal]:
+    """As `quantities`, on a bare connection inside a transaction: sees what that transaction counted."""
+
+    async def fetch(statement: str, arguments: tuple[Any, ...]) -> Iterable[Any]:
+        rows: Iterable[Any] = await connection.fetch(statement, *arguments)
+        return rows
+
+    return await _quantities(fetch, wanted)
+
+
+async def _quantities(
+    fetch: Callable[[str, tuple[Any, ...]], Awaitable[Iterable[Any]]], wanted: Sequence[Wanted]
+) -> list[Decimal]:
     found = [Decimal(0)] * len(wanted)
     alike: dict[tuple[Kind, Formula], list[int]] = {}
     for n, each in enumerate(wanted):
         alike.setdefault((_kind(each.meter), each.meter.formula), []).append(n)
     for (kind, formula), chosen in alike.items():
         statement = _statement(kind, formula, grouped=False)
-        rows: Iterable[Any] = await tx.exec_driver_sql(statement, _arguments(kind, wanted, chosen))
-        for row in rows:
+        for row in await fetch(statement, _arguments(kind, wanted, chosen)):
             found[row[0]] = _answer(wanted[row[0]].meter, row[1], row[2])
     return found
 
@@ -126,6 +145,13 @@ async def grouped(tx: AsyncConnection, wanted: Wanted) -> dict[tuple[tuple[str, 
     answers = {row[3]: _answer(wanted.meter, row[1], row[2]) for row in rows}
     named = await _named_dimensions(tx, wanted.customer_id, wanted.meter.id, list(answers))
     return {named.get(key, ()): answer for key, answer in answers.items()}
+
+
+async def dimensions_of(
+    tx: AsyncConnection, customer_id: UUID, meter: str, dimensions16: UUID
+) -> tuple[tuple[str, str], ...]:
+    """The (name, value) pairs that a `dimensions16` stands for."""
+    return (await _named_dimensions(tx, customer_id, meter, [dimensions16])).get(dimensions16, ())
 
 
 async def _named_dimensions(

@@ -141,13 +141,13 @@ class Ingest:
         self, told: Sequence[Told], environment: str, catalog: Catalog, received: Sequence[datetime]
     ) -> "list[NewEvent | Problem]":
         """Each event ready to be stored, or what is wrong with it."""
-        measured = [_measure(each, catalog.meters) for each in told]
+        measured = [measure(each, catalog.meters) for each in told]
         names = {each[1].customer for each in measured if not isinstance(each, Problem)}
         known = await self.directory.customers(environment, names)
         frozen = {who.test_clock for name in names if (who := known.get(name)) is not None and who.test_clock}
         clocks = await self.directory.clocks(environment, frozen) if frozen else {}
         return [
-            each if isinstance(each, Problem) else _ready(source, each, known, clocks, environment, at)
+            each if isinstance(each, Problem) else ready(source, each, known, clocks, environment, at)
             for source, each, at in zip(told, measured, received, strict=True)
         ]
 
@@ -190,7 +190,8 @@ def _slices(positions: list[int], most: int) -> Iterable[list[int]]:
     return (positions[start : start + most] for start in range(0, len(positions), most))
 
 
-def _measure(told: Told, meters: Mapping[str, Meter]) -> "tuple[Meter, intake.Measured] | Problem":
+def measure(told: Told, meters: Mapping[str, Meter]) -> "tuple[Meter, intake.Measured] | Problem":
+    """What an event says to the meter of its name, or what is wrong with it."""
     meter = meters.get(told.event_name)
     if meter is None:
         return intake.no_meter(told.event_name)
@@ -204,19 +205,25 @@ def _measure(told: Told, meters: Mapping[str, Meter]) -> "tuple[Meter, intake.Me
     return measured if isinstance(measured, Problem) else (meter, measured)
 
 
-def _ready(
+def ready(
     told: Told,
     found: "tuple[Meter, intake.Measured]",
     known: Mapping[str, Who],
     clocks: Mapping[str, datetime],
     environment: str,
     received_at: datetime,
+    *,
+    told_at: datetime | None = None,
 ) -> "NewEvent | Problem":
+    """The event ready to be stored, or what is wrong with it.
+
+    Its timestamp is judged as of `told_at` where that is not when it is received (a replay).
+    """
     meter, measured = found
     who = known.get(measured.customer)
-    if who is None:
+    if who is None or (who.test_clock is not None and who.test_clock not in clocks):
         return intake.unknown_customer(measured.customer, meter)
-    now = received_at if who.test_clock is None else clocks.get(who.test_clock, received_at)
+    now = (told_at or received_at) if who.test_clock is None else clocks[who.test_clock]
     occurred_at = told.occurred_at or now
     if told.occurred_at is not None:
         late = intake.check_time(occurred_at, now)

@@ -1,0 +1,276 @@
+"""Correct what was counted: void an event, replace one, backfill a stretch of time; and take any of it back.
+
+Events are never changed: a voided one stays, a replacement is another event. The counters of every hour
+touched are recounted from its events in the same transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.customer import Customer
+from meterline.meter import Meter
+from meterline.period import Period
+from meterline.refusal import Missing, Refusal
+from meterline.store import correction as store
+from meterline.store import counter, customer, event, meter, partition, usage
+from meterline.store.correction import Correction, Staged
+from meterline.store.database import driver
+from meterline.store.event import NewEvent, Stored, digest16
+from meterline.store.identifier import public
+from meterline.store.usage import HOUR, NO_DIMENSIONS, dimensions_text, hour_of
+
+INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who corrects, and why."""
+
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a replacement says differently; None keeps what the event said."""
+
+    value: Decimal | None = None
+    occurred_at: datetime | None = None
+    dimensions: Mapping[str, str] | None = None
+
+
+async def void_event(
+    tx: AsyncConnection, *, found: Stored, public_customer: str, author: Author, now: datetime
+) -> Correction:
+    """Take one event out of what counts. Refuses an event that does not count any more."""
+    hour = hour_of(found.occurred_at)
+    correction = _correction(found, public_customer, author, "void", Period(start=hour, end=hour + HOUR), now)
+    return await _apply(tx, correction, voided=[found], made=[], now=now)
+
+
+async def replace_event(
+    tx: AsyncConnection, *, found: Stored, public_customer: str, change: Change, author: Author, now: datetime
+) -> Correction:
+    """Count something else in the place of one event. Refuses an event that does not count any more."""
+    occurred_at = change.occurred_at or found.occurred_at
+    first, last = sorted((hour_of(found.occurred_at), hour_of(occurred_at)))
+    correction = _correction(found, public_customer, author, "replace", Period(start=first, end=last + HOUR), now)
+    dimensions = dimensions_text(change.dimensions) if change.dimensions else None
+    made = NewEvent(
+        customer_id=found.customer_id,
+        occurred_at=occurred_at,
+        identifier16=digest16(f"{found.identifier}\0{correction.id}", of=b"made"),
+        environment=found.environment,
+        meter=found.meter,
+        identifier=f"{found.identifier[:60]}~{correction.id}",
+        value=found.value if change.value is None else change.value,
+        dimensions16=found.dimensions16 if dimensions is None else digest16(dimensions),
+        value16=found.value16,
+        body16=found.body16,
+        received_at=now,
+        dimensions=dimensions,
+    )
+    detail = dict(correction.detail) | {"after": {"value": str(made.value), "timestamp": made.occurred_at.isoformat()}}
+    return await _apply(tx, replace(correction, detail=detail), voided=[found], made=[made], now=now)
+
+
+async def open_backfill(
+    tx: AsyncConnection,
+    *,
+    of: Customer,
+    meter: Meter,
+    period: Period,
+    replaces: bool,
+    author: Author,
+    now: datetime,
+) -> Correction:
+    """Begin to collect events for a stretch of time. Nothing counts before the backfill is closed."""
+    opened = Correction(
+        environment=meter.environment,
+        customer_id=of.customer_id,
+        id=public("ucor"),
+        customer=of.id,
+        kind="backfill",
+        status="open",
+        meter=meter.id,
+        identifier=None,
+        start=period.start,
+        end=period.end,
+        replaces=replaces,
+        actor=author.actor,
+        reason=author.reason,
+        before=None,
+        after=None,
+        detail={},
+        created=now,
+        applied_at=None,
+    )
+    await store.add(tx, opened)
+    return opened
+
+
+async def stage_events(tx: AsyncConnection, *, environment: str, id: str, events: Sequence[Staged]) -> int:
+    """Add events to an open backfill; how many were new to it. Refuses events outside its time."""
+    opened = await store.lock(tx, environment, id)
+    if opened.kind != "backfill" or opened.status != "open":
+        raise Refusal("This backfill is not open.")
+    for n, each in enumerate(events):
+        if not opened.start <= each.occurred_at < opened.end:
+            raise Refusal("The event lies outside the backfill's time.", param=f"events[{n}][timestamp]")
+    return await store.stage(tx, opened, events) if events else 0
+
+
+async def close_backfill(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Correction:
+    """Count what the backfill collected, in the place of what was counted there if it replaces."""
+    opened = await store.lock(tx, environment, id)
+    if opened.kind != "backfill" or opened.status != "open":
+        raise Refusal("This backfill is not open.")
+    connection = await driver(tx)
+    voided = []
+    if opened.replaces:
+        voided = await event.within(
+            connection, customer_id=opened.customer_id, meter=opened.meter, start=opened.start, end=opened.end
+        )
+    made = [_backfilled(each, opened, now + n * INSTANT) for n, each in enumerate(await store.staged(tx, opened))]
+    await store.unstage(tx, opened)
+    return await _apply(tx, opened, voided=voided, made=made, now=now, known=True)
+
+
+async def revert(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Correction:
+    """Take a correction back: what it voided counts again, what it made does not. Refuses to do so twice."""
+    found = await store.lock(tx, environment, id)
+    if found.status == "reverted":
+        raise Refusal("This correction was reverted before.")
+    connection = await driver(tx)
+    if found.status == "open":
+        await store.unstage(tx, found)
+    else:
+        touched = await event.undo(
+            connection,
+            customer_id=found.customer_id,
+            correction=found.id,
+            start=found.start,
+            end=found.end,
+            now=now,
+        )
+        await counter.recount(connection, [_key(each) for each in touched])
+    reverted = replace(found, status="reverted", reverted_at=now)
+    await store.save(tx, reverted)
+    return reverted
+
+
+async def _apply(
+    tx: AsyncConnection,
+    correction: Correction,
+    *,
+    voided: Sequence[Stored],
+    made: Sequence[NewEvent],
+    now: datetime,
+    known: bool = False,
+) -> Correction:
+    connection = await driver(tx)
+    before = await _quantity(tx, correction)
+    taken = await event.void(connection, voided, by=correction.id, now=now) if voided else 0
+    if taken != len(voided) and not known:
+        raise Refusal("This event was voided before.")
+    await counter.recount(connection, [_key(each) for each in voided])
+    if made:
+        for day in sorted({each.occurred_at.date() for each in made}):
+            for table in ("usage_event", "usage_hour", "usage_unique"):
+                await partition.create(connection, partition.holding(table, day))
+        await event.put(connection, made, by=correction.id)
+        await counter.add(connection, made)
+    after = await _quantity(tx, correction)
+    applied = replace(correction, status="applied", before=before, after=after, applied_at=now)
+    await (store.save if known else store.add)(tx, applied)
+    return applied
+
+
+async def _quantity(tx: AsyncConnection, correction: Correction) -> Decimal:
+    found = await meter.find(tx, correction.environment, [correction.meter])
+    if not found:
+        raise Missing("billing meter", correction.meter, param="meter")
+    return await usage.quantity(
+        tx,
+        customer_id=correction.customer_id,
+        meter=found[correction.meter],
+        period=Period(start=correction.start, end=correction.end),
+    )
+
+
+def _correction(
+    found: Stored, public_customer: str, author: Author, kind: store.Kind, period: Period, now: datetime
+) -> Correction:
+    return Correction(
+        environment=found.environment,
+        customer_id=found.customer_id,
+        id=public("ucor"),
+        customer=public_customer,
+        kind=kind,
+        status="applied",
+        meter=found.meter,
+        identifier=found.identifier,
+        start=period.start,
+        end=period.end,
+        replaces=True,
+        actor=author.actor,
+        reason=author.reason,
+        before=None,
+        after=None,
+        detail={"before": {"value": str(found.value), "timestamp": found.occurred_at.isoformat()}},
+        created=now,
+        applied_at=now,
+    )
+
+
+def _backfilled(each: Staged, correction: Correction, received_at: datetime) -> NewEvent:
+    return NewEvent(
+        customer_id=correction.customer_id,
+        occurred_at=each.occurred_at,
+        identifier16=digest16(f"{each.identifier}\0{correction.id}", of=b"made"),
+        environment=correction.environment,
+        meter=correction.meter,
+        identifier=each.identifier,
+        value=each.value,
+        dimensions16=NO_DIMENSIONS if each.dimensions is None else digest16(each.dimensions),
+        value16=None if each.member is None else digest16(each.member),
+        body16=digest16(f"{each.value}\0{each.member}\0{each.dimensions}"),
+        received_at=received_at,
+        dimensions=each.dimensions,
+    )
+
+
+def _key(each: Stored) -> counter.Key:
+    return counter.Key(
+        environment=each.environment,
+        customer_id=UUID(bytes=each.customer_id.bytes),
+        meter=each.meter,
+        hour=hour_of(each.occurred_at),
+        dimensions16=UUID(bytes=each.dimensions16.bytes),
+    )
+
+
+async def find_event(
+    tx: AsyncConnection, *, environment: str, identifier16: UUID, customer_id: str | None, now: datetime
+) -> tuple[Stored, str]:
+    """An event by its identifier, with its customer's public id. Raises Missing.
+
+    Without the customer, only events received in the last 24 hours are found.
+    """
+    connection = await driver(tx)
+    if customer_id is not None:
+        owner = await customer.get(tx, environment, customer_id)
+        found = await event.find(connection, customer_id=owner.customer_id, identifier16=identifier16)
+        if found is not None:
+            return found, owner.id
+    else:
+        found = await event.recent(connection, environment=environment, identifier16=identifier16, now=now)
+        if found is not None:
+            owners = await customer.find_all(tx, [UUID(bytes=found.customer_id.bytes)])
+            return found, next(iter(owners.values())).id
+    raise Missing("meter event", identifier16.hex)

@@ -1,0 +1,143 @@
+"""Try parked events again once the cause is gone: each is counted once, in the transaction that lets go of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.meter.intake import Problem
+from meterline.refusal import Conflict
+from meterline.store import catalog_version, clock, customer, event, meter, partition, stray
+from meterline.store.database import driver
+from meterline.store.directory import Catalog, Who
+from meterline.store.event import NewEvent, uuid16
+from meterline.store.stray import Parked
+from meterline.usecase.ingest_events import MICROSECOND, Told, measure, ready
+from meterline.usecase.watch_usage import Watching
+from meterline.usecase.write_events import Accepted, Stale, record
+
+_told = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """What became of the parked events tried: counted now, counted before, still parked; where to go on."""
+
+    accepted: int
+    duplicate: int
+    parked: int
+    next: UUID | None
+
+
+async def replay_parked(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    code: str | None = None,
+    event_name: str | None = None,
+    any_time: bool = False,
+    after: UUID | None = None,
+    limit: int = 1_000,
+    now: datetime,
+) -> Replayed:
+    """Try up to `limit` parked events again, oldest first.
+
+    A timestamp is judged as of when the event was first told; `any_time` counts events outside the window too.
+    Raises Conflict when the catalog changed meanwhile.
+    """
+    connection = await driver(tx)
+    claimed, last = await stray.claim_parked(
+        connection, environment=environment, code=code, event_name=event_name, after=after, limit=limit
+    )
+    if not claimed:
+        return Replayed(accepted=0, duplicate=0, parked=0, next=None)
+    version = await catalog_version.current(tx, environment)
+    meters = await meter.catalog(tx, environment)
+    checked = await _check(tx, environment, Catalog(version, meters), claimed, any_time=any_time, now=now)
+    good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
+    events = [each for each in checked if not isinstance(each, Problem)]
+    counted_before = await _counted_before(connection, events)
+    fresh = [each for n, each in enumerate(events) if n not in counted_before]
+    accepted = 0
+    if fresh:
+        await _make_room(connection, fresh)
+        try:
+            fates = await record(connection, fresh, {environment: version}, Watching())
+        except Stale:
+            raise Conflict("A meter changed during the replay; try again.") from None
+        accepted = sum(isinstance(fate, Accepted) for fate in fates)
+    await stray.forget(connection, environment, [claimed[n].key16 for n in good])
+    return Replayed(
+        accepted=accepted,
+        duplicate=len(good) - accepted,
+        parked=len(claimed) - len(good),
+        next=last if len(claimed) == limit else None,
+    )
+
+
+async def _check(
+    tx: AsyncConnection,
+    environment: str,
+    catalog: Catalog,
+    claimed: list[Parked],
+    *,
+    any_time: bool,
+    now: datetime,
+) -> "list[NewEvent | Problem]":
+    told = [_read(each) for each in claimed]
+    measured = [measure(each, catalog.meters) for each in told]
+    names = {each[1].customer for each in measured if not isinstance(each, Problem)}
+    living = [each for each in (await customer.find(tx, environment, names)).values() if not each.deleted]
+    known = {each.id: Who(uuid16(each.customer_id.bytes), each.customer_id.bytes, each.test_clock) for each in living}
+    clocks = {}
+    for id in {each.test_clock for each in living if each.test_clock is not None}:
+        frozen = await clock.find(tx, environment=environment, id=id)
+        if frozen is not None:
+            clocks[id] = frozen.frozen_time
+    checked: list[NewEvent | Problem] = []
+    for n, (source, each) in enumerate(zip(told, measured, strict=True)):
+        if isinstance(each, Problem):
+            checked.append(each)
+            continue
+        judged = source.occurred_at if any_time else claimed[n].received_at
+        on_clocks = dict.fromkeys(clocks, source.occurred_at) if any_time else clocks
+        checked.append(
+            ready(source, each, known, on_clocks, environment, now + n * MICROSECOND, told_at=judged)  # type: ignore[arg-type]
+        )
+    return checked
+
+
+def _read(parked: Parked) -> Told:
+    """The event as told, with an identifier and a timestamp for ever the same, so that it counts once."""
+    document = _told.decode(parked.told)
+    timestamp = document.get("timestamp")
+    return Told(
+        event_name=document["event_name"],
+        payload=document.get("payload", {}),
+        identifier=parked.identifier or parked.key16.hex,
+        occurred_at=datetime.fromisoformat(timestamp) if timestamp else parked.received_at,
+        customer=document.get("customer"),
+        source=document.get("source"),
+    )
+
+
+async def _counted_before(connection: Any, events: list[NewEvent]) -> set[int]:
+    """Which of them were told again later, and counted then, under another timestamp."""
+    found = set()
+    for n, each in enumerate(events):
+        stored = await event.find(connection, customer_id=each.customer_id, identifier16=each.identifier16)
+        if stored is not None:
+            found.add(n)
+    return found
+
+
+async def _make_room(connection: Any, events: list[NewEvent]) -> None:
+    days = {each.occurred_at.date() for each in events}
+    wanted = {(table, day) for day in days for table in ("usage_event", "usage_hour", "usage_unique")}
+    wanted |= {("recent_identifier", day) for day in event.days_of(events[0].received_at)[0]}
+    for table, day in sorted(wanted):
+        await partition.create(connection, partition.holding(table, day))
