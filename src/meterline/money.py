@@ -199,7 +199,7 @@ def display(amount: int, currency: str) -> str:
 
 def display_exact(amount: Decimal, currency: str) -> str:
     """Exact minor units for people, with as many decimals as they need: 0.04 usd is $0.0004."""
-    whole, _, fraction = decimal_text(to_major(abs(amount), currency)).partition(".")
+    whole, _, fraction = decimal_text(to_major(amount.copy_abs(), currency)).partition(".")
     fraction = fraction.ljust(minor_digits(currency), "0")
     sign = "-" if amount < 0 else ""
     symbol = _SYMBOL.get(currency, f"{currency.upper()} ")
