@@ -27,7 +27,7 @@ from meterline.usecase.moment import moment
 
 routes = Routes("customers")
 
-expandable("customer", "test_clock", kind="test_clock")
+expandable("customer", "test_clock", kind="test_helpers.test_clock")
 expandable("customer.invoice_settings", "default_payment_method", kind="payment_method")
 
 

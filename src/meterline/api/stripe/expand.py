@@ -10,8 +10,10 @@ from typing import Any, TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.stripe.auth import authorize
 from meterline.api.stripe.error import StripeError
 from meterline.api.stripe.json import Json
+from meterline.store.api_key import ApiKey
 
 Fetch: TypeAlias = Callable[[AsyncConnection, str, Sequence[str]], Awaitable[dict[str, Json]]]
 """`(tx, environment, ids) → {id: rendered object}`."""
@@ -23,14 +25,19 @@ _HIDDEN = "\0includable"
 _MAX_DEPTH = 4
 
 _fetchers: dict[str, Fetch] = {}
+_resources: dict[str, str] = {}
 _expandable: dict[tuple[str, str], str] = {}
 
 
-def fetcher(kind: str) -> Callable[[Fetch], Fetch]:
-    """Register how objects of a kind are fetched and rendered by id."""
+def fetcher(kind: str, *, resource: str | None = None) -> Callable[[Fetch], Fetch]:
+    """Register how objects of a kind are fetched and rendered by id.
+
+    `resource` is what a restricted key must be allowed to read; by default the kind in the plural.
+    """
 
     def register(fetch: Fetch) -> Fetch:
         _fetchers[kind] = fetch
+        _resources[kind] = resource or kind.replace(".", "_") + "s"
         return fetch
 
     return register
@@ -56,15 +63,18 @@ def includable(rendered: Json, **members: Any) -> Json:
     return rendered
 
 
-async def expand(tx: AsyncConnection, environment: str, body: Json, paths: Sequence[str]) -> None:
-    """Expand `paths` in a rendered response, in place, and drop what nobody asked for."""
+async def expand(tx: AsyncConnection, key: ApiKey, body: Json, paths: Sequence[str]) -> None:
+    """Expand `paths` in a rendered response, in place, and drop what nobody asked for.
+
+    Refuses paths that lead nowhere or too deep, and kinds that the key may not read.
+    """
     for path in paths:
         segments = path.split(".")
         if len(segments) > _MAX_DEPTH + (segments[0] == "data"):
             raise StripeError.invalid(
                 f"You cannot expand more than {_MAX_DEPTH} levels of a property. Property: {path}"
             )
-        await _expand_path(tx, environment, [(str(body.get("object")), body)], segments, path)
+        await _expand_path(tx, key, [(str(body.get("object")), body)], segments, path)
     conceal(body)
 
 
@@ -80,10 +90,10 @@ def conceal(node: Any) -> None:
 
 
 async def _expand_path(
-    tx: AsyncConnection, environment: str, nodes: list[Named], segments: list[str], path: str
+    tx: AsyncConnection, key: ApiKey, nodes: list[Named], segments: list[str], path: str
 ) -> None:
     for segment in segments:
-        await _inflate(tx, environment, nodes, segment, path)
+        await _inflate(tx, key, nodes, segment, path)
         nodes = [child for name, node in nodes for child in _children(name, node, segment)]
 
 
@@ -93,7 +103,7 @@ def _children(name: str, node: Json, segment: str) -> list[Named]:
     return [(str(each.get("object", f"{name}.{segment}")), each) for each in found if isinstance(each, dict)]
 
 
-async def _inflate(tx: AsyncConnection, environment: str, nodes: list[Named], segment: str, path: str) -> None:
+async def _inflate(tx: AsyncConnection, key: ApiKey, nodes: list[Named], segment: str, path: str) -> None:
     """Make sure `segment` of every node is an object (or null), fetching by id where it is one."""
     wanted: dict[str, set[str]] = {}
     for name, node in nodes:
@@ -108,7 +118,8 @@ async def _inflate(tx: AsyncConnection, environment: str, nodes: list[Named], se
             wanted.setdefault(kind, set()).update(_ids(node.get(segment)))
     for kind, ids in wanted.items():
         if ids:
-            found = await _fetchers[kind](tx, environment, sorted(ids))
+            authorize(key, _resources[kind], "GET")
+            found = await _fetchers[kind](tx, key.environment, sorted(ids))
             for name, node in nodes:
                 if _expandable.get((name, segment)) == kind:
                     _replace(node, segment, found)

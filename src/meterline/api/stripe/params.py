@@ -95,7 +95,7 @@ def _members(value: Any) -> Any:
     """A list, given with indexes (`a[0]`, `a[1]`), with empty brackets (`a[]`), as JSON, or emptied by ''."""
     if value == "":
         return []
-    if isinstance(value, dict) and all(key.isascii() and key.isdigit() for key in value):
+    if isinstance(value, dict) and all(key.isascii() and key.isdigit() and len(key) <= 6 for key in value):
         return [value[key] for key in sorted(value, key=int)]
     if isinstance(value, list):
         return value

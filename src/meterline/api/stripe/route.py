@@ -178,10 +178,10 @@ async def _run(route: Route, staged: Staged[Params], tx: AsyncConnection | None)
         error = StripeError.of(result)
         return error.status, encode(error.body())
     if tx is not None:
-        await expand(tx, staged.environment, result, staged.params.expand)
+        await expand(tx, staged.caller.key, result, staged.params.expand)
     else:
         async with staged.database.begin() as reading:
-            await expand(reading, staged.environment, result, staged.params.expand)
+            await expand(reading, staged.caller.key, result, staged.params.expand)
     version.shape(result, staged.caller.version)
     return HTTPStatus.OK, encode(result)
 
