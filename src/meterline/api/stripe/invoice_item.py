@@ -89,7 +89,7 @@ def _proration(item: InvoiceItem) -> Json | None:
 snapshots(InvoiceItem, render, url="/v1/invoiceitems/{id}")
 
 
-@fetcher("invoiceitem")
+@fetcher("invoiceitem", resource="invoice_items")
 async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Json]:
     return {id: render(found) for id, found in (await store.find(tx, environment, ids)).items()}
 

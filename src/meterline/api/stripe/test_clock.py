@@ -55,7 +55,7 @@ def render(clock: TestClock) -> Json:
 snapshots(TestClock, render, url="/v1/test_helpers/test_clocks/{id}")
 
 
-@fetcher("test_helpers.test_clock")
+@fetcher("test_helpers.test_clock", resource="test_clocks")
 async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Json]:
     return {clock.id: render(clock) for clock in await store.find_all(tx, environment, ids)}
 
