@@ -49,8 +49,8 @@ def tell(client: stripe.StripeClient, console: Console) -> stripe.Invoice:
     customer = str(subscription.customer)
     month = list(_month())
     half = MONTH_START + timedelta(days=15)
-    _use(client, console, plan, customer, [usage for usage in month if usage.at < half], "first half")
     _advance(client, console, clock, half)
+    _use(client, console, plan, customer, [usage for usage in month if usage.at < half], "first half")
     _preview(client, console, subscription.id)
     _advance(client, console, clock, MONTH_END - timedelta(minutes=1))
     late = month[-1]
