@@ -100,13 +100,21 @@ async def change_subscription(
     """
     before = await store.lock(tx, environment=environment, id=id)
     now = await moment(tx, environment=environment, test_clock=before.test_clock, now=now)
+    change = await plan_change(tx, before, asked, now=now)
+    await record_change(tx, before, change.subscription, now=now)
+    await bill_once(tx, change.subscription, asked.add_invoice_items, now=now)
+    return await _bill(tx, before, change, asked, now=now)
+
+
+async def plan_change(tx: AsyncConnection, before: Subscription, asked: AskedChange, *, now: datetime) -> Change:
+    """What the change makes of the subscription, and what it makes due; nothing of it is recorded.
+
+    Previews and changes both come from here. `now` is the customer's time, UTC. Raises as `change_subscription`.
+    """
     _check_allowed(before, asked)
     agreed = await _agree(tx, before, asked, now=now)
     change = await _carry_out(tx, agreed, asked, now=now)
-    after = _settle_end(change.subscription, asked, now=now)
-    await record_change(tx, before, after, now=now)
-    await bill_once(tx, after, asked.add_invoice_items, now=now)
-    return await _bill(tx, before, replace(change, subscription=after), asked, now=now)
+    return replace(change, subscription=_settle_end(change.subscription, asked, now=now))
 
 
 def _check_allowed(subscription: Subscription, asked: AskedChange) -> None:

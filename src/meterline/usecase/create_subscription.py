@@ -15,6 +15,7 @@ from meterline.store import payment_method
 from meterline.store import subscription as store
 from meterline.store.identifier import public, uuid7
 from meterline.subscription import terms
+from meterline.subscription.billable import Billable
 from meterline.subscription.clock import SUBSCRIPTIONS_PER_CUSTOMER
 from meterline.subscription.ending import EndOfPeriod, plan_end
 from meterline.subscription.item import check_price, check_together, settle_quantity
@@ -86,6 +87,35 @@ async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetim
     Raises Missing (customer, price, payment method), Refusal for terms that cannot be agreed on, and Declined
     under `error_if_incomplete`; then nothing was written.
     """
+    planned = await plan_subscription(tx, asked, now=now)
+    opened = planned.subscription
+    await record_new(tx, opened, now=planned.at)
+    await bill_once(tx, opened, asked.add_invoice_items, now=planned.at)
+    return await bill_at_once(
+        tx,
+        opened,
+        planned.billables,
+        reason="subscription_create",
+        payment_behavior=asked.payment_behavior,
+        off_session=asked.off_session,
+        now=planned.at,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """A subscription as it would begin `at` an instant of its customer's time, and what it bills then."""
+
+    subscription: Subscription
+    billables: Sequence[Billable]
+    at: datetime
+
+
+async def plan_subscription(tx: AsyncConnection, asked: Asked, *, now: datetime) -> Opening:
+    """The subscription as it would begin, with its customer locked; nothing of it is recorded.
+
+    Previews and creations both come from here. `now` is the wall clock. Raises as `create_subscription`.
+    """
     _check_payment_behavior(asked)
     terms.check_collection(asked.collection_method, asked.days_until_due)
     customer = await customers.get(tx, asked.environment, asked.customer, subject=True, lock=True)
@@ -101,17 +131,7 @@ async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetim
     if asked.cancel_at is not None:
         prorates = asked.proration_behavior != "none"
         opened = plan_end(opened, at=asked.cancel_at, prorates=prorates, now=now)
-    await record_new(tx, opened, now=now)
-    await bill_once(tx, opened, asked.add_invoice_items, now=now)
-    return await bill_at_once(
-        tx,
-        opened,
-        billables,
-        reason="subscription_create",
-        payment_behavior=asked.payment_behavior,
-        off_session=asked.off_session,
-        now=now,
-    )
+    return Opening(subscription=opened, billables=billables, at=now)
 
 
 def _check_payment_behavior(asked: Asked) -> None:
