@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import asyncpg
+import msgspec
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -55,6 +57,19 @@ async def catalog(tx: AsyncConnection, environment: str) -> dict[str, Meter]:
     """Every meter of the environment by its event name."""
     rows = await tx.execute(select(meter).where(meter.c.environment == environment))
     return {found.event_name: row.load(Meter, found) for found in rows}
+
+
+async def by_id(
+    connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    environment: str,
+) -> dict[str, Meter]:
+    """Every meter of the environment by its id, on a bare connection."""
+    # As text, because connections under a control-plane transaction decode documents and bare ones do not.
+    found = await connection.fetch(
+        "SELECT *, dimension_keys::text AS keys FROM meter WHERE environment = $1", environment
+    )
+    rows = [dict(each) | {"dimension_keys": msgspec.json.decode(each["keys"])} for each in found]
+    return {each["id"]: row.load(Meter, each) for each in rows}
 
 
 async def lock(tx: AsyncConnection, environment: str, id: str) -> Meter:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -44,8 +44,6 @@ from meterline.store import schema
 from meterline.store.identifier import public, uuid7
 from meterline.store.page import Cursor, Page, page
 from meterline.store.row import document, load
-
-T = TypeVar("T")
 
 LANES = 16
 CHANNEL = "meterline_notice"
@@ -242,11 +240,6 @@ _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 def kind_of(cls: type) -> str:
     """The stored name of a dataclass: `TestClock` → `test_clock`."""
     return _CAPITAL.sub("_", cls.__name__).lower()
-
-
-def revived(cls: type[T], snapshot: Mapping[str, Any]) -> T:
-    """The dataclass that a snapshot was made of; fields added since take their defaults."""
-    return load(cls, snapshot)
 
 
 RETENTION = timedelta(days=30)

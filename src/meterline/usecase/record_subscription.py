@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.store import due, notice, price
+from meterline.store import alert, due, notice, price
 from meterline.store import subscription as store
 from meterline.store.row import document
 from meterline.subscription.model import Subscription, SubscriptionNotice
@@ -14,6 +14,7 @@ from meterline.subscription.plan import KINDS, planned
 async def record_new(tx: AsyncConnection, new: Subscription, *, now: datetime) -> None:
     """Store a new subscription with all that is planned for it."""
     await store.add(tx, new)
+    await alert.rearm(tx, customer_id=new.customer_id)
     await _plan(tx, new, now=now)
     await _tell(tx, "customer.subscription.created", new, previous=None, now=now)
 
@@ -23,6 +24,8 @@ async def record_change(tx: AsyncConnection, before: Subscription, after: Subscr
     if after == before:
         return
     await store.save(tx, after)
+    if after.items != before.items or after.status != before.status:
+        await alert.rearm(tx, customer_id=after.customer_id)
     await _plan(tx, after, now=now)
     if after.status == "canceled" and before.status != "canceled":
         await _tell(tx, "customer.subscription.deleted", after, previous=None, now=now)

@@ -16,6 +16,7 @@ from meterline.store import counter, event, partition, stray
 from meterline.store.event import NewEvent, Past
 from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
+from meterline.usecase.watch_usage import Watching, watch_usage
 
 log = structlog.get_logger(__name__)
 
@@ -170,10 +171,7 @@ _SESSION = {
     "statement_timeout": "60s",
     "lock_timeout": "20s",
     "idle_in_transaction_session_timeout": "60s",
-    # The statements join arrays of a few thousand rows to each other: only hashing does that well, and the
-    # plan does not depend on the values.
-    "enable_nestloop": "off",
-    "enable_mergejoin": "off",
+    # No plan of the statements depends on the values in their arrays.
     "plan_cache_mode": "force_generic_plan",
     "jit": "off",
 }
@@ -240,6 +238,7 @@ class Writer(Session):
     def __init__(self, dsn: str, recheck: Recheck) -> None:
         super().__init__(dsn, Writer._write)
         self._recheck = recheck
+        self._watching = Watching()
 
     async def _write(self, batch: list[Chunk]) -> None:
         while True:
@@ -250,7 +249,7 @@ class Writer(Session):
             await self.make_room(events)
             try:
                 async with self.connection.transaction():
-                    fates = await _record(self.connection, events, versions)
+                    fates = await record(self.connection, events, versions, self._watching)
             except Stale:
                 batch = await self._check_again(batch)
                 if not batch:
@@ -295,10 +294,16 @@ def stray_writer(dsn: str) -> Session:
     return Session(dsn, write)
 
 
-async def _record(
-    connection: "asyncpg.Connection[asyncpg.Record]", events: list[NewEvent], versions: dict[str, int]
+async def record(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    events: list[NewEvent],
+    versions: dict[str, int],
+    watching: Watching,
 ) -> list[Fate]:
-    """Store what is new, count it and debit the wallets for it; the fates of all, in order. Raises Stale."""
+    """Store what is new, count it, tell crossed levels and debit the wallets; the fates of all, in order.
+
+    Raises Stale.
+    """
     fates: list[Fate | None] = [None] * len(events)
     fresh: list[NewEvent] = []
     stored: list[int] = []
@@ -318,6 +323,12 @@ async def _record(
             await _explain(connection, [(turn[k], chosen[k]) for k in outcome.refused], fates)
     if fresh:
         await counter.add(connection, fresh)
+        for environment in sorted({each.environment for each in fresh}):
+            watched = await watching.of(connection, environment, versions[environment])
+            mine = [each for each in fresh if each.environment == environment]
+            await watch_usage(
+                connection, watched=watched, environment=environment, events=mine, now=mine[-1].received_at
+            )
         await _debit(connection, events, sorted(stored), fates)
     return [fate for fate in fates if fate is not None]
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -32,7 +32,7 @@ def wall_clock() -> datetime:
 @dataclass(slots=True, kw_only=True)
 class Worker:
     """One worker. `lease` is how long a claim outlives a worker that died; `poll` how often to look when
-    nobody kicks. A kick (NOTIFY) is a hint that saves waiting, never needed.
+    nobody kicks. A kick (NOTIFY) is a hint that saves waiting, never needed. `beside` runs until `stop` as well.
     """
 
     database: Database
@@ -41,6 +41,7 @@ class Worker:
     poll: timedelta = timedelta(seconds=1)
     wall: Callable[[], datetime] = wall_clock
     owner: UUID = field(default_factory=uuid7)
+    beside: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = ()
     _kicks: list[asyncio.Event] = field(default_factory=list)
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from meterline.api.stripe.expand import conceal
 from meterline.api.stripe.json import Json
 from meterline.api.stripe.version import shape
-from meterline.store.notice import Notice, kind_of, revived
+from meterline.store.notice import Notice, kind_of
+from meterline.store.row import load
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ def related(told: Notice, *, version: str) -> Related | None:
     """The object that a thin event points at."""
     report = _reports.get(told.kind)
     if report is not None:
-        return report.related(revived(report.cls, told.snapshot))
+        return report.related(load(report.cls, told.snapshot))
     url = _snapshots[told.kind].url
     if url is None:
         return None
@@ -95,12 +96,12 @@ def related(told: Notice, *, version: str) -> Related | None:
 def data(told: Notice) -> Json | None:
     """What a thin event carries when it is fetched; None where it carries nothing."""
     report = _reports.get(told.kind)
-    return None if report is None else report.data(revived(report.cls, told.snapshot))
+    return None if report is None else report.data(load(report.cls, told.snapshot))
 
 
 def _shown(kind: str, snapshot: Mapping[str, Any], version: str) -> Json:
     known = _snapshots[kind]
-    body = known.render(revived(known.cls, snapshot))
+    body = known.render(load(known.cls, snapshot))
     conceal(body)
     shape(body, version)
     return body

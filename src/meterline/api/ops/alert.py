@@ -1,0 +1,169 @@
+"""`/ops/alerts`: alerts that recur, look at allowances, have several levels and tell recoveries too."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from meterline.api.stripe import alert as stripe_alert
+from meterline.api.stripe.call import Call, cursor
+from meterline.api.stripe.json import Json, unix, unix_or_none
+from meterline.api.stripe.listing import list_of
+from meterline.api.stripe.params import DecimalText, List, ListParams, Params, RetrieveParams, Text
+from meterline.api.stripe.route import Routes
+from meterline.api.stripe.snapshot import snapshots
+from meterline.limit.alert import Alert, AlertTriggered, Crossing, Status
+from meterline.money import decimal_text
+from meterline.refusal import Refusal
+from meterline.store import alert as store
+from meterline.store import customer, row
+from meterline.store.identifier import public, uuid7
+from meterline.usecase.change_alert import become, create_alert
+from meterline.usecase.moment import moment
+from meterline.usecase.show_alerts import Standing, show_alerts
+
+routes = Routes("billing_alerts")
+
+Email = Annotated[Text, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+
+
+class AlertCreate(Params):
+    title: Annotated[Text, Field(max_length=256)]
+    measure: Literal["usage", "allowance"] = "usage"
+    unit: Literal["amount", "percent"] = "amount"
+    levels: Annotated[List[DecimalText], Field(min_length=1, max_length=20)]
+    recurrence: Literal["one_time", "period"] = "period"
+    meter: Text | None = None
+    customer: Text | None = None
+    emails: Annotated[List[Email], Field(max_length=10)] = []
+
+
+class AlertList(ListParams):
+    meter: Text | None = None
+
+
+def render(alert: Alert) -> Json:
+    """The alert object."""
+    return {
+        "id": alert.id,
+        "object": "alert",
+        "created": unix(alert.created),
+        "customer": alert.customer,
+        "emails": list(alert.emails),
+        "levels": [decimal_text(level) for level in alert.levels],
+        "livemode": alert.environment == "live",
+        "measure": alert.measure,
+        "meter": alert.meter,
+        "recurrence": alert.recurrence,
+        "status": alert.status,
+        "title": alert.title,
+        "unit": alert.unit,
+    }
+
+
+def render_triggered(told: AlertTriggered) -> Json:
+    """What `usage.threshold` carries; Stripe's own kind of alert is told in Stripe's form."""
+    if told.alert.lifelong:
+        return stripe_alert.render_triggered(told)
+    return {
+        "id": told.id,
+        "object": "usage.threshold",
+        "alert": render(told.alert),
+        "allowance": None if told.size is None else decimal_text(told.size),
+        "created": unix(told.created),
+        "customer": told.customer,
+        "direction": told.crossing.direction,
+        "livemode": told.alert.environment == "live",
+        "meter": told.meter,
+        "period": {"start": unix(told.window_start), "end": unix_or_none(told.window_end)},
+        "value": decimal_text(told.value),
+        **_level(told.crossing),
+    }
+
+
+def _level(crossing: Crossing) -> Json:
+    return {"level": decimal_text(crossing.level), "threshold": decimal_text(crossing.threshold)}
+
+
+snapshots(AlertTriggered, render_triggered, url=None)
+
+
+def render_standing(standing: Standing) -> Json:
+    """How a customer stands: levels crossed, and when the next one is to be expected at the present pace."""
+    watch, coming = standing.watch, standing.next
+    assert watch.value is not None
+    return {
+        "object": "alert.standing",
+        "alert": render(standing.alert),
+        "allowance": None if watch.size is None else decimal_text(watch.size),
+        "crossed": [decimal_text(level) for level in watch.crossed],
+        "meter": watch.meter,
+        "next": None if coming is None else _level(coming) | {"expected_at": unix_or_none(standing.expected_at)},
+        "period": {"start": unix(watch.window_start), "end": unix_or_none(watch.window_end)},
+        "value": decimal_text(watch.value),
+    }
+
+
+@routes.post("/ops/alerts", AlertCreate)
+async def create(call: Call[AlertCreate]) -> Json:
+    asked = call.params
+    if asked.measure == "allowance" and asked.recurrence != "period":
+        raise Refusal("An allowance is per period: use `recurrence=period`.", param="recurrence")
+    new = Alert(
+        environment=call.environment,
+        id=public("alrt"),
+        sequence=uuid7(),
+        title=asked.title,
+        measure=asked.measure,
+        unit=asked.unit,
+        levels=tuple(asked.levels),
+        recurrence=asked.recurrence,
+        meter=asked.meter,
+        customer=asked.customer,
+        emails=tuple(dict.fromkeys(asked.emails)),
+        created=call.now,
+        updated=call.now,
+    )
+    return render(await create_alert(call.tx, new=new, now=call.now))
+
+
+@routes.get("/ops/alerts/{id}", RetrieveParams)
+async def retrieve(call: Call[RetrieveParams]) -> Json:
+    return render(await store.get(call.tx, call.environment, call.path["id"]))
+
+
+@routes.get("/ops/alerts", AlertList)
+async def listed(call: Call[AlertList]) -> Json:
+    """Alerts of both kinds, newest first."""
+    found = await store.listed(call.tx, call.environment, cursor(call.params), meter=call.params.meter)
+    data = [render(row.load(Alert, each)) for each in found.rows]
+    return list_of(data, url=call.url, has_more=found.has_more)
+
+
+@routes.post("/ops/alerts/{id}/activate", Params)
+async def activate(call: Call[Params]) -> Json:
+    return await _become(call, "active")
+
+
+@routes.post("/ops/alerts/{id}/deactivate", Params)
+async def deactivate(call: Call[Params]) -> Json:
+    return await _become(call, "inactive")
+
+
+@routes.post("/ops/alerts/{id}/archive", Params)
+async def archive(call: Call[Params]) -> Json:
+    return await _become(call, "archived")
+
+
+async def _become(call: Call[Params], status: Status) -> Json:
+    return render(
+        await become(call.tx, environment=call.environment, id=call.path["id"], status=status, now=call.now)
+    )
+
+
+@routes.get("/ops/customers/{id}/alerts", Params)
+async def standings(call: Call[Params]) -> Json:
+    """How one customer stands under every alert that concerns it."""
+    found = await customer.get(call.tx, call.environment, call.path["id"], param="id", subject=True)
+    now = await moment(call.tx, environment=call.environment, test_clock=found.test_clock, now=call.now)
+    data = [render_standing(each) for each in await show_alerts(call.tx, customer=found, now=now)]
+    return list_of(data, url=call.url, has_more=False)

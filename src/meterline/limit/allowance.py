@@ -1,0 +1,24 @@
+"""What a price includes before usage costs anything."""
+
+from decimal import Decimal
+
+from meterline.catalog import Graduated, Price
+
+
+def included(price: Price) -> Decimal | None:
+    """The quantity per period that is free of charge: an allowance, or a first tier without a price.
+
+    Null where usage costs from the first unit on, or never does.
+    """
+    if price.adjustment.allowance > 0:
+        return price.adjustment.allowance
+    if not isinstance(price.model, Graduated):
+        return None
+    free = 0
+    for tier in price.model.tiers:
+        if tier.unit or tier.flat:
+            return Decimal(free) if free else None
+        if tier.up_to is None:
+            return None
+        free = tier.up_to
+    return None

@@ -1,0 +1,307 @@
+"""Alerts and how customers stand under them.
+
+Watches are made when usage first concerns them and kept up in the transactions that store usage. `rearm` lets them
+be read again in full: after a subscription changed (other window, other allowance) or usage was taken back.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    Numeric,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.catalog import Price
+from meterline.limit.alert import INCLUDED_USAGE, MOST_PER_CUSTOMER, Alert, Watch
+from meterline.limit.allowance import included
+from meterline.refusal import Missing, Refusal
+from meterline.store import catalog_version, schema
+from meterline.store.page import Cursor, Page, page
+from meterline.store.row import load, values
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+alert = Table(
+    "alert",
+    schema.metadata,
+    schema.environment(),
+    schema.public_id(),
+    schema.sequence(),
+    Column("title", Text, nullable=False),
+    Column("measure", Text, nullable=False),
+    Column("unit", Text, nullable=False),
+    schema.document("levels"),
+    Column("recurrence", Text, nullable=False),
+    Column("meter", Text),
+    Column("customer", Text),
+    Column("customer_id", UUID_COLUMN(as_uuid=True)),
+    Column("status", Text, nullable=False),
+    schema.document("emails"),
+    schema.instant("created", nullable=False),
+    schema.instant("updated", nullable=False),
+    PrimaryKeyConstraint("environment", "id"),
+    Index("ix_alert_sequence", "environment", "sequence"),
+    Index("ix_alert_customer", "environment", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
+)
+
+alert_watch = Table(
+    "alert_watch",
+    schema.metadata,
+    schema.environment(),
+    schema.customer_id(),
+    Column("meter", Text, nullable=False),
+    Column("alert", Text, nullable=False),
+    Column("customer", Text, nullable=False),
+    Column("test_clock", Text),
+    schema.instant("window_start", nullable=False),
+    schema.instant("window_end"),
+    Column("size", Numeric),
+    Column("value", Numeric),
+    Column("crossed", ARRAY(Numeric), nullable=False),
+    PrimaryKeyConstraint("customer_id", "meter", "alert"),
+)
+
+
+def included_usage(environment: str) -> Alert:
+    """The alert that every environment begins with: 80, 95 and 100 % of included usage, each period."""
+    never = datetime(2000, 1, 1, tzinfo=UTC)
+    return Alert(
+        environment=environment,
+        id=INCLUDED_USAGE,
+        sequence=UUID(int=0),
+        title="Included usage",
+        measure="allowance",
+        unit="percent",
+        levels=(Decimal(80), Decimal(95), Decimal(100)),
+        recurrence="period",
+        created=never,
+        updated=never,
+    )
+
+
+async def add(tx: AsyncConnection, new: Alert) -> None:
+    """Store an alert. Refuses one more than 25 that apply to the same meter and customer."""
+    await catalog_version.bump(tx, new.environment)
+    same = (
+        alert.c.environment == new.environment,
+        alert.c.meter.is_(None) if new.meter is None else or_(alert.c.meter == new.meter, alert.c.meter.is_(None)),
+        alert.c.status != "archived",
+    )
+    mine: ColumnElement[bool] = alert.c.customer_id.is_(None)
+    if new.customer_id is not None:
+        mine = or_(mine, alert.c.customer_id == new.customer_id)
+    count = await tx.scalar(select(func.count()).select_from(alert).where(*same, mine))
+    if count is not None and count >= MOST_PER_CUSTOMER:
+        raise Refusal(f"You have reached the maximum of {MOST_PER_CUSTOMER} alerts for this meter and customer.")
+    await tx.execute(insert(alert).values(values(new, alert)))
+
+
+async def get(tx: AsyncConnection, environment: str, id: str) -> Alert:
+    """The alert of that id, locked until the transaction ends. Raises Missing (the call's own subject)."""
+    query = select(alert).where(alert.c.environment == environment, alert.c.id == id)
+    found = (await tx.execute(query.with_for_update())).one_or_none()
+    if found is not None:
+        return load(Alert, found)
+    if id == INCLUDED_USAGE:
+        return included_usage(environment)
+    raise Missing("alert", id, param="id", subject=True)
+
+
+async def save(tx: AsyncConnection, changed: Alert) -> None:
+    """Write a changed alert back; the one that every environment begins with gets its row by this."""
+    await catalog_version.bump(tx, changed.environment)
+    row = values(changed, alert)
+    await tx.execute(insert(alert).values(row).on_conflict_do_update(index_elements=["environment", "id"], set_=row))
+
+
+async def listed(
+    tx: AsyncConnection,
+    environment: str,
+    cursor: Cursor,
+    *,
+    meter: str | None = None,
+    one_time: bool = False,
+) -> Page:
+    """A page of alerts that are not archived, newest first; only those that fire once, or all."""
+    scope = alert.c.environment == environment
+    query = select(alert).where(scope, alert.c.status != "archived")
+    if one_time:
+        query = query.where(alert.c.recurrence == "one_time")
+    if meter is not None:
+        query = query.where(alert.c.meter == meter)
+    return await page(tx, query, alert, kind="alert", scope=scope, cursor=cursor)
+
+
+async def active(connection: Connection, environment: str) -> list[Alert]:
+    """The alerts in force, the one that every environment begins with included unless it was turned off."""
+    found = await connection.fetch("SELECT * FROM alert WHERE environment = $1 ORDER BY sequence", environment)
+    stored = [load(Alert, _decoded(dict(row))) for row in found]
+    if all(each.id != INCLUDED_USAGE for each in stored):
+        stored.append(included_usage(environment))
+    return [each for each in stored if each.status == "active"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metered:
+    """A price billed by a meter, and what it includes per period (null: nothing)."""
+
+    price: str
+    meter: str
+    size: Decimal | None
+
+
+async def metered(connection: Connection, environment: str) -> dict[str, Metered]:
+    """The prices billed by a meter, by id."""
+    prices: dict[str, Metered] = {}
+    for found in await connection.fetch(_METERED, environment):
+        one = load(Price, _decoded(dict(found)))
+        assert one.recurring is not None and one.recurring.meter is not None
+        prices[one.id] = Metered(price=one.id, meter=one.recurring.meter, size=included(one))
+    return prices
+
+
+_METERED = "SELECT * FROM price WHERE environment = $1 AND recurring ->> 'usage_type' = 'metered'"
+
+
+def _decoded(row: dict[str, Any]) -> dict[str, Any]:
+    """A bare row with its documents decoded, as the control plane's rows are."""
+    return {
+        name: _decode(value) if isinstance(value, str) and name in _DOCUMENTS else value
+        for name, value in row.items()
+    }
+
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+_DOCUMENTS = frozenset({"levels", "emails", "model", "adjustment", "recurring", "currency_options", "metadata"})
+
+
+async def lock_watches(
+    connection: Connection, customer_ids: Collection[UUID], meters: Collection[str]
+) -> list[Watch]:
+    """The watches of those customers on those meters, in key order, locked until the transaction ends."""
+    found = await connection.fetch(_LOCK, sorted(set(customer_ids)), sorted(set(meters)))
+    return [load(Watch, dict(row)) for row in found]
+
+
+_LOCK = """
+SELECT * FROM alert_watch WHERE customer_id = ANY($1::uuid[]) AND meter = ANY($2::text[])
+ORDER BY customer_id, meter, alert FOR UPDATE
+"""
+
+
+async def begin(connection: Connection, watches: Iterable[Watch]) -> None:
+    """Make watches that are not there yet; somebody else making the same one is waited for and wins."""
+    rows = sorted(watches, key=lambda each: (each.customer_id.bytes, each.meter, each.alert))
+    await connection.executemany(_BEGIN, [_row(each) for each in rows])
+
+
+async def keep(connection: Connection, watches: Iterable[Watch]) -> None:
+    """Write watches back that were locked."""
+    await connection.executemany(_KEEP, [_row(each) for each in watches])
+
+
+_BEGIN = """
+INSERT INTO alert_watch (environment, customer_id, meter, alert, customer, test_clock, window_start, window_end,
+    size, value, crossed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING
+"""
+_KEEP = """
+UPDATE alert_watch SET environment = $1, customer = $5, test_clock = $6, window_start = $7, window_end = $8, size = $9,
+    value = $10, crossed = $11
+WHERE customer_id = $2 AND meter = $3 AND alert = $4
+"""
+
+
+def _row(watch: Watch) -> tuple[object, ...]:
+    return (
+        watch.environment,
+        watch.customer_id,
+        watch.meter,
+        watch.alert,
+        watch.customer,
+        watch.test_clock,
+        watch.window_start,
+        watch.window_end,
+        watch.size,
+        watch.value,
+        list(watch.crossed),
+    )
+
+
+async def rearm(tx: AsyncConnection, *, customer_id: UUID, meter: str | None = None) -> None:
+    """Have a customer's watches read again with the next usage: windows, allowances, values. What was told in a
+    window stays told."""
+    statement = update(alert_watch).where(alert_watch.c.customer_id == customer_id)
+    if meter is not None:
+        statement = statement.where(alert_watch.c.meter == meter)
+    await tx.execute(statement.values(value=None))
+
+
+async def forget(tx: AsyncConnection, id: str) -> None:
+    """Arm an alert again for everybody: nothing counts as told."""
+    await tx.execute(update(alert_watch).where(alert_watch.c.alert == id).values(value=None, crossed=[]))
+
+
+async def of_customer(tx: AsyncConnection, customer_id: UUID) -> list[Watch]:
+    """How a customer stands under all alerts that have concerned it."""
+    query = select(alert_watch).where(alert_watch.c.customer_id == customer_id)
+    found = await tx.execute(query.order_by(alert_watch.c.meter, alert_watch.c.alert))
+    return [load(Watch, row) for row in found]
+
+
+async def who(connection: Connection, customer_ids: Collection[UUID]) -> dict[UUID, tuple[str, str | None]]:
+    """The public id and the test clock of customers."""
+    found = await connection.fetch(
+        "SELECT customer_id, id, test_clock FROM customer WHERE customer_id = ANY($1::uuid[])",
+        sorted(set(customer_ids)),
+    )
+    return {row["customer_id"]: (row["id"], row["test_clock"]) for row in found}
+
+
+async def periods(
+    connection: Connection, customer_ids: Collection[UUID]
+) -> dict[UUID, list[tuple[str, datetime, datetime]]]:
+    """The (price, start, end) of the current periods of what customers are subscribed to."""
+    found = await connection.fetch(_PERIODS, sorted(set(customer_ids)))
+    by_customer: dict[UUID, list[tuple[str, datetime, datetime]]] = {}
+    for row in found:
+        period = (row["price"], row["period_start"], row["period_end"])
+        by_customer.setdefault(row["customer_id"], []).append(period)
+    return by_customer
+
+
+_PERIODS = """
+SELECT item.customer_id, item.price, item.period_start, item.period_end FROM subscription_item AS item
+WHERE item.customer_id = ANY($1::uuid[]) AND NOT item.deleted AND EXISTS (
+    SELECT FROM subscription WHERE subscription.customer_id = item.customer_id
+      AND subscription.id = item.subscription AND subscription.status NOT IN ('canceled', 'incomplete_expired'))
+ORDER BY item.sequence
+"""
+
+
+async def frozen(connection: Connection, environment: str, clock: str) -> datetime:
+    """The time on a test clock."""
+    found: datetime = await connection.fetchval(
+        "SELECT frozen_time FROM test_clock WHERE environment = $1 AND id = $2", environment, clock
+    )
+    return found

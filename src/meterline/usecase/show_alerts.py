@@ -1,0 +1,84 @@
+"""How a customer stands under the alerts that concern it, and when the next level is likely to be crossed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.customer import Customer
+from meterline.limit.alert import LIFETIME, Alert, Crossing, Watch, forecast, judge, next_crossing
+from meterline.store import alert as store
+from meterline.store import usage
+from meterline.store.database import driver
+from meterline.usecase.watch_usage import Watched, load, wanted_of, with_window
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """One alert on one meter for one customer: where it stands, what comes next and when (UTC, null: not at this
+    pace, or not in this window)."""
+
+    alert: Alert
+    watch: Watch
+    next: Crossing | None
+    expected_at: datetime | None
+
+
+async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime) -> list[Standing]:
+    """The standings of a customer, read in full; `now` is the customer's time, UTC.
+
+    Allowance alerts are left out on meters where the customer's prices include nothing.
+    """
+    connection = await driver(tx)
+    watched = await load(connection, customer.environment, 0)
+    periods = (await store.periods(connection, [customer.customer_id])).get(customer.customer_id, [])
+    known = {(each.meter, each.alert): each for each in await store.of_customer(tx, customer.customer_id)}
+    standing: list[tuple[Alert, Watch]] = []
+    for meter, alert in _concerning(watched, customer):
+        fresh = _fresh(customer, meter, alert)
+        watch = with_window(known.get((meter, alert.id), fresh), alert, watched.prices, periods, now=now)
+        if alert.measure == "usage" or watch.size is not None:
+            standing.append((alert, watch))
+    asked = [wanted_of(watch, watched.meters[watch.meter]) for _, watch in standing]
+    values = await usage.quantities(tx, asked)
+    return [
+        _standing(alert, replace(watch, value=value), customer, now)
+        for (alert, watch), value in zip(standing, values, strict=True)
+    ]
+
+
+def _concerning(watched: Watched, customer: Customer) -> Sequence[tuple[str, Alert]]:
+    return [
+        (meter, alert)
+        for meter in sorted(watched.concerned)
+        for alert in watched.on(meter, customer.customer_id)
+    ]
+
+
+def _fresh(customer: Customer, meter: str, alert: Alert) -> Watch:
+    return Watch(
+        environment=customer.environment,
+        customer_id=customer.customer_id,
+        meter=meter,
+        alert=alert.id,
+        customer=customer.id,
+        test_clock=customer.test_clock,
+        window_start=LIFETIME,
+        window_end=None,
+        size=None,
+        value=Decimal(0),
+    )
+
+
+def _standing(alert: Alert, watch: Watch, customer: Customer, now: datetime) -> Standing:
+    judged, _ = judge(alert, watch)
+    coming = next_crossing(alert, judged)
+    expected = None
+    if coming is not None and watch.value is not None:
+        since = max(watch.window_start, customer.created)
+        expected = forecast(value=watch.value, threshold=coming.threshold, since=since, now=now)
+    if expected is not None and watch.window_end is not None and expected >= watch.window_end:
+        expected = None
+    return Standing(alert=alert, watch=judged, next=coming, expected_at=expected)
