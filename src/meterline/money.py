@@ -2,11 +2,11 @@
 
 An amount that is owed or paid is an `int` of minor units with a lower-case currency code beside it. A price or a
 quantity is an exact `Decimal`. `round_half_up` takes a rated line to minor units, `round_proration` a prorated
-one; nothing else rounds.
+one, `round_debit` a wallet amount to the twelve decimals that the books hold; nothing else rounds.
 """
 
 from collections.abc import Sequence
-from decimal import Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from fractions import Fraction
 from math import ceil, floor
 
@@ -17,6 +17,9 @@ EXACT = Context(prec=200, traps=[Inexact, InvalidOperation, DivisionByZero, Over
 
 MAX_DECIMALS = 12
 """Decimals of a unit price or a wallet amount, at most."""
+
+_SMALLEST = Decimal(1).scaleb(-MAX_DECIMALS)
+_ROUNDING = Context(prec=200, traps=[InvalidOperation, Overflow])
 
 MAX_DIGITS = 40
 """Digits of a decimal taken from outside, at most."""
@@ -97,6 +100,11 @@ def round_half_up(amount: Decimal | Fraction | int) -> int:
 def round_proration(amount: Decimal | Fraction | int) -> int:
     """A prorated line in whole minor units: to the nearest, halves towards −∞ (4.5 → 4, −2.5 → −3)."""
     return ceil(Fraction(amount) - Fraction(1, 2))
+
+
+def round_debit(amount: Decimal) -> Decimal:
+    """A wallet amount at MAX_DECIMALS decimals of its major unit: to the nearest, halves away from zero."""
+    return amount.quantize(_SMALLEST, ROUND_HALF_UP, _ROUNDING)
 
 
 # ── exact arithmetic ────────────────────────────────────────────────────────────────────────────────────

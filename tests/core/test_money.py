@@ -135,6 +135,19 @@ def test_unit_prices_for_people_show_every_decimal(amount: str, currency: str, t
     assert money.display_exact(Decimal(amount), currency) == text
 
 
+@pytest.mark.parametrize(
+    ("exact", "debit"),
+    [
+        ("0.0000000000005", "0.000000000001"),
+        ("-0.0000000000005", "-0.000000000001"),
+        ("0.0000000000004", "0"),
+        ("99999999999999999999.1234567890125", "99999999999999999999.123456789013"),
+    ],
+)
+def test_debits_have_twelve_decimals_at_any_size(exact: str, debit: str) -> None:
+    assert money.round_debit(Decimal(exact)) == Decimal(debit)
+
+
 def test_exact_arithmetic_fails_rather_than_rounds() -> None:
     with pytest.raises(Inexact):
         money.EXACT.divide(Decimal(1), Decimal(3))

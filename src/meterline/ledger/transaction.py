@@ -9,6 +9,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from meterline.ledger.account import Account
+from meterline.money import add, round_debit, subtract
 
 SCALE = Decimal("1e-12")
 """The smallest amount the books can hold."""
@@ -92,7 +93,7 @@ Balances: TypeAlias = Mapping[Account, Decimal]
 
 def exact(amount: Decimal) -> bool:
     """Whether the books can hold the amount as it is."""
-    return amount.is_finite() and amount == amount.quantize(SCALE)
+    return amount.is_finite() and amount == round_debit(amount)
 
 
 def new_books(customer_id: UUID) -> Head:
@@ -104,8 +105,8 @@ def fold(transfers: Iterable[Transfer]) -> dict[Account, Decimal]:
     """The change that the transfers make to each account, credits positive; accounts that end even stay in."""
     sums: dict[Account, Decimal] = {}
     for each in transfers:
-        sums[each.debit] = sums.get(each.debit, Decimal(0)) - each.amount
-        sums[each.credit] = sums.get(each.credit, Decimal(0)) + each.amount
+        sums[each.debit] = subtract(sums.get(each.debit, Decimal(0)), each.amount)
+        sums[each.credit] = add(sums.get(each.credit, Decimal(0)), each.amount)
     return sums
 
 
@@ -119,13 +120,13 @@ def unwind(transfers: Sequence[Transfer], amount: Decimal) -> tuple[Transfer, ..
 
     The legs' sum bounds it. A caller that unwinds repeatedly passes what is left of the legs each time.
     """
-    assert 0 < amount <= sum(each.amount for each in transfers), "a reversal never exceeds the original"
+    assert 0 < amount <= add(*(each.amount for each in transfers)), "a reversal never exceeds the original"
     legs: list[Transfer] = []
     for each in reversal(transfers):
         part = min(each.amount, amount)
         if part > 0:
             legs.append(replace(each, amount=part))
-        amount -= part
+        amount = subtract(amount, part)
     return tuple(legs)
 
 
@@ -133,8 +134,8 @@ def left(transfers: Sequence[Transfer], undone: Decimal) -> tuple[Transfer, ...]
     """The legs that remain of `transfers` after `undone` was unwound from their end."""
     legs: list[Transfer] = []
     for each in reversed(transfers):
-        part = max(each.amount - undone, Decimal(0))
-        undone = max(undone - each.amount, Decimal(0))
+        part = max(subtract(each.amount, undone), Decimal(0))
+        undone = max(subtract(undone, each.amount), Decimal(0))
         if part > 0:
             legs.append(replace(each, amount=part))
     return tuple(reversed(legs))
@@ -186,7 +187,7 @@ def chained(
         transfer.debit.name,
         transfer.credit.name,
         transfer.debit.asset,
-        format(transfer.amount.quantize(SCALE), "f"),
+        format(round_debit(transfer.amount), "f"),
         transfer.grant or "",
         cause.kind,
         cause.id,

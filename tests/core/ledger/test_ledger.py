@@ -189,3 +189,11 @@ def test_booking_at_once_or_one_by_one_gives_the_same_chain() -> None:
     _, first = book(new_books(JANE), [grant_of("1")], now=NOON)
     _, second = book(first, [grant_of("2")], now=NOON)
     assert second == at_once
+
+
+def test_the_largest_amounts_are_booked_and_added_exactly() -> None:
+    """They have more digits than decimals have by default."""
+    most = Decimal("999999999999999999.000000000001")
+    twice = [Transfer(Account("revenue", "TOK"), Account("paid", "TOK"), most)] * 2
+    assert fold(twice)[Account("paid", "TOK")] == Decimal("1999999999999999998.000000000002")
+    assert fold([*twice, *reversal(twice)])[Account("paid", "TOK")] == 0
