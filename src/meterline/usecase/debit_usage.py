@@ -17,9 +17,9 @@ import msgspec
 from meterline.catalog import ByDimension, Price
 from meterline.catalog.offer import span_start
 from meterline.ledger.account import Account
-from meterline.ledger.transaction import SCALE, Cause, Head, LedgerTransaction, Transfer
+from meterline.ledger.transaction import Cause, Head, LedgerTransaction, Transfer
 from meterline.meter import Formula
-from meterline.money import to_major
+from meterline.money import round_debit, to_major
 from meterline.rating.line import exact_total
 from meterline.rating.rate import for_dimensions, rate
 from meterline.store import ledger, offer, wallet
@@ -225,7 +225,7 @@ def fee_amount(
 
 
 def _cost(price: Price, quantity: Decimal) -> Decimal:
-    return to_major(exact_total(rate(price=price, quantity=quantity)), price.currency).quantize(SCALE)
+    return round_debit(to_major(exact_total(rate(price=price, quantity=quantity)), price.currency))
 
 
 def _after(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog.offer import Entitlement, OfferPrice, OfferVersion
 from meterline.ledger.account import Account
-from meterline.ledger.transaction import SCALE, Cause
-from meterline.money import to_major
+from meterline.ledger.transaction import Cause
+from meterline.money import round_debit, to_major
 from meterline.period import Cycle, Interval
 from meterline.rating.line import exact_total
 from meterline.rating.rate import rate
@@ -138,7 +138,7 @@ async def _fixed_fee(
     work: Work, subscription: WalletSubscription, of: OfferPrice, *, at: datetime, clock: str | None
 ) -> bool:
     found = await price.get(work.tx, work.environment, of.price)
-    amount = to_major(exact_total(rate(price=found, quantity=Decimal(1))), found.currency).quantize(SCALE)
+    amount = round_debit(to_major(exact_total(rate(price=found, quantity=Decimal(1))), found.currency))
     if amount:
         try:
             pocket, debit = spend(work.pocket(of.asset), amount, at=work.now, marks=(of.price, found.product))
