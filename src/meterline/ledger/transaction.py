@@ -11,9 +11,6 @@ from uuid import UUID
 from meterline.ledger.account import Account
 from meterline.money import add, round_debit, subtract
 
-SCALE = Decimal("1e-12")
-"""The smallest amount the books can hold."""
-
 LARGEST = Decimal(10) ** 18
 """No single transfer reaches this; a column of 38 digits then holds 10^8 of the largest."""
 
