@@ -52,7 +52,7 @@ def read(dsn: str, query: str) -> list[asyncpg.Record]:
     async def fetch() -> list[asyncpg.Record]:
         connection = await asyncpg.connect(dsn)
         try:
-            return await connection.fetch(query)
+            return list(await connection.fetch(query))
         finally:
             await connection.close()
 

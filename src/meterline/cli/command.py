@@ -5,6 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
+from meterline.cli.backup import backup, restore
 from meterline.cli.doctor import doctor
 from meterline.cli.keys import keys
 from meterline.cli.migrate import migrate
@@ -21,6 +22,8 @@ app.command()(serve)
 app.command()(migrate)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
+app.command()(backup)
+app.command()(restore)
 
 
 def main() -> None:
