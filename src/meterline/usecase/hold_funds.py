@@ -1,5 +1,6 @@
 """May this call run? Authorize, capture, extend, release, expire: money is set aside before the work is done."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -37,78 +38,64 @@ class Estimate:
 
 
 async def authorize(
-    tx: AsyncConnection,
+    work: Work,
     *,
-    environment: str,
-    customer_id: UUID,
     id: str,
-    estimate: Estimate,
+    said: Mapping[str, object],
+    estimate: Callable[[], Awaitable[Estimate]],
     ttl: timedelta,
     policy: Policy,
     retryable: bool,
     clock: str | None,
-    now: datetime,
 ) -> Answer | Refused:
-    """Set the estimate aside under the caller's id, or say which rule refuses. `now` is the customer's time."""
-    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
+    """Set the estimate aside under the caller's id, or say which rule refuses. `said` is what the caller asked for."""
 
     async def act() -> Answer:
-        reserved = await keep_budget.reserve(
-            work, Ask(asset=estimate.asset, amount=estimate.amount, subject=estimate.subject, marks=estimate.marks)
-        )
+        wanted = await estimate()
+        ask = Ask(asset=wanted.asset, amount=wanted.amount, subject=wanted.subject, marks=wanted.marks)
+        reserved = await keep_budget.reserve(work, ask)
         change = holds.authorize(
-            work.pocket(estimate.asset),
+            work.pocket(wanted.asset),
             id=id,
-            amount=estimate.amount,
-            at=now,
+            amount=wanted.amount,
+            at=work.now,
             ttl=ttl,
             policy=policy,
-            marks=estimate.marks,
-            subject=estimate.subject,
+            marks=wanted.marks,
+            subject=wanted.subject,
         )
         await keep_budget.save(work, id, reserved)
         answer = await _record(work, change, cause=Cause("hold", id))
         await _plan_expiry(work, change.hold, clock)
         return answer
 
-    said = {
-        "asset": estimate.asset,
-        "amount": told(estimate.amount),
-        "marks": list(estimate.marks),
-        "subject": estimate.subject,
-        "ttl_s": int(ttl.total_seconds()),
-        "policy": policy,
-    }
     return await once(work, id=id, kind="authorize", said=said, act=act, retryable=retryable)
 
 
 async def capture(
-    tx: AsyncConnection,
+    work: Work,
     *,
-    environment: str,
-    customer_id: UUID,
     id: str,
     capture_id: str | None,
-    amount: Decimal,
+    said: Mapping[str, object],
+    amount: Callable[[], Awaitable[Decimal]],
     final: bool,
-    now: datetime,
 ) -> Answer | Refused:
     """Take what the call cost out of the hold; the final capture gives the rest back.
 
     A repeated capture names itself by `capture_id`; without one there is a single capture per hold.
     """
-    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
 
     async def act() -> Answer:
         hold = await _hold(work, id)
-        change = holds.capture(work.pocket(hold.asset), hold, amount, at=now, final=final)
-        await keep_budget.spent(work, hold, captured=change.captured, ended=change.hold.status != "open")
-        if change.hold.status != "open":
-            await due.remove(tx, customer_id=customer_id, subject=id, kinds=[EXPIRE])
+        change = holds.capture(work.pocket(hold.asset), hold, await amount(), at=work.now, final=final)
+        ended = change.hold.status != "open"
+        await keep_budget.spent(work, hold, captured=change.captured, ended=ended)
+        if ended:
+            await due.remove(work.tx, customer_id=work.customer_id, subject=id, kinds=[EXPIRE])
         answer = await _record(work, change, cause=Cause("capture", capture_id or id))
         return answer | {"captured_now": told(change.captured), "uncovered_now": told(change.uncovered)}
 
-    said = {"hold": id, "amount": told(amount), "final": final}
     return await once(work, id=f"capture:{id}:{capture_id or ''}", kind="capture", said=said, act=act)
 
 

@@ -258,18 +258,17 @@ async def take_back_disputed(
 
 
 async def expire_grant(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, at: datetime, now: datetime
+    tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime
 ) -> Booked | None:
-    """End a grant whose time is over; None when it had ended, or lives longer now. Effective `at`, its own end."""
+    """End a grant whose time is over, as of its own end; None when it had ended, or lives longer now."""
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
-    for asset, pocket in work.pockets.items():
+    for pocket in list(work.pockets.values()):
         ended = next((each for each in pocket.grants if each.id == id), None)
         if ended is not None and ended.over(now):
             after, transfers = lapse(pocket, id)
             return await work.book(
-                cause=Cause("expiry", id), transfers=transfers, pocket=after, business_at=ended.expires_at or at
+                cause=Cause("expiry", id), transfers=transfers, pocket=after, business_at=ended.expires_at
             )
-        assert ended is None or asset == ended.asset
     return None
 
 

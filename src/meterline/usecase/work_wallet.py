@@ -28,6 +28,11 @@ Answer: TypeAlias = dict[str, Any]
 """What an operation came to, as plain data: kept and given again word for word."""
 
 
+STICKY = frozenset({"insufficient_funds", "budget_exceeded", "nothing_refundable"})
+"""Refusals that depend on how much there is, and so are the answer of the id for good. A request that is wrong in
+itself uses no id up."""
+
+
 class Refused(Refusal):
     """The operation was refused, for good under this id. `rule` names what refused, `members` the figures."""
 
@@ -136,10 +141,8 @@ async def once(
         return _refused(before.outcome) if before.refused else before.outcome
     try:
         answer, refused = await act(), False
-    except (Missing, Conflict):
-        raise
     except Refusal as refusal:
-        if retryable:
+        if retryable or refusal.code not in STICKY:
             raise
         answer, refused = _kept(refusal), True
     await wallet.remember(

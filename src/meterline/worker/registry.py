@@ -1,7 +1,10 @@
 """Every kind of due work there is."""
 
-from meterline.worker import invoice, subscription
+from meterline.worker import invoice, subscription, usage, wallet
 from meterline.worker.handler import Handlers
 
-HANDLERS = Handlers(in_transaction={**subscription.HANDLERS, **invoice.HANDLERS}, in_stages={})
+HANDLERS = Handlers(
+    in_transaction={**subscription.HANDLERS, **invoice.HANDLERS, **wallet.HANDLERS, **usage.HANDLERS},
+    in_stages={**usage.STAGED},
+)
 """What a worker is started with."""

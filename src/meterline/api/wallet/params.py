@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from meterline.money import MAX_DECIMALS, parse_decimal
+from meterline.money import MAX_DECIMALS, decimal_text, parse_decimal
 from meterline.refusal import Refusal
 
 _LARGEST = Decimal(10) ** 15
@@ -43,7 +43,7 @@ def _decimal(value: object) -> Decimal:
         raise ValueError(refusal.message) from None
     if abs(number) >= _LARGEST:
         raise ValueError("the number is too large")
-    return number
+    return Decimal(decimal_text(number))
 
 
 def _positive(value: Decimal) -> Decimal:

@@ -1,5 +1,5 @@
 """The resources of the wallet dialect."""
 
-from meterline.api.wallet import customer, event, product, wallet
+from meterline.api.wallet import customer, event, gate, product, wallet
 
-RESOURCES = [product.routes, customer.routes, wallet.routes, event.routes]
+RESOURCES = [product.routes, customer.routes, wallet.routes, event.routes, gate.routes]

@@ -1,0 +1,266 @@
+"""`/gate`: may this call run? Check without a promise, or hold the money before it runs."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from meterline.api.wallet import whose
+from meterline.api.wallet.params import Asset, Id, NotNegative, Params, Positive, Text
+from meterline.api.wallet.route import Call, Json, Routes
+from meterline.api.wallet.whose import Whose
+from meterline.limit.budget import Ask, BudgetExceeded
+from meterline.refusal import Missing, Refusal
+from meterline.store import wallet as store
+from meterline.store.database import driver
+from meterline.usecase import keep_budget
+from meterline.usecase.estimate_fee import affordable, cost, counted
+from meterline.usecase.hold_funds import DEFAULT_TTL, Estimate, authorize, capture, extend, release, told_hold
+from meterline.usecase.work_wallet import Answer, Refused, Work, told, work_on
+from meterline.wallet.hold import LONGEST
+
+routes = Routes("gate")
+
+Ttl = Annotated[int, Field(ge=1, le=int(LONGEST.total_seconds()))]
+
+
+class About(Params):
+    """Who, and what the call is: an amount of an asset, or usage of an event type."""
+
+    customer_id: Id | None = None
+    customer_external_id: Id | None = None
+    asset: Asset | None = None
+    amount: Positive | None = None
+    event_type: Text | None = None
+    volume_field: Text | None = None
+    quantity: Positive = Decimal(1)
+    dimensions: dict[str, str] = {}
+    marks: Annotated[list[Text], Field(max_length=20)] = []
+    subject: Text | None = None
+
+    @model_validator(mode="after")
+    def _either(self) -> "About":
+        if (self.event_type is None) == (self.amount is None):
+            raise ValueError("either event_type, or asset and amount, are required")
+        if self.amount is not None and self.asset is None:
+            raise ValueError("asset is required with amount")
+        return self
+
+
+class Authorize(About):
+    id: Id
+    ttl_s: Ttl = int(DEFAULT_TTL.total_seconds())
+    policy: Literal["reject", "take_available", "overdraft"] = "reject"
+    retryable: bool = False
+
+
+class OfHold(Params):
+    customer_id: Id | None = None
+    customer_external_id: Id | None = None
+    id: Id
+
+
+class Capture(OfHold):
+    capture_id: Id | None = None
+    amount: NotNegative | None = None
+    event_type: Text | None = None
+    volume_field: Text | None = None
+    quantity: NotNegative | None = None
+    dimensions: dict[str, str] = {}
+    final: bool = True
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Capture":
+        if (self.amount is None) == (self.quantity is None):
+            raise ValueError("either amount or quantity is required")
+        if self.quantity is not None and self.event_type is None:
+            raise ValueError("event_type is required with quantity")
+        if not self.final and self.capture_id is None:
+            raise ValueError("capture_id is required unless the capture is final")
+        return self
+
+
+class Extend(OfHold):
+    extension_id: Id
+    amount: NotNegative = Decimal(0)
+    ttl_s: Ttl | None = None
+
+
+async def _whose(call: Call[Any]) -> Whose:
+    asked = call.params
+    return await whose.named(
+        call.tx,
+        environment=call.environment,
+        id=asked.customer_id,
+        external=asked.customer_external_id,
+        now=call.now,
+    )
+
+
+async def _estimate(work: Work, asked: About) -> tuple[Estimate, int | None]:
+    """What the call costs at most, and how much of its usage could be afforded."""
+    if asked.amount is not None:
+        assert asked.asset is not None
+        return (
+            Estimate(asset=asked.asset, amount=asked.amount, marks=tuple(asked.marks), subject=asked.subject),
+            None,
+        )
+    assert asked.event_type is not None
+    priced = await counted(
+        work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
+    )
+    asset = priced[0].tariff.asset
+    marks = (asked.event_type, *asked.marks, *asked.dimensions.values())
+    marks = (*marks, *(mark for each in priced for mark in (each.tariff.price, each.tariff.product)))
+    spendable = work.pocket(asset).spendable(work.now, marks)
+    estimate = Estimate(asset=asset, amount=cost(priced, asked.quantity), marks=marks, subject=asked.subject)
+    return estimate, affordable(priced, spendable)
+
+
+@routes.post("/gate/check", About)
+async def check(call: Call[About]) -> Json:
+    """Whether the call would be allowed now, which rule refuses it, and what could be afforded. Promises nothing."""
+    found = await _whose(call)
+    work = await work_on(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        now=found.now,
+        active=False,
+    )
+    try:
+        estimate, most = await _estimate(work, call.params)
+    except Refusal as refusal:
+        return {"allowed": False, "rule": refusal.code, "detail": refusal.message}
+    pocket = work.pocket(estimate.asset)
+    spendable = pocket.spendable(found.now, estimate.marks)
+    answer: Json = {
+        "allowed": True,
+        "rule": None,
+        "asset": estimate.asset,
+        "estimate": told(estimate.amount),
+        "available": told(pocket.available(found.now)),
+        "spendable": told(spendable),
+        "affordable_quantity": most,
+    }
+    if work.wallet.status != "active":
+        return answer | {"allowed": False, "rule": f"wallet_{work.wallet.status}"}
+    try:
+        await keep_budget.reserve(
+            work,
+            Ask(asset=estimate.asset, amount=estimate.amount, subject=estimate.subject, marks=estimate.marks),
+        )
+    except BudgetExceeded as refusal:
+        return answer | {"allowed": False, "rule": refusal.code, "detail": refusal.message, **refusal.members}
+    if estimate.amount > spendable:
+        return answer | {"allowed": False, "rule": "insufficient_funds", "detail": "The balance does not cover it."}
+    return answer
+
+
+@routes.post("/gate/authorize", Authorize, status=201)
+async def authorize_call(call: Call[Authorize]) -> Answer | Refused:
+    """Hold the money for a call under the caller's id: 201 and the hold, or 402 naming the rule that refused."""
+    asked = call.params
+    found = await _whose(call)
+    work = await work_on(
+        call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now
+    )
+
+    async def estimate() -> Estimate:
+        wanted, _ = await _estimate(work, asked)
+        if wanted.amount == 0:
+            raise Refusal("The call costs nothing; there is nothing to hold.", code="nothing_to_hold")
+        return wanted
+
+    return await authorize(
+        work,
+        id=asked.id,
+        said=_said(asked),
+        estimate=estimate,
+        ttl=timedelta(seconds=asked.ttl_s),
+        policy=asked.policy,
+        retryable=asked.retryable,
+        clock=found.customer.test_clock,
+    )
+
+
+def _said(asked: Params) -> Json:
+    """What the caller asked for, whoever's spelling of the customer and of the numbers it came in."""
+    return asked.model_dump(mode="json", exclude={"customer_id", "customer_external_id"}, exclude_none=True)
+
+
+@routes.post("/gate/capture", Capture)
+async def capture_call(call: Call[Capture]) -> Answer | Refused:
+    """Take what the call cost: an amount, or usage at the price of now. The final capture gives the rest back."""
+    asked = call.params
+    found = await _whose(call)
+    work = await work_on(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        now=found.now,
+        active=False,
+    )
+
+    async def amount() -> Decimal:
+        if asked.amount is not None:
+            return asked.amount
+        assert asked.quantity is not None and asked.event_type is not None
+        priced = await counted(
+            work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
+        )
+        return cost(priced, asked.quantity)
+
+    return await capture(
+        work, id=asked.id, capture_id=asked.capture_id, said=_said(asked), amount=amount, final=asked.final
+    )
+
+
+@routes.post("/gate/extend", Extend)
+async def extend_hold(call: Call[Extend]) -> Answer | Refused:
+    """Set more aside for a call that goes on, and let the hold live longer."""
+    asked = call.params
+    found = await _whose(call)
+    return await extend(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        id=asked.id,
+        extension_id=asked.extension_id,
+        amount=asked.amount,
+        ttl=None if asked.ttl_s is None else timedelta(seconds=asked.ttl_s),
+        clock=found.customer.test_clock,
+        now=found.now,
+    )
+
+
+@routes.post("/gate/release", OfHold)
+async def release_hold(call: Call[OfHold]) -> Answer | Refused:
+    """The call will not run: give everything back."""
+    found = await _whose(call)
+    return await release(
+        call.tx,
+        environment=call.environment,
+        customer_id=found.customer.customer_id,
+        id=call.params.id,
+        now=found.now,
+    )
+
+
+@routes.get("/customers/{customer}/holds/{hold}", Params)
+async def retrieve(call: Call[Params]) -> Json:
+    """A hold as it stands."""
+    found = await whose.in_path(call)
+    hold = await store.hold(await driver(call.tx), found.customer.customer_id, call.path["hold"])
+    if hold is None:
+        raise Missing("hold", call.path["hold"], subject=True)
+    return told_hold(hold)
+
+
+@routes.get("/customers/{customer}/holds", Params)
+async def listed(call: Call[Params]) -> Json:
+    """The holds that are open."""
+    found = await whose.in_path(call)
+    holds = await store.open_holds(await driver(call.tx), found.customer.customer_id)
+    return {"items": [told_hold(each) for each in holds]}

@@ -1,0 +1,47 @@
+"""What falls due for wallets."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store.due import Due
+from meterline.usecase import hold_funds, move_funds, subscribe_wallet
+from meterline.worker.handler import InTransaction
+
+
+async def expire_hold(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """The time of a hold is over."""
+    await hold_funds.expire(
+        tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, now=now
+    )
+
+
+async def expire_grant(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """A grant's time is over."""
+    await move_funds.expire_grant(
+        tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, now=now
+    )
+
+
+async def recur(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """A span of a subscription is over."""
+    await subscribe_wallet.recur(
+        tx,
+        environment=row.environment,
+        customer_id=row.customer_id,
+        kind=row.kind,
+        subject=row.subject,
+        boundary=row.boundary,
+        clock=row.clock,
+        now=now,
+    )
+
+
+HANDLERS: Mapping[str, InTransaction] = {
+    hold_funds.EXPIRE: expire_hold,
+    move_funds.EXPIRE_GRANT: expire_grant,
+    subscribe_wallet.RENEW_FEE: recur,
+    subscribe_wallet.REFRESH: recur,
+}
+"""By the kind of due work."""
