@@ -18,11 +18,13 @@ from meterline.period import Period
 from meterline.refusal import Missing, Refusal
 from meterline.store import correction as store
 from meterline.store import counter, customer, event, meter, partition, usage
+from meterline.store.alert import Connection
 from meterline.store.correction import Correction, Staged
 from meterline.store.database import driver
 from meterline.store.event import NewEvent, Stored, digest16
 from meterline.store.identifier import public
 from meterline.store.usage import HOUR, NO_DIMENSIONS, dimensions_text, hour_of
+from meterline.usecase.watch_usage import watch_again
 
 INSTANT = timedelta(microseconds=1)
 
@@ -159,6 +161,7 @@ async def revert(tx: AsyncConnection, *, environment: str, id: str, now: datetim
             now=now,
         )
         await counter.recount(connection, [_key(each) for each in touched])
+        await _watch(connection, found, now)
     reverted = replace(found, status="reverted", reverted_at=now)
     await store.save(tx, reverted)
     return reverted
@@ -185,10 +188,22 @@ async def _apply(
                 await partition.create(connection, partition.holding(table, day))
         await event.put(connection, made, by=correction.id)
         await counter.add(connection, made)
+    await _watch(connection, correction, now)
     after = await _quantity(tx, correction)
     applied = replace(correction, status="applied", before=before, after=after, applied_at=now)
     await (store.save if known else store.add)(tx, applied)
     return applied
+
+
+async def _watch(connection: Connection, correction: Correction, now: datetime) -> None:
+    """Tell the levels of alerts that the correction crosses."""
+    await watch_again(
+        connection,
+        environment=correction.environment,
+        customer_id=correction.customer_id,
+        meter=correction.meter,
+        now=now,
+    )
 
 
 async def _quantity(tx: AsyncConnection, correction: Correction) -> Decimal:

@@ -29,7 +29,8 @@ class Standing:
 async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime) -> list[Standing]:
     """The standings of a customer, read in full; `now` is the customer's time, UTC.
 
-    Allowance alerts are left out on meters where the customer's prices include nothing.
+    Left out are allowance alerts on meters where the customer's prices include nothing, and alerts for everybody on
+    meters that the customer did not use.
     """
     connection = await driver(tx)
     watched = await load(connection, customer.environment, 0)
@@ -46,6 +47,7 @@ async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime)
     return [
         _standing(alert, replace(watch, value=value), customer, now)
         for (alert, watch), value in zip(standing, values, strict=True)
+        if value or watch.size or alert.customer
     ]
 
 

@@ -112,6 +112,22 @@ async def watch_usage(
     await settle(connection, alerts, before=watches, after=read, now=now)
 
 
+async def watch_again(
+    connection: Connection, *, environment: str, customer_id: UUID, meter: str, now: datetime
+) -> None:
+    """Read the watches of a customer on a meter in full and tell what that crosses: usage was taken back or moved.
+
+    Runs inside the transaction that did it, after the counters; `now` is the wall clock.
+    """
+    watched = await load(connection, environment, 0)
+    alerts = {(customer_id, meter): {each.id: each for each in watched.on(meter, customer_id)}}
+    watches = await store.lock_watches(connection, [customer_id], [meter])
+    known = [each for each in watches if each.alert in alerts[customer_id, meter]]
+    stale = [replace(each, value=None) for each in known]
+    read = await _read_again(connection, watched, alerts, stale, now)
+    await settle(connection, alerts, before=known, after=read, now=now)
+
+
 async def _locked(
     connection: Connection, environment: str, alerts: Mapping[tuple[UUID, str], Mapping[str, Alert]]
 ) -> list[Watch]:
