@@ -9,6 +9,7 @@ from tests.house import source
 TEXTS = {".py", ".md", ".toml", ".yaml", ".yml", ".json", ".html", ".txt", ".mako", ".js", ".mjs", ".css", ""}
 LOCKED = {"uv.lock", "package-lock.json", "LICENSE"}
 HOME = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/\w+")
+LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
 LATER = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 
 
@@ -30,10 +31,20 @@ def test_nothing_is_left_for_later() -> None:
     assert _found(LATER) == {}
 
 
-def test_every_setting_is_documented() -> None:
+def test_every_setting_is_documented_in_its_own_words() -> None:
     reference = (source.ROOT / "docs" / "reference" / "settings.md").read_text()
-    names = {
-        name: "DATABASE_URL" if name == "database_url" else f"METERLINE_{name.upper()}"
-        for name in Settings.model_fields
+    for name, setting in Settings.model_fields.items():
+        variable = "DATABASE_URL" if name == "database_url" else f"METERLINE_{name.upper()}"
+        assert f"| `{variable}` |" in reference
+        assert f"| {setting.description} |" in reference
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    pages = [path for path in source.tracked() if path.suffix == ".md"]
+    dead = {
+        f"{page.relative_to(source.ROOT)}: {target}"
+        for page in pages
+        for target in LINK.findall(page.read_text())
+        if not (page.parent / target).exists()
     }
-    assert [variable for variable in names.values() if f"`{variable}`" not in reference] == []
+    assert dead == set()
