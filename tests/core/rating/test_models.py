@@ -43,6 +43,8 @@ PUBLISHED = [
     pytest.param(per_unit("0.04"), "100", 4, id="T7 tokens by the unit"),
     pytest.param(per_unit("0.04"), "1000000", 40_000, id="T7 a million tokens by the unit"),
     pytest.param(package("4", size=100), "1000000", 40_000, id="T7 a million tokens by the hundred"),
+    pytest.param(package("4", size=100), "26450535", 1_058_024, id="an hour of conversations"),
+    pytest.param(package("4", size=100), "18305870", 732_236, id="an hour of code"),
     pytest.param(package("10", size=1000), "1", 10, id="T8 emails by the thousand, 1"),
     pytest.param(package("10", size=1000), "1000", 10, id="T8 emails by the thousand, 1000"),
     pytest.param(package("10", size=1000), "1001", 20, id="T8 emails by the thousand, 1001"),
