@@ -228,7 +228,7 @@ class SubscriptionTerms(Params):
     default_payment_method: Unset[Text] = None
     default_source: NoSource = None
     default_tax_rates: NoTaxRate = None
-    description: Annotated[Unset[Text], Field(max_length=500)] = None
+    description: Unset[Annotated[Text, Field(max_length=500)]] = None
     discounts: Discounts = []
     invoice_settings: InvoiceSettingsParams | None = None
     metadata: Metadata = {}
