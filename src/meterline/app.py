@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from meterline.api import health, hot
 from meterline.api.asgi import HotRoutes
 from meterline.api.auth import Keys
-from meterline.api.ingest import correction, stray
+from meterline.api.ingest import correction, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
@@ -27,6 +27,7 @@ from meterline.api.stripe import (
     invoice_item,
     invoice_line,
     invoice_payment,
+    invoice_preview,
     meter,
     meter_event_adjustment,
     meter_event_v2,
@@ -46,6 +47,7 @@ from meterline.gateway.webhook import Reach, Sender
 from meterline.store.database import Database
 from meterline.store.feed import Feed
 from meterline.usecase.ingest_events import Ingest
+from meterline.usecase.keep_usage import plan_upkeep
 from meterline.worker.delivery import Deliveries
 from meterline.worker.loop import Worker
 from meterline.worker.registry import HANDLERS
@@ -57,10 +59,12 @@ RESOURCES = [
     ingest_event.routes,
     stray.routes,
     correction.routes,
+    policy.routes,
     account.routes,
     customer.routes,
     balance_transaction.routes,
     payment_method.routes,
+    invoice_preview.routes,
     invoice.routes,
     invoice_line.routes,
     invoice_item.routes,
@@ -128,6 +132,7 @@ async def create_worker(
     try:
         async with Sender(live=live, test=test) as sender:
             deliveries = Deliveries(database=database, sender=sender, render=event.payload, lease=lease)
+            await plan_upkeep(database, now=datetime.now(UTC))
             yield Worker(database=database, handlers=HANDLERS, beside=[deliveries.run])
     finally:
         await database.close()

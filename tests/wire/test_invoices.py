@@ -235,17 +235,17 @@ Act = Callable[[stripe.StripeClient, str], object]
 @pytest.mark.parametrize(
     ("state", "act", "message"),
     [
-        (_paid, lambda c, id: c.v1.invoices.pay(id), "Invoice is already paid"),
-        (_void, lambda c, id: c.v1.invoices.pay(id), "void"),
-        (_open, lambda c, id: c.v1.invoices.finalize_invoice(id), "you can't re-finalize a non-draft invoice"),
-        (_draft, lambda c, id: c.v1.invoices.void_invoice(id), "You can only pass in open invoices."),
-        (_void, lambda c, id: c.v1.invoices.void_invoice(id), "You can only pass in open invoices."),
-        (_paid, lambda c, id: c.v1.invoices.void_invoice(id), "Invoices with `paid` payments cannot be voided."),
-        (_draft, lambda c, id: c.v1.invoices.mark_uncollectible(id), "You can only pass in open invoices."),
-        (_uncollectible, lambda c, id: c.v1.invoices.mark_uncollectible(id), "already been marked uncollectible"),
-        (_open, lambda c, id: c.v1.invoices.delete(id), "You can only delete draft invoices."),
-        (_open, lambda c, id: c.v1.invoices.update(id, {"description": "x"}), "Finalized invoices can't be updated"),
-        (_paid, lambda c, id: c.v1.invoices.send_invoice(id), "This invoice cannot be sent right now."),
+        (_paid, lambda c, i: c.v1.invoices.pay(i), "Invoice is already paid"),
+        (_void, lambda c, i: c.v1.invoices.pay(i), "void"),
+        (_open, lambda c, i: c.v1.invoices.finalize_invoice(i), "you can't re-finalize a non-draft invoice"),
+        (_draft, lambda c, i: c.v1.invoices.void_invoice(i), "You can only pass in open invoices."),
+        (_void, lambda c, i: c.v1.invoices.void_invoice(i), "You can only pass in open invoices."),
+        (_paid, lambda c, i: c.v1.invoices.void_invoice(i), "Invoices with `paid` payments cannot be voided."),
+        (_draft, lambda c, i: c.v1.invoices.mark_uncollectible(i), "You can only pass in open invoices."),
+        (_uncollectible, lambda c, i: c.v1.invoices.mark_uncollectible(i), "already been marked uncollectible"),
+        (_open, lambda c, i: c.v1.invoices.delete(i), "You can only delete draft invoices."),
+        (_open, lambda c, i: c.v1.invoices.update(i, {"description": "x"}), "Finalized invoices can't be updated"),
+        (_paid, lambda c, i: c.v1.invoices.send_invoice(i), "This invoice cannot be sent right now."),
     ],
 )
 def test_a_state_refuses_what_it_does_not_allow(
@@ -275,15 +275,15 @@ def test_a_finalized_invoice_keeps_its_lines(client: stripe.StripeClient) -> Non
 @pytest.mark.parametrize(
     ("act", "param"),
     [
-        (lambda c, id: c.v1.invoices.retrieve(id), "invoice"),
-        (lambda c, id: c.v1.invoices.delete(id), "invoice"),
-        (lambda c, id: c.v1.invoices.send_invoice(id), "invoice"),
-        (lambda c, id: c.v1.invoices.add_lines(id, {"lines": [{"amount": 1}]}), "invoice"),
-        (lambda c, id: c.v1.invoices.update(id, {"description": "x"}), "id"),
-        (lambda c, id: c.v1.invoices.pay(id), "id"),
-        (lambda c, id: c.v1.invoices.finalize_invoice(id), "id"),
-        (lambda c, id: c.v1.invoices.void_invoice(id), "id"),
-        (lambda c, id: c.v1.invoices.mark_uncollectible(id), "id"),
+        (lambda c, i: c.v1.invoices.retrieve(i), "invoice"),
+        (lambda c, i: c.v1.invoices.delete(i), "invoice"),
+        (lambda c, i: c.v1.invoices.send_invoice(i), "invoice"),
+        (lambda c, i: c.v1.invoices.add_lines(i, {"lines": [{"amount": 1}]}), "invoice"),
+        (lambda c, i: c.v1.invoices.update(i, {"description": "x"}), "id"),
+        (lambda c, i: c.v1.invoices.pay(i), "id"),
+        (lambda c, i: c.v1.invoices.finalize_invoice(i), "id"),
+        (lambda c, i: c.v1.invoices.void_invoice(i), "id"),
+        (lambda c, i: c.v1.invoices.mark_uncollectible(i), "id"),
     ],
 )
 def test_an_unknown_invoice_is_not_found(client: stripe.StripeClient, act: Act, param: str) -> None:

@@ -146,9 +146,9 @@ async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> InvoiceIte
 
 
 async def pending(
-    tx: AsyncConnection, *, customer_id: UUID, currency: str, subscription: str | None = None, lock: bool = True
+    tx: AsyncConnection, *, customer_id: UUID, currency: str, subscription: str | None = None
 ) -> list[InvoiceItem]:
-    """What waits for an invoice in that currency, newest first, with `lock` until the transaction ends.
+    """What waits for an invoice in that currency, newest first, locked until the transaction ends.
 
     With `subscription`, what belongs to it or to no subscription; without, everything of the customer.
     """
@@ -164,7 +164,7 @@ async def pending(
     )
     if subscription is not None:
         query = query.where((invoice_item.c.subscription == subscription) | invoice_item.c.subscription.is_(None))
-    return [item_of(row) for row in await tx.execute(query.with_for_update() if lock else query)]
+    return [item_of(row) for row in await tx.execute(query.with_for_update())]
 
 
 async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> list[InvoiceItem]:

@@ -79,20 +79,19 @@ async def compose_draft(
     period: Period,
     omit_unused: bool = False,
     extra: Sequence[InvoiceItem] = (),
-    lock: bool = True,
+    sweep: bool = True,
 ) -> tuple[Invoice, list[InvoiceItem]]:
-    """The draft as it would be at `now`, nothing stored, and the pending items on it (locked with `lock`).
+    """The draft as it would be at `now`, nothing stored, and the pending items on it.
 
     Previews and invoices both come from here. Items of a subscription are listed newest first, after the
-    pending items (`extra` ones that only a preview knows, then the stored ones), newest first.
+    pending items (`extra` ones that only a preview knows, then the stored ones), newest first. Without `sweep`
+    the stored ones are left out.
     """
-    swept = await invoice_item.pending(
-        tx,
-        customer_id=customer.customer_id,
-        currency=subscription.currency,
-        subscription=subscription.id,
-        lock=lock,
-    )
+    swept: list[InvoiceItem] = []
+    if sweep:
+        swept = await invoice_item.pending(
+            tx, customer_id=customer.customer_id, currency=subscription.currency, subscription=subscription.id
+        )
     gathered = await gather(
         tx,
         environment=customer.environment,

@@ -132,7 +132,7 @@ def _taxes(taxes: Sequence[LineTax]) -> list[Json]:
 def _bill_to(bill_to: BillTo, customer: str) -> Json:
     shipping = bill_to.shipping
     return {
-        "customer": customer,
+        "customer": customer or None,
         "customer_account": None,
         "customer_address": address(bill_to.address),
         "customer_email": bill_to.email,

@@ -49,9 +49,9 @@ def creation(asked: SubscriptionCreate, *, environment: str, now: datetime) -> A
     return Asked(
         environment=environment,
         customer=asked.customer,
-        items=[_new_item(each, place, environment, now) for place, each in enumerate(asked.items)],
+        items=[asked_item(each, f"items[{place}]", environment, now) for place, each in enumerate(asked.items)],
         currency=asked.currency,
-        billing_mode=FLEXIBLE if asked.billing_mode is None else _mode(asked.billing_mode),
+        billing_mode=FLEXIBLE if asked.billing_mode is None else billing_mode(asked.billing_mode),
         billing_cycle_anchor=asked.billing_cycle_anchor,
         anchor_config=None if config is None else _anchor_config(config),
         backdate_start_date=asked.backdate_start_date,
@@ -79,7 +79,7 @@ def change(asked: SubscriptionUpdate, *, environment: str, now: datetime) -> Ask
     anchor = asked.billing_cycle_anchor
     said_end = asked.sent("cancel_at") or asked.cancel_at_period_end is not None
     return AskedChange(
-        items=[_item_change(each, f"items[{place}]", environment, now) for place, each in enumerate(asked.items)],
+        items=[asked_item_change(each, f"items[{place}]", environment, now) for place, each in enumerate(asked.items)],
         proration_behavior=asked.proration_behavior,
         proration_date=asked.proration_date,
         anchor_now=anchor is not None and anchor.type == "now",
@@ -135,8 +135,8 @@ def cancellation(asked: CancellationParams | None) -> Cancellation:
     return Cancellation(comment=asked.comment if asked else None, feedback=asked.feedback if asked else None)
 
 
-def _new_item(asked: NewItemParams, place: int, environment: str, now: datetime) -> AskedItem:
-    param = f"items[{place}]"
+def asked_item(asked: NewItemParams, param: str, environment: str, now: datetime) -> AskedItem:
+    """An item to begin a subscription with; `param` is where it was said."""
     price = _price(asked, param, environment, now)
     if price is None:
         raise Refusal(f"Missing required param: {param}[price].", code="parameter_missing", param=f"{param}[price]")
@@ -148,7 +148,8 @@ def _new_item(asked: NewItemParams, place: int, environment: str, now: datetime)
     )
 
 
-def _item_change(asked: ItemParams, param: str, environment: str, now: datetime) -> AskedItemChange:
+def asked_item_change(asked: ItemParams, param: str, environment: str, now: datetime) -> AskedItemChange:
+    """What is asked of one item of a subscription; `param` is where it was said."""
     metadata: Mapping[str, str] | Unsaid | None = asked.metadata if asked.sent("metadata") else UNSAID
     return AskedItemChange(
         param=param,
@@ -234,7 +235,8 @@ def _one_time_price(asked: InvoiceItemParams, param: str) -> create_invoice_item
     return create_invoice_item.PriceData(currency=data.currency, product=data.product, unit_amount=unit)
 
 
-def _mode(asked: BillingModeParams) -> BillingMode:
+def billing_mode(asked: BillingModeParams) -> BillingMode:
+    """How a subscription is to be billed."""
     if asked.type == "classic":
         if asked.flexible is not None:
             raise Refusal(
