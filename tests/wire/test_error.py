@@ -44,8 +44,8 @@ REFUSALS = [
     ("GET", "/v1/products", "active=yes", 400, None, "active", "Invalid boolean: yes"),
     (
         "POST", "/v1/products", "name=", 400, "parameter_invalid_empty", "name",
-        "You passed an empty string for 'name'. We assume empty values are an attempt to unset a field; however"
-        " 'name' cannot be unset. You should remove 'name' from your request or supply a non-empty value.",
+        ("You passed an empty string for 'name'. We assume empty values are an attempt to unset a field; however"
+        " 'name' cannot be unset. You should remove 'name' from your request or supply a non-empty value."),
     ),
     ("GET", "/v1/products/prod_nope", "", 404, "resource_missing", "id", "No such product: 'prod_nope'"),
     ("GET", "/v1/prices/price_nope", "", 404, "resource_missing", "price", "No such price: 'price_nope'"),
@@ -69,8 +69,8 @@ REFUSALS = [
     ("POST", "/v1/prices", "currency=xxx&product=x", 400, None, "currency", "Invalid currency: xxx"),
     (
         "POST", "/v1/products", "name=a&metadata[k]=" + "v" * 501, 400, None, "metadata",
-        "Metadata values can have up to 500 characters. You passed in a value for key 'k' that is 501 characters"
-        " long.",
+        ("Metadata values can have up to 500 characters. You passed in a value for key 'k' that is 501 characters"
+        " long."),
     ),
     (
         "POST", "/v1/customers", "email=nobody", 400, "email_invalid", "email", "Invalid email address: nobody",

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.stripe import subscription
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.customer_params import CustomerCreate, CustomerFields, CustomerList, CustomerUpdate
 from meterline.api.stripe.expand import expandable, fetcher, includable
@@ -19,6 +20,7 @@ from meterline.customer import Address, Customer, InvoiceSettings, prefix_from
 from meterline.refusal import Missing
 from meterline.store import customer as store
 from meterline.store import row
+from meterline.store import subscription as subscriptions
 from meterline.store.identifier import public, uuid7
 from meterline.usecase.change_customer import change_customer
 from meterline.usecase.create_customer import create_customer
@@ -27,7 +29,10 @@ from meterline.usecase.moment import moment
 
 routes = Routes("customers")
 
+_SHOWN = 10
+
 expandable("customer", "test_clock", kind="test_helpers.test_clock")
+expandable("customer", "subscriptions", kind="customer.subscriptions")
 expandable("customer.invoice_settings", "default_payment_method", kind="payment_method")
 
 
@@ -100,6 +105,7 @@ def _hidden(customer: Customer) -> Json:
     return {
         "invoice_credit_balance": {customer.currency: customer.balance} if customer.currency else {},
         "sources": nested_list([], url=f"{url}/sources"),
+        "subscriptions": customer.id,
         "tax": {
             "automatic_tax": "not_collecting",
             "ip_address": tax.get("ip_address") if isinstance(tax, Mapping) else None,
@@ -133,6 +139,21 @@ snapshots(Customer, render, url="/v1/customers/{id}")
 @fetcher("customer")
 async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Json]:
     return {id: render(found) for id, found in (await store.find(tx, environment, ids)).items()}
+
+
+@fetcher("customer.subscriptions", resource="subscriptions")
+async def fetch_subscriptions(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Json]:
+    lists = {}
+    for id, owner in (await store.find(tx, environment, ids)).items():
+        found = await subscriptions.of_customer(tx, customer_id=owner.customer_id)
+        data = await subscription.rendered(tx, environment, found[:_SHOWN])
+        lists[id] = nested_list(
+            data,
+            url=f"/v1/subscriptions?customer={id}",
+            has_more=len(found) > _SHOWN,
+            total_count=len(found),
+        )
+    return lists
 
 
 @routes.post("/v1/customers", CustomerCreate)
@@ -185,7 +206,7 @@ def _applied(before: Customer, asked: CustomerFields) -> Customer:
             tuple(asked.preferred_locales) if asked.sent("preferred_locales") else before.preferred_locales
         ),
         tax_exempt=(asked.tax_exempt or "none") if asked.sent("tax_exempt") else before.tax_exempt,
-        metadata=merge_metadata(dict(before.metadata), asked.metadata),
+        metadata=merge_metadata(before.metadata, asked.metadata),
         extra={name: value for name, value in {**before.extra, **extra}.items() if value is not None},
     )
 

@@ -4,6 +4,7 @@ Everything arrives as text (form bodies) or JSON (v2). A type here says what tex
 rest with Stripe's words; a resource's parameter model is a subclass of `Params` made of these types.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
@@ -12,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from meterline.money import CURRENCIES
+from meterline.refusal import Refusal
 
 T = TypeVar("T")
 
@@ -19,6 +21,7 @@ _INT64 = 1 << 63
 _LAST_INSTANT = 253_402_300_799
 _MAX_TEXT = 5_000
 _MAX_DECIMAL_TEXT = 40
+_MOST_METADATA = 50
 
 
 def _int(value: Any) -> int:
@@ -52,7 +55,7 @@ def _decimal(value: Any) -> Decimal:
         raise _wrong("decimal", value)
     if len(fraction) > 12:
         raise PydanticCustomError(
-            "parameter_invalid_decimal",
+            "too_many_decimals",
             "Invalid decimal: {value}; must contain at maximum 12 decimal places.",
             {"value": text},
         )
@@ -66,7 +69,7 @@ def _text(value: Any) -> str:
         raise PydanticCustomError("parameter_invalid_empty", "empty")
     if len(value) > _MAX_TEXT:
         raise PydanticCustomError(
-            "parameter_invalid_string_too_long",
+            "text_too_long",
             "Invalid string: {start}...; must be at most {limit} characters",
             {"start": value[:20], "limit": _MAX_TEXT},
         )
@@ -223,8 +226,11 @@ class RetrieveParams(Params):
     """What every retrieve accepts: `expand`."""
 
 
-def merge_metadata(current: dict[str, str], change: dict[str, str] | None) -> dict[str, str]:
-    """Stripe's rule: keys merge, an empty value deletes its key, None deletes all."""
+def merge_metadata(current: Mapping[str, str], change: Mapping[str, str] | None) -> dict[str, str]:
+    """Stripe's rule: keys merge, an empty value deletes its key, None deletes all. Refuses more than fifty keys."""
     if change is None:
         return {}
-    return {key: text for key, text in (current | change).items() if text != ""}
+    merged = {key: text for key, text in {**current, **change}.items() if text != ""}
+    if len(merged) > _MOST_METADATA:
+        raise Refusal(f"Metadata can have up to {_MOST_METADATA} keys.", param="metadata")
+    return merged

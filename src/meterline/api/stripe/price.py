@@ -257,7 +257,7 @@ async def change(call: Call[PriceUpdate]) -> Json:
         active=before.active if asked.active is None else asked.active,
         currency_options=_changed_options(before, asked),
         lookup_key=asked.lookup_key if asked.sent("lookup_key") else before.lookup_key,
-        metadata=merge_metadata(dict(before.metadata), asked.metadata),
+        metadata=merge_metadata(before.metadata, asked.metadata),
         nickname=asked.nickname if asked.sent("nickname") else before.nickname,
         tax_behavior=asked.tax_behavior or before.tax_behavior,
     )

@@ -246,7 +246,7 @@ async def change(call: Call[ProductUpdate]) -> Json:
         active=before.active if asked.active is None else asked.active,
         shippable=before.shippable if asked.shippable is None else asked.shippable,
         images=tuple(asked.images) if asked.sent("images") else before.images,
-        metadata=merge_metadata(dict(before.metadata), asked.metadata),
+        metadata=merge_metadata(before.metadata, asked.metadata),
         extra=_changed_extra(before, asked),
     )
     if after != before:

@@ -16,7 +16,6 @@ _CODES = {
     "resource_missing",
     "parameter_invalid_integer",
     "parameter_invalid_empty",
-    "parameter_invalid_string_too_long",
 }
 
 
@@ -58,9 +57,13 @@ def _stripe_error(details: list[ErrorDetails]) -> StripeError:
             allowed = first.get("ctx", {})["expected"].replace("'", "")
             return StripeError.invalid(f"Invalid {param}: must be one of {_listed(allowed)}", param=param)
         case "greater_than_equal" | "greater_than" | "less_than_equal" | "less_than":
-            return StripeError.invalid(f"Invalid {param}: {_bound(first)}", param=param)
-        case "string_too_long" | "too_long" | "too_short":
-            return StripeError.invalid(f"Invalid {param}: {first['msg']}", param=param)
+            message = f"This value must be {_bound(first)}."
+            return StripeError.invalid(message, code="parameter_invalid_integer", param=param)
+        case "string_too_long":
+            start, limit = str(first["input"])[:20], first.get("ctx", {})["max_length"]
+            return StripeError.invalid(f"Invalid string: {start}...; must be at most {limit} characters", param=param)
+        case "too_long" | "too_short":
+            return StripeError.invalid(f"Invalid array: {_length(first)}", param=param)
         case "model_type" | "model_attributes_type" | "dict_type" | "parameter_invalid_hash":
             return StripeError.invalid("Invalid object", param=param)
     code = first["type"] if first["type"] in _CODES else None
@@ -78,13 +81,20 @@ def _unknown(names: list[str]) -> StripeError:
 def _bound(detail: ErrorDetails) -> str:
     context = detail.get("ctx", {})
     words = {
-        "greater_than_equal": ("ge", "must be greater than or equal to"),
-        "greater_than": ("gt", "must be greater than"),
-        "less_than_equal": ("le", "must be less than or equal to"),
-        "less_than": ("lt", "must be less than"),
+        "greater_than_equal": ("ge", "greater than or equal to"),
+        "greater_than": ("gt", "greater than"),
+        "less_than_equal": ("le", "less than or equal to"),
+        "less_than": ("lt", "less than"),
     }
     key, phrase = words[detail["type"]]
     return f"{phrase} {context[key]}"
+
+
+def _length(detail: ErrorDetails) -> str:
+    context = detail.get("ctx", {})
+    if detail["type"] == "too_long":
+        return f"must contain at most {context['max_length']} elements"
+    return f"must contain at least {context['min_length']} elements"
 
 
 def _listed(expected: str) -> str:
