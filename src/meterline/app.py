@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 

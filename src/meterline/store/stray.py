@@ -4,13 +4,13 @@ Telling the same event again finds its row again: it is counted there, with when
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from sqlalchemy import Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy import Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select, text
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -41,7 +41,7 @@ stray_event = Table(
     PrimaryKeyConstraint("environment", "key16"),
     Index("ix_stray_event_fate", "environment", "fate", "sequence"),
     Index("ix_stray_event_identifier", "environment", "identifier"),
-    Index("ix_stray_event_unreported", "sequence", postgresql_where="reported_at IS NULL"),
+    Index("ix_stray_event_unreported", "environment", postgresql_where=text("reported_at IS NULL")),
 )
 """`told` is the event in our own JSON form; `received_at` is when it was first seen."""
 
@@ -99,6 +99,7 @@ async def record(connection: "asyncpg.Connection[asyncpg.Record]", strays: Seque
         [s.received_at for s in rows],
         [times[s.environment, s.key16] for s in rows],
     )
+    await _plan_reports(connection, sorted({s.environment for s in rows}), rows[0].received_at)
 
 
 async def listed(
@@ -179,3 +180,47 @@ async def find(tx: AsyncConnection, environment: str, identifier: str) -> list[d
     """The stray events told under an identifier."""
     query = select(stray_event).where(stray_event.c.environment == environment, stray_event.c.identifier == identifier)
     return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+class Unreported(msgspec.Struct, frozen=True):
+    """A stray event that nobody was told about yet."""
+
+    code: str
+    message: str
+    event_name: str | None
+    identifier: str | None
+    request_key: str | None
+    received_at: datetime
+
+
+REPORT = "usage_report"
+REPORT_EVERY = timedelta(seconds=10)
+
+
+async def _plan_reports(
+    connection: "asyncpg.Connection[asyncpg.Record]", environments: Sequence[str], now: datetime
+) -> None:
+    """See to it that a worker tells of them, once per ten seconds and environment."""
+    boundary = datetime.fromtimestamp(now.timestamp() // 10 * 10, UTC) + REPORT_EVERY
+    await connection.execute(
+        "INSERT INTO due (environment, customer_id, kind, subject, boundary, due_at, sequence, attempts)"
+        " SELECT e, $2, $3, e, $4, $4, $5, 0 FROM unnest($1::text[]) AS e ON CONFLICT DO NOTHING",
+        environments,
+        UUID(int=0),
+        REPORT,
+        boundary,
+        uuid7(),
+    )
+
+
+async def take_unreported(
+    connection: "asyncpg.Connection[asyncpg.Record]", *, environment: str, now: datetime
+) -> list[Unreported]:
+    """The stray events not told about yet, oldest first, which from now on are."""
+    rows = await connection.fetch(
+        "UPDATE stray_event SET reported_at = $2 WHERE environment = $1 AND reported_at IS NULL"
+        " RETURNING code, message, event_name, identifier, request_key, received_at",
+        environment,
+        now,
+    )
+    return sorted((Unreported(*row) for row in rows), key=lambda each: each.received_at)

@@ -9,14 +9,16 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.stripe import meter_report
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import fetcher
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import Hash, Instant, List, ListParams, Params, RetrieveParams, Text
 from meterline.api.stripe.route import Routes
-from meterline.api.stripe.snapshot import snapshots
+from meterline.api.stripe.snapshot import reports, snapshots
 from meterline.meter import Meter
+from meterline.meter.report import MeterErrorReport
 from meterline.period import Period
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
@@ -99,6 +101,7 @@ def render(meter: Meter) -> Json:
 
 
 snapshots(Meter, render, url="/v1/billing/meters/{id}")
+reports(MeterErrorReport, data=meter_report.data, related=meter_report.related)
 
 
 @fetcher("billing.meter")

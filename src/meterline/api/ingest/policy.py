@@ -1,0 +1,46 @@
+"""`/ingest/policy`: how long an environment wants its events kept."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from meterline.api.stripe.call import Call
+from meterline.api.stripe.json import Json
+from meterline.api.stripe.params import Natural, Params, RetrieveParams, Unset
+from meterline.api.stripe.route import Routes
+from meterline.store import usage_policy
+from meterline.store.usage_policy import UsagePolicy
+
+routes = Routes("usage_policy")
+
+SHORTEST = 36
+
+
+class PolicyUpdate(Params):
+    keep_events_days: Unset[Annotated[Natural, Field(ge=SHORTEST, le=36_500)]] = None
+
+
+def render(policy: UsagePolicy) -> Json:
+    """The policy; null days mean for ever."""
+    return {
+        "object": "usage_policy",
+        "keep_events_days": policy.keep_events_days,
+        "livemode": policy.environment == "live",
+    }
+
+
+@routes.get("/ingest/policy", RetrieveParams)
+async def retrieve(call: Call[RetrieveParams]) -> Json:
+    """Retrieve the usage policy."""
+    return render(await usage_policy.find(call.tx, call.environment))
+
+
+@routes.post("/ingest/policy", PolicyUpdate)
+async def change(call: Call[PolicyUpdate]) -> Json:
+    """Set how many days events are kept, at least 36: a day more than they may be late. Empty keeps them for ever.
+
+    Events of all environments share partitions, so they go when no environment wants them any more.
+    """
+    policy = UsagePolicy(environment=call.environment, keep_events_days=call.params.keep_events_days)
+    await usage_policy.save(call.tx, policy)
+    return render(policy)

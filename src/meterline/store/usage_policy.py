@@ -1,0 +1,54 @@
+"""What each environment wants of its usage: how long events are kept. Counters are kept for ever."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Column, Integer, PrimaryKeyConstraint, Table, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.store import row, schema
+
+usage_policy = Table(
+    "usage_policy",
+    schema.metadata,
+    schema.environment(),
+    Column("keep_events_days", Integer),
+    PrimaryKeyConstraint("environment"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsagePolicy:
+    """The policy of one environment. `keep_events_days` null keeps events for ever."""
+
+    environment: str
+    keep_events_days: int | None = None
+
+
+async def find(tx: AsyncConnection, environment: str) -> UsagePolicy:
+    """The environment's policy; the default one before any was set."""
+    query = select(usage_policy).where(usage_policy.c.environment == environment)
+    found = (await tx.execute(query)).one_or_none()
+    return UsagePolicy(environment=environment) if found is None else row.load(UsagePolicy, found)
+
+
+async def save(tx: AsyncConnection, policy: UsagePolicy) -> None:
+    """Set the environment's policy."""
+    statement = insert(usage_policy).values(row.values(policy, usage_policy))
+    await tx.execute(
+        statement.on_conflict_do_update(
+            index_elements=["environment"], set_={"keep_events_days": policy.keep_events_days}
+        )
+    )
+
+
+async def keep_events(tx: AsyncConnection) -> timedelta | None:
+    """How long partitions of events are kept, which hold every environment: as long as any of them wants.
+
+    None, for ever, where no environment says how long or one wants for ever.
+    """
+    days = list(await tx.scalars(select(usage_policy.c.keep_events_days)))
+    if not days or None in days:
+        return None
+    return timedelta(days=max(days))
