@@ -6,10 +6,13 @@ import typer
 from rich.console import Console
 
 from meterline.cli.backup import backup, restore
+from meterline.cli.books import export, verify
 from meterline.cli.doctor import doctor
+from meterline.cli.ingest import ingest
 from meterline.cli.keys import keys
 from meterline.cli.migrate import migrate
 from meterline.cli.serve import serve
+from meterline.cli.verify import verify
 from meterline.store.embedded import EmbeddedFailure
 
 app = typer.Typer(
@@ -22,8 +25,12 @@ app.command()(serve)
 app.command()(migrate)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
+app.command()(ingest)
+app.add_typer(verify, name="verify")
 app.command()(backup)
 app.command()(restore)
+app.add_typer(verify, name="verify")
+app.add_typer(export, name="export")
 
 
 def main() -> None:
