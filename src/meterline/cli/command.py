@@ -7,12 +7,12 @@ from rich.console import Console
 
 from meterline.cli.backup import backup, restore
 from meterline.cli.books import export, verify
+from meterline.cli.counters import counters
 from meterline.cli.doctor import doctor
 from meterline.cli.ingest import ingest
 from meterline.cli.keys import keys
 from meterline.cli.migrate import migrate
 from meterline.cli.serve import serve
-from meterline.cli.verify import verify
 from meterline.store.embedded import EmbeddedFailure
 
 app = typer.Typer(
@@ -26,10 +26,10 @@ app.command()(migrate)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
 app.command()(ingest)
-app.add_typer(verify, name="verify")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(verify, name="verify")
+verify.command()(counters)
 app.add_typer(export, name="export")
 
 
