@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.stripe import customer_version as customer_version  # registers how it looked before
 from meterline.api.stripe import subscription
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.customer_params import CustomerCreate, CustomerFields, CustomerList, CustomerUpdate
