@@ -53,7 +53,7 @@ routes = Routes("invoices")
 
 expandable("invoice", "customer", kind="customer")
 expandable("invoice", "default_payment_method", kind="payment_method")
-expandable("invoice", "test_clock", kind="test_clock")
+expandable("invoice", "test_clock", kind="test_helpers.test_clock")
 expandable("invoice.parent.subscription_details", "subscription", kind="subscription")
 
 snapshots(Invoice, render, url="/v1/invoices/{id}")

@@ -28,7 +28,7 @@ routes = Routes("invoice_items")
 
 expandable("invoiceitem", "customer", kind="customer")
 expandable("invoiceitem", "invoice", kind="invoice")
-expandable("invoiceitem", "test_clock", kind="test_clock")
+expandable("invoiceitem", "test_clock", kind="test_helpers.test_clock")
 expandable("invoiceitem.pricing.price_details", "price", kind="price")
 
 
