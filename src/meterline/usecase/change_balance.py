@@ -12,6 +12,7 @@ from meterline.refusal import Refusal
 from meterline.store import balance, notice
 from meterline.store import customer as customers
 from meterline.store.identifier import public
+from meterline.usecase import keep_books
 
 
 async def change_balance(
@@ -53,6 +54,7 @@ async def change_balance(
     )
     await customers.save(tx, changed)
     await balance.add(tx, entry)
+    await keep_books.balance_changed(tx, entry, now=now)
     await notice.add(
         tx,
         environment=customer.environment,

@@ -13,6 +13,7 @@ from meterline.gateway.processor import Collection, Processor
 from meterline.gateway.test_processor import TestProcessor
 from meterline.invoice import state
 from meterline.invoice.model import Invoice
+from meterline.ledger.transaction import Cause
 from meterline.payment import dunning
 from meterline.payment.method import PaymentMethod, preferred
 from meterline.payment.payment import (
@@ -30,7 +31,7 @@ from meterline.store import due, payment_method
 from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.subscription.status import Standing
-from meterline.usecase import record_invoice
+from meterline.usecase import keep_books, record_invoice
 from meterline.usecase.follow_invoice import follow_invoice, surrender_collection
 from meterline.usecase.lock_invoice import Locked, lock_invoice
 
@@ -191,6 +192,14 @@ async def _received(
     counted = automatic or invoice.attempt_count == 0
     after = state.paid(state.attempt_succeeded(invoice, counted=counted), amount=invoice.amounts.remaining, now=now)
     paid = replace(payment, status="succeeded", payment_method=method.id, last_refusal=None, succeeded_at=now)
+    await keep_books.invoice_paid(
+        tx,
+        invoice,
+        amount=invoice.amounts.remaining,
+        processor=method.processor,
+        cause=Cause("payment", payment.id),
+        now=now,
+    )
     await payments.save(tx, paid)
     await payments.save_link(tx, replace(link, status="paid", amount_paid=link.amount_requested, paid_at=now))
     await record_invoice.changed(

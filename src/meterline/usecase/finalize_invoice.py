@@ -18,7 +18,7 @@ from meterline.store import due
 from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store.identifier import public
-from meterline.usecase import record_invoice
+from meterline.usecase import keep_books, record_invoice
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.count_usage import with_late_usage
@@ -54,6 +54,7 @@ async def finalize_invoice(
     )
     await _count(tx, customer, used=draft.number is None)
     await _use_balance(tx, issued, settlement, now=now)
+    await keep_books.invoice_finalized(tx, issued, credits=(), now=now)
     types = ["invoice.updated", "invoice.finalized"]
     if issued.status == "paid":
         types += ["invoice.paid", "invoice.payment_succeeded"]

@@ -6,9 +6,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice import state
 from meterline.invoice.model import Invoice
+from meterline.ledger.transaction import Cause
 from meterline.refusal import Refusal
 from meterline.store import due
-from meterline.usecase import record_invoice
+from meterline.usecase import keep_books, record_invoice
 from meterline.usecase.collect_payment import (
     NO_METHOD,
     Collected,
@@ -54,6 +55,14 @@ async def pay_elsewhere(tx: AsyncConnection, *, environment: str, id: str, now: 
         if invoice.status == "paid":
             return invoice
     after = state.paid_elsewhere(invoice, now=now)
+    await keep_books.invoice_paid(
+        tx,
+        invoice,
+        amount=invoice.amounts.remaining,
+        processor=keep_books.OUTSIDE,
+        cause=Cause("invoice.paid_elsewhere", invoice.id),
+        now=now,
+    )
     await cancel_payment(tx, invoice, now=now)
     await due.remove(tx, customer_id=invoice.customer_id, subject=invoice.id)
     types = ("invoice.updated", "invoice.paid", "invoice.payment_succeeded")

@@ -8,7 +8,7 @@ from meterline.invoice import state
 from meterline.invoice.model import Invoice
 from meterline.store import due
 from meterline.store import invoice as invoices
-from meterline.usecase import record_invoice
+from meterline.usecase import keep_books, record_invoice
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.collect_payment import cancel_payment
 from meterline.usecase.follow_invoice import follow_invoice
@@ -29,6 +29,7 @@ async def void_invoice(tx: AsyncConnection, *, environment: str, id: str, now: d
             now=now,
             invoice=after.id,
         )
+    await keep_books.invoice_voided(tx, after, now=now)
     await cancel_payment(tx, after, now=now)
     await due.remove(tx, customer_id=after.customer_id, subject=after.id)
     await record_invoice.changed(tx, locked.invoice, after, types=("invoice.updated", "invoice.voided"), now=now)
