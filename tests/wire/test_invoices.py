@@ -2,11 +2,15 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import stripe
 
 from tests.wire.billing import customer_with, draft_of
+
+if TYPE_CHECKING:
+    from stripe.params import InvoiceCreateParams, InvoiceListParams
 
 
 def test_a_draft_made_by_hand_waits_for_orders(client: stripe.StripeClient) -> None:
@@ -396,7 +400,7 @@ def test_long_invoices_page_their_lines_in_order(client: stripe.StripeClient) ->
     walked = [line.amount for line in client.v1.invoices.line_items.list(draft.id, {"limit": 7}).auto_paging_iter()]
 
     assert shown.lines.has_more is True
-    assert shown.lines.total_count == 25  # type: ignore[attr-defined]
+    assert shown.lines["total_count"] == 25
     assert [line.amount for line in shown.lines.data] == list(range(1, 11))
     assert walked == list(range(1, 26))
     assert [line.amount for line in shown.lines.auto_paging_iter()] == list(range(1, 26))
@@ -413,8 +417,9 @@ def test_invoices_are_listed_by_what_they_are(client: stripe.StripeClient) -> No
     assert [each.id for each in of_customer.data] == [paid.id, draft.id]
     assert [each.id for each in only_paid.data] == [paid.id]
     assert client.v1.invoices.list({"customer": customer.id, "created": {"lt": draft.created - 10}}).data == []
+    late = cast("InvoiceListParams", {"status": "late"})
     with pytest.raises(stripe.InvalidRequestError, match="must be one of draft, open, void, paid, or uncollectible"):
-        client.v1.invoices.list({"status": "late"})  # type: ignore[typeddict-item]
+        client.v1.invoices.list(late)
 
 
 def test_a_customer_and_a_card_come_along_when_asked(client: stripe.StripeClient) -> None:
@@ -443,7 +448,7 @@ def test_what_is_not_offered_is_refused_by_name(
     customer = customer_with(client)
 
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.invoices.create({"customer": customer.id, **params})  # type: ignore[typeddict-item]
+        client.v1.invoices.create(cast("InvoiceCreateParams", {"customer": customer.id, **params}))
 
     assert refused.value.param == param
 

@@ -21,9 +21,6 @@ def render(invoice: Invoice) -> Json:
         "account_name": None,
         "account_tax_ids": None,
         "application": None,
-        "attempt_count": invoice.attempt_count,
-        "attempted": invoice.attempted,
-        "auto_advance": invoice.auto_advance,
         "automatic_tax": {
             "disabled_reason": None,
             "enabled": False,
@@ -31,7 +28,6 @@ def render(invoice: Invoice) -> Json:
             "provider": None,
             "status": None,
         },
-        "automatically_finalizes_at": unix_or_none(invoice.automatically_finalizes_at),
         "billing_reason": invoice.billing_reason,
         "collection_method": invoice.collection_method,
         "created": unix(invoice.created),
@@ -55,7 +51,6 @@ def render(invoice: Invoice) -> Json:
         "lines": _lines(invoice),
         "livemode": invoice.environment == "live",
         "metadata": dict(invoice.metadata),
-        "next_payment_attempt": unix_or_none(invoice.next_payment_attempt),
         "number": invoice.number,
         "on_behalf_of": None,
         "parent": _parent(invoice),
@@ -71,7 +66,6 @@ def render(invoice: Invoice) -> Json:
         "shipping_cost": None,
         "shipping_details": None,
         "statement_descriptor": invoice.statement_descriptor,
-        "status": invoice.status,
         "status_details": invoice.uncollectible_reason and {"uncollectible": {"reason": invoice.uncollectible_reason}},
         "status_transitions": {
             "finalized_at": unix_or_none(invoice.finalized_at),
@@ -81,8 +75,29 @@ def render(invoice: Invoice) -> Json:
         },
         "test_clock": invoice.test_clock,
         "webhooks_delivered_at": None,
+        **_progress(invoice),
         **_amounts(invoice),
         **_bill_to(invoice.bill_to, invoice.customer),
+    }
+
+
+def _progress(invoice: Invoice) -> Json:
+    """How far the invoice has come, and what happens next."""
+    reason = invoice.uncollectible_reason
+    return {
+        "attempt_count": invoice.attempt_count,
+        "attempted": invoice.attempted,
+        "auto_advance": invoice.auto_advance,
+        "automatically_finalizes_at": unix_or_none(invoice.automatically_finalizes_at),
+        "next_payment_attempt": unix_or_none(invoice.next_payment_attempt),
+        "status": invoice.status,
+        "status_details": None if reason is None else {"uncollectible": {"reason": reason}},
+        "status_transitions": {
+            "finalized_at": unix_or_none(invoice.finalized_at),
+            "marked_uncollectible_at": unix_or_none(invoice.marked_uncollectible_at),
+            "paid_at": unix_or_none(invoice.paid_at),
+            "voided_at": unix_or_none(invoice.voided_at),
+        },
     }
 
 
