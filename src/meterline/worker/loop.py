@@ -49,7 +49,11 @@ class Worker:
         stopping = asyncio.create_task(self._kick_on(stop))
         listening = asyncio.create_task(self._listen())
         try:
-            await asyncio.gather(self._keep(stop, self._due_work), self._keep(stop, self._advancing_clocks))
+            await asyncio.gather(
+                self._keep(stop, self._due_work),
+                self._keep(stop, self._advancing_clocks),
+                *(each(stop) for each in self.beside),
+            )
         finally:
             for task in (stopping, listening):
                 task.cancel()
