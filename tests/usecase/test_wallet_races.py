@@ -80,9 +80,7 @@ class Jane:
 
     async def release(self, id: str) -> Answer | Refused:
         async with self.database.begin() as tx:
-            return await hold_funds.release(
-                tx, environment="test", customer_id=self.customer_id, id=id, now=NOW
-            )
+            return await hold_funds.release(tx, environment="test", customer_id=self.customer_id, id=id, now=NOW)
 
     async def expire(self, id: str, at: datetime) -> None:
         async with self.database.begin() as tx:
@@ -117,7 +115,7 @@ class Jane:
             pocket = (await wallet.pockets(connection, wallets))[self.customer_id, "USD"]
             holds = await wallet.open_holds(connection, self.customer_id)
         lent = sum((hold.shortage for hold in holds), Decimal(0))
-        assert posted(pocket, lent) == sum((stood.get(Account(kind, "USD"), Decimal(0)) for kind in WALLET), Decimal(0))
+        assert posted(pocket) == sum((stood.get(Account(kind, "USD"), Decimal(0)) for kind in WALLET), Decimal(0))
         assert stood.get(Account("held", "USD"), Decimal(0)) == sum((hold.left for hold in holds), Decimal(0))
         assert sum(grant.held for grant in pocket.grants) + lent == sum(hold.left for hold in holds)
         for asset in {account.asset for account in stood}:
@@ -126,9 +124,7 @@ class Jane:
 
 @pytest_asyncio.fixture
 async def jane(database: Database) -> AsyncIterator[Jane]:
-    new = Customer(
-        environment="test", customer_id=uuid7(), id=public("cus"), created=NOW, invoice_prefix="JANE"
-    )
+    new = Customer(environment="test", customer_id=uuid7(), id=public("cus"), created=NOW, invoice_prefix="JANE")
     async with database.begin() as tx:
         await customer.add(tx, new)
         await open_wallet(tx, environment="test", customer_id=new.customer_id, now=NOW)
@@ -226,9 +222,7 @@ async def test_held_value_outlives_its_grant_and_lapses_when_given_back(jane: Ja
     await jane.authorize("call", "4")
     after = end + HOUR
     async with jane.database.begin() as tx:
-        await move_funds.expire_grant(
-            tx, environment="test", customer_id=jane.customer_id, id="short", now=after
-        )
+        await move_funds.expire_grant(tx, environment="test", customer_id=jane.customer_id, id="short", now=after)
     await jane.audit()
     captured = await jane.capture("call", "1", at=after)
     assert not isinstance(captured, Refused)
@@ -271,14 +265,10 @@ async def test_a_crash_between_the_steps_leaves_nothing_half_done(jane: Jane) ->
 async def test_a_balance_of_the_past_never_changes(jane: Jane) -> None:
     await jane.give("10")
     async with jane.database.begin() as tx:
-        then = await ledger.balances_at(
-            tx, environment="test", customer_id=jane.customer_id, instant=NOW + HOUR
-        )
+        then = await ledger.balances_at(tx, environment="test", customer_id=jane.customer_id, instant=NOW + HOUR)
     await jane.charge("late_fee", "4")
     async with jane.database.begin() as tx:
-        again = await ledger.balances_at(
-            tx, environment="test", customer_id=jane.customer_id, instant=NOW + HOUR
-        )
+        again = await ledger.balances_at(tx, environment="test", customer_id=jane.customer_id, instant=NOW + HOUR)
     assert then == again
 
 

@@ -8,6 +8,7 @@ Kind: TypeAlias = Literal[
     "promotional",
     "held",
     "debt",
+    "lent",
     "receivable",
     "customer_balance",
     "credit_paid",
@@ -29,7 +30,8 @@ Kind: TypeAlias = Literal[
 Owed to the customer: `paid` and `promotional` wallet value that is free to spend, `held` wallet value that a hold
 has set aside, `customer_balance` (negative: the customer owes it on the next invoice), `credit_paid` and
 `credit_promotional` billing credits that invoices will use.
-Owed by the customer: `debt` of the wallet, `receivable` of invoices.
+Owed by the customer: `debt` of the wallet, `lent` (what open holds have borrowed from the overdraft; it is debt once
+captured), `receivable` of invoices.
 The house: `revenue`, `deferred` (billed, not yet earned), `refunds` (money given back that no credit note
 explains), `promo_expense`, `breakage` (prepaid value that lapsed), `rounding`, `tax`, `bad_debt`, `dispute`
 (money that banks took back), `clearing` (with a processor, until it pays out), `exchange` (between assets).
@@ -38,11 +40,11 @@ explains), `promo_expense`, `breakage` (prepaid value that lapsed), `rounding`, 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DEBIT_NORMAL: frozenset[Kind] = frozenset(
-    {"debt", "receivable", "refunds", "promo_expense", "bad_debt", "dispute", "clearing"}
+    {"debt", "lent", "receivable", "refunds", "promo_expense", "bad_debt", "dispute", "clearing"}
 )
 """Accounts whose usual balance is a debit: what the house has or has spent."""
 
-WALLET: tuple[Kind, ...] = ("paid", "promotional", "held", "debt")
+WALLET: tuple[Kind, ...] = ("paid", "promotional", "held", "debt", "lent")
 """The accounts that make up a wallet."""
 
 

@@ -16,6 +16,7 @@ _ROOT: Mapping[Kind, str] = {
     "promotional": "Liabilities:Wallet:Promotional",
     "held": "Liabilities:Wallet:Held",
     "debt": "Assets:Wallet:Debt",
+    "lent": "Assets:Wallet:Lent",
     "receivable": "Assets:Receivable",
     "customer_balance": "Liabilities:Customer-Balance",
     "credit_paid": "Liabilities:Credit:Paid",

@@ -233,18 +233,21 @@ def usage_debited(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> 
 def held(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
     """Value was set aside for a call that is about to run; `shortage` is the part lent from the overdraft."""
     aside = Account("held", asset)
-    return (*_from_slices(slices, asset, aside), *_move(Account("debt", asset), aside, shortage))
+    return (*_from_slices(slices, asset, aside), *_move(Account("lent", asset), aside, shortage))
 
 
-def captured(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
-    """The call ran: `amount` of what was set aside is earned."""
-    return _move(Account("held", asset), Account("revenue", asset), amount)
+def captured(*, asset: str, amount: Decimal, lent: Decimal = Decimal(0)) -> tuple[Transfer, ...]:
+    """The call ran: `amount` of what was set aside is earned; what of it was `lent` is debt from now on."""
+    return (
+        *_move(Account("held", asset), Account("revenue", asset), amount),
+        *_move(Account("debt", asset), Account("lent", asset), lent),
+    )
 
 
 def released(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
     """What a hold did not use returns where it came from, the overdraft first."""
     aside = Account("held", asset)
-    return (*_move(aside, Account("debt", asset), shortage), *_to_slices(aside, slices, asset))
+    return (*_move(aside, Account("lent", asset), shortage), *_to_slices(aside, slices, asset))
 
 
 def expired(*, asset: str, slices: Sequence[Slice]) -> tuple[Transfer, ...]:

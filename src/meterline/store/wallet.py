@@ -196,8 +196,9 @@ async def pockets(
     """
     customer_ids = list(wallets)
     accounts = await connection.fetch(
-        "SELECT customer_id, asset, CASE kind WHEN 'debt' THEN -posted ELSE 0 END AS debt FROM ledger_account"
-        " WHERE customer_id = ANY($1::uuid[]) AND kind IN ('debt', 'paid', 'promotional')",
+        "SELECT customer_id, asset, CASE kind WHEN 'debt' THEN -posted ELSE 0 END AS debt,"
+        " CASE kind WHEN 'lent' THEN -posted ELSE 0 END AS lent FROM ledger_account"
+        " WHERE customer_id = ANY($1::uuid[]) AND kind IN ('debt', 'lent', 'paid', 'promotional')",
         customer_ids,
     )
     grants = await connection.fetch(
@@ -207,10 +208,12 @@ async def pockets(
     )
     held: dict[tuple[UUID, str], list[Grant]] = {}
     owed: dict[tuple[UUID, str], Decimal] = {}
+    lent: dict[tuple[UUID, str], Decimal] = {}
     for row in accounts:
         key = (row["customer_id"], row["asset"])
         held[key] = []
         owed[key] = owed.get(key, Decimal(0)) + row["debt"]
+        lent[key] = lent.get(key, Decimal(0)) + row["lent"]
     for row in grants:
         held.setdefault((row["customer_id"], row["asset"]), []).append(_grant(row))
     return {
@@ -218,6 +221,7 @@ async def pockets(
             asset=asset,
             grants=in_order(of_asset),
             debt=owed.get((customer_id, asset), Decimal(0)),
+            lent=lent.get((customer_id, asset), Decimal(0)),
             overdraft_limit=wallets[customer_id].overdraft_limit,
         )
         for (customer_id, asset), of_asset in held.items()

@@ -102,8 +102,13 @@ def capture(pocket: Pocket, hold: Hold, amount: Decimal, *, at: datetime, final:
             code="capture_above_hold",
         )
     taken, lent = _first(hold, inside)
-    less = replace(pocket, grants=change(pocket.grants, taken, remaining=-1, held=-1))
-    transfers = posting.captured(asset=hold.asset, amount=inside)
+    less = replace(
+        pocket,
+        grants=change(pocket.grants, taken, remaining=-1, held=-1),
+        debt=pocket.debt + lent,
+        lent=pocket.lent - lent,
+    )
+    transfers = posting.captured(asset=hold.asset, amount=inside, lent=lent)
     less, beyond, extra = _beyond(less, hold, amount - inside, at=at)
     rest = replace(
         hold,

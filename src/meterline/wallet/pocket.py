@@ -11,7 +11,7 @@ from meterline.ledger.account import Account
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Transfer
 from meterline.refusal import Refusal
-from meterline.wallet.grant import Grant, burn_order, change, take, total
+from meterline.wallet.grant import Grant, burn_order, change, take
 
 Status: TypeAlias = Literal["active", "frozen", "closed"]
 
@@ -31,18 +31,20 @@ class InsufficientFunds(Refusal):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pocket:
-    """The grants of one asset, in burn order, and the `debt` (zero or more, what holds borrowed included).
+    """The grants of one asset, in burn order, the `debt` that usage left, and what open holds were `lent`.
 
-    `overdraft_limit` is how far below zero `available` may be spent.
+    `overdraft_limit` is how far below zero `available` may be spent. Funding repays debt, never what is lent: a
+    hold that is given back gives that back itself.
     """
 
     asset: str
     grants: tuple[Grant, ...] = ()
     debt: Decimal = Decimal(0)
+    lent: Decimal = Decimal(0)
     overdraft_limit: Decimal = Decimal(0)
 
     def __post_init__(self) -> None:
-        assert self.debt >= 0
+        assert self.debt >= 0 and self.lent >= 0
 
     def usable(self, at: datetime, marks: Iterable[str] | None = None) -> Decimal:
         """What the grants in force can give: to anything with these marks, or in all when `marks` is None."""
@@ -50,12 +52,12 @@ class Pocket:
         return sum((grant.free for grant in fitting if grant.live(at)), Decimal(0))
 
     def available(self, at: datetime) -> Decimal:
-        """What is free and in force, less debt; negative when the wallet owes."""
-        return self.usable(at) - self.debt
+        """What is free and in force, less what is owed and lent; negative when that is more."""
+        return self.usable(at) - self.debt - self.lent
 
     def spendable(self, at: datetime, marks: Iterable[str] = ()) -> Decimal:
         """The most that may be spent on something with these marks, overdraft included; zero or more."""
-        lendable = max(self.overdraft_limit - self.debt, Decimal(0))
+        lendable = max(self.overdraft_limit - self.debt - self.lent, Decimal(0))
         bound = self.available(at) + self.overdraft_limit
         return max(min(self.usable(at, tuple(marks)) + lendable, bound), Decimal(0))
 
@@ -109,7 +111,7 @@ def set_aside(
     marks = tuple(marks)
     _require(pocket, amount, at=at, marks=marks)
     slices, shortage = take(pocket.grants, amount, at=at, marks=marks)
-    less = replace(pocket, grants=change(pocket.grants, slices, held=1), debt=pocket.debt + shortage)
+    less = replace(pocket, grants=change(pocket.grants, slices, held=1), lent=pocket.lent + shortage)
     transfers = posting.held(asset=pocket.asset, slices=slices, shortage=shortage)
     return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
@@ -118,7 +120,7 @@ def give_back(
     pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal
 ) -> tuple[Pocket, tuple[Transfer, ...]]:
     """End a hold on these slices: they are free again, or lapse at once where their grant expired meanwhile."""
-    freed = replace(pocket, grants=change(pocket.grants, slices, held=-1), debt=pocket.debt - shortage)
+    freed = replace(pocket, grants=change(pocket.grants, slices, held=-1), lent=pocket.lent - shortage)
     returned = posting.released(asset=pocket.asset, slices=slices, shortage=shortage)
     over = {grant.id for grant in freed.grants if grant.lapsed}
     late = tuple(each for each in slices if each.grant in over)
@@ -174,7 +176,7 @@ def withdraw(
 
 def refundable(pocket: Pocket) -> Decimal:
     """What was bought and is neither used, held nor lapsed; nothing while the wallet owes."""
-    if pocket.debt:
+    if pocket.debt or pocket.lent:
         return Decimal(0)
     return sum((grant.free for grant in pocket.grants if grant.funding == "paid" and not grant.lapsed), Decimal(0))
 
@@ -249,6 +251,6 @@ def undo(
     return lapsed, (*back, *posting.expired(asset=pocket.asset, slices=late))
 
 
-def posted(pocket: Pocket, lent: Decimal = Decimal(0)) -> Decimal:
-    """What the wallet's accounts in the books must sum to; `lent` is what holds borrowed from the overdraft."""
-    return total(Slice(grant.id, grant.funding, grant.remaining) for grant in pocket.grants) + lent - pocket.debt
+def posted(pocket: Pocket) -> Decimal:
+    """What the wallet's accounts in the books must sum to. What holds were lent is both held and owed."""
+    return sum((grant.remaining for grant in pocket.grants), Decimal(0)) - pocket.debt

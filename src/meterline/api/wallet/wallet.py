@@ -132,6 +132,7 @@ def render_pocket(pocket: Pocket, found: Whose) -> Json:
         "promotional": free["promotional"],
         "held": sum((grant.held for grant in pocket.grants), pocket.debt * 0),
         "debt": pocket.debt,
+        "lent": pocket.lent,
         "overdraft_limit": pocket.overdraft_limit,
         "spendable": pocket.spendable(found.now),
         "next_expiry": min(ends).isoformat() if ends else None,
@@ -237,6 +238,7 @@ async def balance(call: Call[BalanceQuery]) -> Json:
         "as_of": call.params.as_of.isoformat(),
         **parts,
         "debt": -parts["debt"],
+        "lent": -parts["lent"],
         "posted": sum(parts.values(), wallet.overdraft_limit * 0),
     }
 
