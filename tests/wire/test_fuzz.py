@@ -1,0 +1,118 @@
+"""No request, however wrong, makes the server answer 500; and every refusal is in Stripe's envelope."""
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+import stripe
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meterline.api.stripe.route import Route
+from meterline.app import RESOURCES
+from tests.wire import fuzz
+
+ROUTES = [route for routes in RESOURCES for route in routes.all]
+TYPES = {"api_error", "card_error", "idempotency_error", "invalid_request_error"}
+
+
+@pytest.fixture(scope="module")
+def ids(client: stripe.StripeClient) -> list[str]:
+    """Ids of one object of every kind, in a world where something goes on."""
+    clock = client.v1.test_helpers.test_clocks.create({"frozen_time": 1_700_000_000})
+    meter = client.v1.billing.meters.create(
+        {"display_name": "Tokens", "event_name": "tokens", "default_aggregation": {"formula": "sum"}}
+    )
+    product = client.v1.products.create({"name": "Tokens"})
+    flat = client.v1.prices.create(
+        {"currency": "usd", "unit_amount": 500, "product": product.id, "recurring": {"interval": "month"}}
+    )
+    metered = client.v1.prices.create(
+        {
+            "currency": "usd",
+            "unit_amount": 4,
+            "product": product.id,
+            "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
+        }
+    )
+    once = client.v1.prices.create({"currency": "usd", "unit_amount": 100, "product": product.id})
+    customers = [
+        client.v1.customers.create(
+            {
+                "email": "fuzz@example.com",
+                "payment_method": "pm_card_visa",
+                "invoice_settings": {"default_payment_method": "pm_card_visa"},
+                **({"test_clock": clock.id} if on_clock else {}),
+            }
+        )
+        for on_clock in (True, False)
+    ]
+    found = [clock.id, meter.id, product.id, flat.id, metered.id, once.id]
+    for customer in customers:
+        subscription = client.v1.subscriptions.create(
+            {"customer": customer.id, "items": [{"price": flat.id}, {"price": metered.id}]}
+        )
+        item = client.v1.invoice_items.create({"customer": customer.id, "currency": "usd", "amount": 700})
+        draft = client.v1.invoices.create({"customer": customer.id})
+        settings_of = customer.invoice_settings
+        assert settings_of is not None
+        found += [
+            customer.id,
+            subscription.id,
+            *(each.id for each in subscription["items"].data),
+            str(subscription.latest_invoice),
+            item.id,
+            str(draft.id),
+            str(settings_of.default_payment_method),
+        ]
+    return found
+
+
+def send(raw: httpx.Client, route: Route, path: str, params: dict[str, Any]) -> httpx.Response:
+    if route.method != "POST":
+        return raw.request(route.method, path, params=dict(fuzz._pairs(params, "")))
+    if route.path.startswith("/v2"):
+        return raw.post(path, content=fuzz.json(params), headers={"content-type": "application/json"})
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    return raw.post(path, content=fuzz.form(params), headers=headers)
+
+
+def assert_answered(answer: httpx.Response) -> None:
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert answer.json()["error"]["message"]
+
+
+def attack(raw: httpx.Client, ids: list[str], route: Route, data: st.DataObject) -> None:
+    known = st.sampled_from(ids)
+    path = re.sub(r"{\w+}", lambda _: data.draw(known, label="id"), route.path)
+    params = data.draw(fuzz.parameters(route, ids), label="parameters")
+    assert_answered(send(raw, route, path, params))
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@settings(
+    max_examples=12,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_no_route_falls_over(raw: httpx.Client, ids: list[str], route: Route, data: st.DataObject) -> None:
+    attack(raw, ids, route, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
+@settings(
+    max_examples=400,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(data=st.data())
+def test_no_route_falls_over_in_the_long_run(
+    raw: httpx.Client, ids: list[str], route: Route, data: st.DataObject
+) -> None:
+    attack(raw, ids, route, data)
