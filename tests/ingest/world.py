@@ -75,9 +75,7 @@ class World:
 
     async def tell(self, *told: Told, now: datetime = NOW) -> list[Fate]:
         """Send events as our own route does; what was not counted is kept."""
-        return await self.ingest.take(
-            told, environment=self.environment, origin="own", now=now, keeps=lambda _: True
-        )
+        return await self.ingest.take(told, environment=self.environment, origin="own", now=now, keeps=lambda _: True)
 
     async def used(
         self,

@@ -1,0 +1,170 @@
+"""Whatever is killed, and whenever: every event that a client saw answered or told again counts exactly once."""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from meterline.customer import Customer
+from meterline.meter import Meter
+from meterline.store import api_key, counter, customer, meter
+from meterline.store.database import Database
+from meterline.store.identifier import public, uuid7
+from meterline.store.usage import hour_of
+from tests.ingest.ruin import Postgres, Web, ruins
+
+SECRET = "sk_test_meterlineCrashTests000000"
+CUSTOMERS = [f"cus_{n}" for n in range(7)]
+BATCH = 50
+CLIENTS = 4
+BATCHES = 12
+
+
+@pytest.fixture(scope="module")
+def ruined() -> Iterator[tuple[Postgres, list[Web]]]:
+    with ruins(webs=2) as (postgres, webs):
+        asyncio.run(_furnish(postgres.dsn))
+        yield postgres, webs
+
+
+async def _furnish(dsn: str) -> None:
+    now = datetime.now(UTC)
+    database = Database(dsn)
+    async with database.begin() as tx:
+        await api_key.add(tx, environment="test", secret=SECRET, now=now)
+        for n, id in enumerate(CUSTOMERS):
+            new = Customer(environment="test", customer_id=uuid7(), id=id, created=now, invoice_prefix=f"CRASH{n}")
+            await customer.add(tx, new)
+    await database.close()
+
+
+async def _add_meter(dsn: str, event_name: str) -> str:
+    now = datetime.now(UTC)
+    database = Database(dsn)
+    made = Meter(
+        environment="test",
+        id=public("mtr"),
+        display_name=event_name,
+        event_name=event_name,
+        formula="sum",
+        created=now,
+        updated=now,
+    )
+    async with database.begin() as tx:
+        await meter.add(tx, made)
+    await database.close()
+    return made.id
+
+
+class Client(threading.Thread):
+    """Sends its batches one after the other, each until it is answered, to either web process."""
+
+    def __init__(self, urls: list[str], name: str, shared: list[list[dict[str, Any]]], seed: int) -> None:
+        super().__init__(daemon=True)
+        self._urls = urls
+        self._chance = random.Random(f"{seed}/{name}")
+        self._batches = list(shared)
+        self._chance.shuffle(self._batches)
+
+    def run(self) -> None:
+        headers = {"authorization": f"Bearer {SECRET}", "content-type": "application/x-ndjson"}
+        with httpx.Client(headers=headers, timeout=30) as client:
+            for batch in self._batches:
+                body = "\n".join(json.dumps(event) for event in batch)
+                while not self._answered(client, body):
+                    time.sleep(0.02)
+
+    def _answered(self, client: httpx.Client, body: str) -> bool:
+        url = self._chance.choice(self._urls)
+        try:
+            answer = client.post(f"{url}/ingest/events", content=body)
+        except httpx.TransportError:
+            return False
+        if answer.status_code != 200:
+            return False
+        fates = {verdict["fate"] for verdict in answer.json()["verdicts"]}
+        assert fates <= {"accepted", "duplicate"}, answer.text
+        return True
+
+
+def survive(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
+    postgres, webs = ruined
+    chance = random.Random(seed)
+    name = f"seed{seed}"
+    meter_id = asyncio.run(_add_meter(postgres.dsn, name))
+    batches: list[list[dict[str, Any]]] = [
+        [
+            {
+                "event_name": name,
+                "identifier": f"{name}-{n}-{k}",
+                "payload": {"stripe_customer_id": chance.choice(CUSTOMERS), "value": str(chance.randint(1, 9))},
+            }
+            for k in range(BATCH)
+        ]
+        for n in range(BATCHES)
+    ]
+    urls = [web.url for web in webs]
+    # Every client sends every batch: all of them are retries of each other.
+    clients = [Client(urls, str(n), batches, seed) for n in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    for _ in range(2):
+        time.sleep(chance.uniform(0.02, 0.4))
+        _ruin(postgres, webs, target, chance)
+    for client in clients:
+        client.join(120)
+        assert not client.is_alive(), "a client was never answered"
+    _verify(postgres, meter_id, batches)
+
+
+def _ruin(postgres: Postgres, webs: list[Web], target: str, chance: random.Random) -> None:
+    match target:
+        case "web":
+            web = chance.choice(webs)
+            web.kill()
+            web.start()
+        case "backend":
+            try:
+                postgres.kill_backend()
+            except (asyncpg.PostgresError, OSError):
+                return  # The server is still recovering from the last one.
+        case "postmaster":
+            postgres.kill()
+            postgres.start()
+
+
+def _verify(postgres: Postgres, meter_id: str, batches: list[list[dict[str, Any]]]) -> None:
+    expected = sum((Decimal(event["payload"]["value"]) for batch in batches for event in batch), Decimal(0))
+
+    async def look(connection: "asyncpg.Connection[asyncpg.Record]") -> tuple[int, Decimal, Decimal, int]:
+        now = datetime.now(UTC)
+        differences = await counter.compare(
+            connection, start=hour_of(now) - timedelta(hours=3), end=hour_of(now) + timedelta(hours=1)
+        )
+        count, total = await connection.fetchrow(
+            "select count(*), sum(value) from usage_event where meter = $1", meter_id
+        )
+        counted = await connection.fetchval("select sum(sum) from usage_hour where meter = $1", meter_id)
+        return count, total, counted, len(differences)
+
+    assert postgres.ask(look) == (BATCH * BATCHES, expected, expected, 0)
+
+
+@pytest.mark.parametrize(("seed", "target"), [(1, "web"), (2, "backend"), (3, "postmaster")])
+def test_a_kill_loses_and_doubles_nothing(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
+    survive(ruined, seed, target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 160))
+def test_many_kills_lose_and_double_nothing(ruined: tuple[Postgres, list[Web]], seed: int) -> None:
+    survive(ruined, seed, ("web", "backend", "postmaster")[seed % 3])
