@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PORT = 8420
-_SECRET_KEY = re.compile(r"sk_(test|live)_\w{16,}", re.ASCII)
+_SECRET_KEY = re.compile(r"sk_(test|live)_\w+", re.ASCII)
 
 
 def default_data_dir() -> Path:
@@ -73,6 +73,6 @@ class Settings(BaseSettings):
     def _is_a_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not _SECRET_KEY.fullmatch(key.get_secret_value()):
             raise PydanticCustomError(
-                "secret_key", "a secret key is sk_test_ or sk_live_ and at least 16 letters, digits or _"
+                "secret_key", "a secret key is sk_test_ or sk_live_ and letters, digits or _"
             )
         return key

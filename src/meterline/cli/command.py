@@ -8,6 +8,7 @@ from rich.console import Console
 from meterline.cli.backup import backup, restore
 from meterline.cli.books import export, verify
 from meterline.cli.counters import counters
+from meterline.cli.demo import demo
 from meterline.cli.doctor import doctor
 from meterline.cli.ingest import ingest
 from meterline.cli.keys import keys
@@ -25,6 +26,7 @@ app.command()(serve)
 app.command()(migrate)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
+app.command()(demo)
 app.command()(ingest)
 app.command()(backup)
 app.command()(restore)
