@@ -142,6 +142,55 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment", name=op.f("pk_catalog_version")),
     )
     op.create_table(
+        "credit_grant",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.Column("remaining", sa.BigInteger(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Integer(), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("applied", sa.Boolean(), nullable=False),
+        sa.Column("prices", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_credit_grant")),
+    )
+    op.create_index("ix_credit_grant_customer", "credit_grant", ["customer_id", "sequence"], unique=False)
+    op.create_index("ix_credit_grant_sequence", "credit_grant", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "credit_transaction",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("grant", sa.Text(), nullable=False),
+        sa.Column("movement", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("line", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_credit_transaction")),
+    )
+    op.create_index(
+        "ix_credit_transaction_grant", "credit_transaction", ["customer_id", "grant", "sequence"], unique=False
+    )
+    op.create_index("ix_credit_transaction_invoice", "credit_transaction", ["customer_id", "invoice"], unique=False)
+    op.create_index("ix_credit_transaction_sequence", "credit_transaction", ["environment", "sequence"], unique=False)
+    op.create_table(
         "customer",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -766,7 +815,11 @@ def upgrade() -> None:
     op.create_index("ix_stray_event_fate", "stray_event", ["environment", "fate", "sequence"], unique=False)
     op.create_index("ix_stray_event_identifier", "stray_event", ["environment", "identifier"], unique=False)
     op.create_index(
-        "ix_stray_event_unreported", "stray_event", ["sequence"], unique=False, postgresql_where="reported_at IS NULL"
+        "ix_stray_event_unreported",
+        "stray_event",
+        ["environment"],
+        unique=False,
+        postgresql_where=sa.text("reported_at IS NULL"),
     )
     op.create_table(
         "subscription",
@@ -950,6 +1003,12 @@ def upgrade() -> None:
         sa.Column("recent_received", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "meter", "hour", "dimensions16", name=op.f("pk_usage_hour")),
         postgresql_partition_by="RANGE (hour)",
+    )
+    op.create_table(
+        "usage_policy",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("keep_events_days", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("environment", name=op.f("pk_usage_policy")),
     )
     op.create_table(
         "usage_unique",
@@ -1155,6 +1214,7 @@ def downgrade() -> None:
     op.drop_table("wallet")
     op.drop_table("vendor")
     op.drop_table("usage_unique")
+    op.drop_table("usage_policy")
     op.drop_table("usage_hour")
     op.drop_table("usage_fee")
     op.drop_table("usage_event")
@@ -1173,7 +1233,9 @@ def downgrade() -> None:
     op.drop_index("ix_subscription_sequence", table_name="subscription")
     op.drop_index("ix_subscription_customer", table_name="subscription")
     op.drop_table("subscription")
-    op.drop_index("ix_stray_event_unreported", table_name="stray_event", postgresql_where="reported_at IS NULL")
+    op.drop_index(
+        "ix_stray_event_unreported", table_name="stray_event", postgresql_where=sa.text("reported_at IS NULL")
+    )
     op.drop_index("ix_stray_event_identifier", table_name="stray_event")
     op.drop_index("ix_stray_event_fate", table_name="stray_event")
     op.drop_table("stray_event")
@@ -1254,6 +1316,13 @@ def downgrade() -> None:
     op.drop_index("ix_customer_id", table_name="customer")
     op.drop_index("ix_customer_email", table_name="customer")
     op.drop_table("customer")
+    op.drop_index("ix_credit_transaction_sequence", table_name="credit_transaction")
+    op.drop_index("ix_credit_transaction_invoice", table_name="credit_transaction")
+    op.drop_index("ix_credit_transaction_grant", table_name="credit_transaction")
+    op.drop_table("credit_transaction")
+    op.drop_index("ix_credit_grant_sequence", table_name="credit_grant")
+    op.drop_index("ix_credit_grant_customer", table_name="credit_grant")
+    op.drop_table("credit_grant")
     op.drop_table("catalog_version")
     op.drop_table("budget_tally")
     op.drop_table("budget_reservation")
