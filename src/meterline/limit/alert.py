@@ -6,13 +6,14 @@ again. Levels jumped over at once are told one by one, lowest first.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from meterline.money import decimal_text
 from meterline.refusal import Refusal
 
 Measure: TypeAlias = Literal["usage", "allowance"]
@@ -27,6 +28,8 @@ MOST_PER_CUSTOMER = 25
 INCLUDED_USAGE = "alrt_included_usage"
 """The alert that every environment begins with."""
 LIFETIME = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(9999, 12, 31, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +173,27 @@ def forecast(*, value: Decimal, threshold: Decimal, since: datetime, now: dateti
         return now
     if value <= 0 or now <= since:
         return None
-    stretch = Fraction(threshold) / Fraction(value)
-    seconds = (now - since).total_seconds()
-    reached = Fraction(int(since.timestamp())) + stretch * int(seconds)
-    last = int(datetime.max.replace(tzinfo=UTC).timestamp()) - 1
-    return None if reached > last else datetime.fromtimestamp(int(reached), UTC)
+    seconds = Fraction(threshold) / Fraction(value) * ((now - since) // SECOND)
+    if seconds > (LAST - since) // SECOND:
+        return None
+    return since + int(seconds) * SECOND
+
+
+def letter(told: AlertTriggered, *, meter: str) -> tuple[str, str]:
+    """The subject and the text of the e-mail about a crossing; `meter` is the meter's display name."""
+    crossing = told.crossing
+    level = f"{decimal_text(crossing.level)} %" if told.alert.unit == "percent" else decimal_text(crossing.level)
+    verb = "reached" if crossing.direction == "crossed" else "fell below"
+    until = "" if told.window_end is None else f" to {told.window_end:%Y-%m-%d %H:%M} UTC"
+    lines = [
+        f"Customer {told.customer} {verb} {level} on {meter}.",
+        "",
+        f"Alert:     {told.alert.title} ({told.alert.id})",
+        f"Usage:     {decimal_text(told.value)}",
+        f"Threshold: {decimal_text(crossing.threshold)}",
+        f"Period:    {told.window_start:%Y-%m-%d %H:%M}{until}",
+        f"Time:      {told.created:%Y-%m-%d %H:%M} UTC",
+    ]
+    if told.size is not None:
+        lines.insert(4, f"Included:  {decimal_text(told.size)}")
+    return f"{told.customer} {verb} {level} on {meter}: {told.alert.title}", "\n".join(lines) + "\n"

@@ -18,16 +18,18 @@ from meterline.limit.alert import (
     Crossing,
     Watch,
     judge,
+    letter,
 )
 from meterline.meter import Meter
 from meterline.money import add
 from meterline.period import Period
 from meterline.store import alert as store
+from meterline.store import mail, notice, usage
 from meterline.store import meter as meters
-from meterline.store import notice, usage
 from meterline.store.alert import Connection, Metered
 from meterline.store.event import NewEvent
 from meterline.store.identifier import public
+from meterline.store.mail import Letter
 from meterline.store.notice import Fact
 from meterline.store.usage import Wanted
 
@@ -109,7 +111,7 @@ async def watch_usage(
         _carry(each, watched.meters[each.meter], by_pair[each.customer_id, each.meter]) for each in watches
     ]
     read = await _read_again(connection, watched, alerts, carried, now)
-    await settle(connection, alerts, before=watches, after=read, now=now)
+    await _settle(connection, watched, alerts, before=watches, after=read, now=now)
 
 
 async def watch_again(
@@ -125,7 +127,7 @@ async def watch_again(
     known = [each for each in watches if each.alert in alerts[customer_id, meter]]
     stale = [replace(each, value=None) for each in known]
     read = await _read_again(connection, watched, alerts, stale, now)
-    await settle(connection, alerts, before=known, after=read, now=now)
+    await _settle(connection, watched, alerts, before=known, after=read, now=now)
 
 
 async def _locked(
@@ -241,8 +243,9 @@ def wanted_of(watch: Watch, meter: Meter) -> Wanted:
     return Wanted(customer_id=watch.customer_id, meter=meter, period=period)
 
 
-async def settle(
+async def _settle(
     connection: Connection,
+    watched: Watched,
     alerts: Mapping[tuple[UUID, str], Mapping[str, Alert]],
     *,
     before: Sequence[Watch],
@@ -251,6 +254,7 @@ async def settle(
 ) -> None:
     """Tell what was crossed and keep the watches that changed."""
     facts: list[Fact] = []
+    letters: list[Letter] = []
     changed: list[Watch] = []
     for was, each in zip(before, after, strict=True):
         alert = alerts[each.customer_id, each.meter][each.alert]
@@ -259,9 +263,12 @@ async def settle(
             changed.append(judged)
         if crossings:
             at = await _time_of(connection, each, now)
-            facts += [_fact(alert, judged, crossing, at) for crossing in crossings]
+            told = [_told(alert, judged, crossing, at) for crossing in crossings]
+            facts += [_fact(each, judged.customer_id) for each in told]
+            letters += [one for each in told for one in _letters(each, judged.customer_id, watched.meters[each.meter])]
     await store.keep(connection, changed)
     await notice.add_all(connection, facts)
+    await mail.add_all(connection, letters, now=now)
 
 
 async def _time_of(connection: Connection, watch: Watch, now: datetime) -> datetime:
@@ -271,9 +278,9 @@ async def _time_of(connection: Connection, watch: Watch, now: datetime) -> datet
     return await store.frozen(connection, watch.environment, watch.test_clock)
 
 
-def _fact(alert: Alert, watch: Watch, crossing: Crossing, now: datetime) -> Fact:
+def _told(alert: Alert, watch: Watch, crossing: Crossing, now: datetime) -> AlertTriggered:
     assert watch.value is not None
-    told = AlertTriggered(
+    return AlertTriggered(
         id=public("alrttrig"),
         alert=alert,
         customer=watch.customer,
@@ -285,11 +292,30 @@ def _fact(alert: Alert, watch: Watch, crossing: Crossing, now: datetime) -> Fact
         window_end=watch.window_end,
         created=now,
     )
+
+
+def _fact(told: AlertTriggered, customer_id: UUID) -> Fact:
     return Fact(
-        environment=alert.environment,
-        customer_id=watch.customer_id,
-        type="billing.alert.triggered" if alert.lifelong else "usage.threshold",
+        environment=told.alert.environment,
+        customer_id=customer_id,
+        type="billing.alert.triggered" if told.alert.lifelong else "usage.threshold",
         subject=told,
-        object_id=f"{alert.id}/{watch.customer}/{watch.meter}",
-        now=now,
+        object_id=f"{told.alert.id}/{told.customer}/{told.meter}",
+        now=told.created,
     )
+
+
+def _letters(told: AlertTriggered, customer_id: UUID, meter: Meter) -> list[Letter]:
+    if not told.alert.emails:
+        return []
+    subject, body = letter(told, meter=meter.display_name)
+    return [
+        Letter(
+            environment=told.alert.environment,
+            customer_id=customer_id,
+            recipient=recipient,
+            subject=subject,
+            body=body,
+        )
+        for recipient in told.alert.emails
+    ]
