@@ -19,6 +19,7 @@ from meterline.store.api_key import new_secret
 
 
 def demo(
+    *,
     leave: Annotated[bool, typer.Option("--exit", help="End after the story instead of staying up.")] = False,
     port: Annotated[int | None, typer.Option(help="The port to listen on; 0 takes any.", show_default=False)] = None,
 ) -> None:
