@@ -252,7 +252,7 @@ async def test_a_trial_without_a_card_pauses_and_goes_on_when_resumed(world: Wor
             id=subscription.id,
             anchor_now=True,
             behavior="create_prorations",
-            off_session=False,
+            only_if_paid=True,
             now=WALL,
         )
     assert (resumed.status, resumed.anchor) == ("active", at("2026-01-20"))

@@ -105,6 +105,8 @@ async def _collect(
     if not await payable(tx, subscription):
         raise Refusal(NO_METHOD, code="resource_missing")
     collected = await collect_payment(tx, invoice=issued, now=now, automatic=True, off_session=off_session)
+    if isinstance(collected.outcome, Succeeded):
+        await _keep_method(tx, subscription, now=now)
     if behavior != "error_if_incomplete":
         return
     match collected.outcome:
@@ -114,6 +116,17 @@ async def _collect(
             raise Declined(NEEDS_ACTION, code="subscription_payment_intent_requires_action")
         case Succeeded() | None:
             return
+
+
+async def _keep_method(tx: AsyncConnection, subscription: Subscription, *, now: datetime) -> None:
+    """The method that paid becomes the subscription's own, where that was asked for."""
+    wanted = subscription.payment_settings.save_default_payment_method == "on_subscription"
+    if not wanted or subscription.default_payment_method is not None:
+        return
+    owner = (await customers.find_all(tx, [subscription.customer_id]))[subscription.customer_id]
+    before = await _reloaded(tx, subscription)
+    kept = replace(before, default_payment_method=method_of(subscription, owner))
+    await record_change(tx, before, kept, now=now)
 
 
 async def _settle(tx: AsyncConnection, subscription: Subscription, *, now: datetime) -> Subscription:

@@ -130,7 +130,7 @@ def _check_allowed(subscription: Subscription, asked: AskedChange) -> None:
             " unless it is paid.",
             param="payment_behavior",
         )
-    billed = asked.items or asked.anchor_now or asked.trial_end is not None
+    billed = asked.items or asked.anchor_now or asked.trial_end is not None or asked.trial_from_plan
     if subscription.status == "incomplete" and billed:
         raise Refusal(
             "This subscription waits for its first payment: until then only its metadata and payment method can be"
@@ -181,17 +181,23 @@ async def _carry_out(tx: AsyncConnection, agreed: Subscription, asked: AskedChan
             anchor_now=asked.anchor_now,
             now=now,
         )
-    if asked.trial_end is None:
-        return change
     changed = change.subscription
-    if asked.trial_end != "now":
-        terms.check_trial_end(asked.trial_end, now=now)
-        begun = begin_trial(changed, prices, until=asked.trial_end, behavior=asked.proration_behavior, now=now)
-        return replace(begun, prorations=(*change.prorations, *begun.prorations))
-    if changed.status != "trialing":
+    if asked.trial_end == "now":
+        if changed.status != "trialing":
+            return change
+        ended = end_trial(changed, prices, payable=await payable(tx, changed), now=now)
+        return replace(change, subscription=ended.subscription, charges=ended.billables)
+    until = terms.trial_end(
+        asked=asked.trial_end,
+        days=None,
+        from_plan=asked.trial_from_plan,
+        prices=[prices[item.price] for item in changed.items],
+        now=now,
+    )
+    if until is None:
         return change
-    ended = end_trial(changed, prices, payable=await payable(tx, changed), now=now)
-    return replace(change, subscription=ended.subscription, charges=ended.billables)
+    begun = begin_trial(changed, prices, until=until, behavior=asked.proration_behavior, now=now)
+    return replace(begun, prorations=(*change.prorations, *begun.prorations))
 
 
 async def _item_changes(

@@ -21,12 +21,13 @@ async def resume_subscription(
     id: str,
     anchor_now: bool,
     behavior: ProrationBehavior,
-    off_session: bool,
+    only_if_paid: bool,
     now: datetime,
 ) -> Subscription:
     """The subscription, going on; its first new periods are billed and collected. `now` is the wall clock.
 
-    Raises Missing, or Refusal when it is not paused or there is nothing to pay with.
+    With `only_if_paid` a declined payment leaves it paused (Declined); otherwise it makes it past due. Raises
+    Missing, or Refusal when it is not paused or there is nothing to pay with.
     """
     before = await store.lock(tx, environment=environment, id=id)
     now = await moment(tx, environment=environment, test_clock=before.test_clock, now=now)
@@ -39,8 +40,8 @@ async def resume_subscription(
         resumed.subscription,
         resumed.billables,
         reason="subscription_update",
-        payment_behavior="allow_incomplete",
-        off_session=off_session,
+        payment_behavior="error_if_incomplete" if only_if_paid else "allow_incomplete",
+        off_session=False,
         now=now,
         period=Period(start=now, end=now),
     )

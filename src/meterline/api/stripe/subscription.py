@@ -20,6 +20,7 @@ from meterline.api.stripe.subscription_params import (
     SubscriptionCancel,
     SubscriptionCreate,
     SubscriptionList,
+    SubscriptionMigrate,
     SubscriptionResume,
     SubscriptionUpdate,
 )
@@ -32,6 +33,7 @@ from meterline.subscription.model import Subscription, SubscriptionItem, Subscri
 from meterline.usecase.cancel_subscription import cancel_subscription
 from meterline.usecase.change_subscription import change_subscription
 from meterline.usecase.create_subscription import create_subscription
+from meterline.usecase.migrate_subscription import migrate_subscription
 from meterline.usecase.resume_subscription import resume_subscription
 
 routes = Routes("subscriptions")
@@ -291,10 +293,24 @@ async def resume(call: Call[SubscriptionResume]) -> Json:
         id=call.path["id"],
         anchor_now=anchor is None or anchor.type == "now",
         behavior=call.params.proration_behavior,
-        off_session=False,
+        only_if_paid=call.params.payment_behavior == "resume_on_payment_success",
         now=call.now,
     )
     return await _one(call, resumed)
+
+
+@routes.post("/v1/subscriptions/{id}/migrate", SubscriptionMigrate)
+async def migrate(call: Call[SubscriptionMigrate]) -> Json:
+    """Go over from classic to flexible billing; there is no way back."""
+    shown = call.params.billing_mode.flexible
+    migrated = await migrate_subscription(
+        call.tx,
+        environment=call.environment,
+        id=call.path["id"],
+        proration_discounts=(shown and shown.proration_discounts) or "included",
+        now=call.now,
+    )
+    return await _one(call, migrated)
 
 
 @routes.get("/v1/subscriptions", SubscriptionList)

@@ -145,8 +145,16 @@ class AnchorConfigParams(Hash):
     second: Annotated[Int, Field(ge=0, le=59)] | None = None
 
 
-class AnchorParams(Hash):
+def _anchor_word(value: Any) -> Any:
+    """Versions before endive say the word alone."""
+    return {"type": value} if isinstance(value, str) else value
+
+
+class AnchorChange(Hash):
     type: Literal["now", "unchanged"]
+
+
+AnchorParams = Annotated[AnchorChange, BeforeValidator(_anchor_word)]
 
 
 class FlexibleParams(Hash):
@@ -274,7 +282,16 @@ class SubscriptionResume(Params):
     billing_cycle_anchor: AnchorParams | None = None
     payment_behavior: Literal["resume_on_payment_attempt", "resume_on_payment_success"] | None = None
     proration_behavior: ProrationBehavior = "create_prorations"
-    proration_date: Instant | None = None
+    proration_date: Off = None
+
+
+class MigratedMode(Hash):
+    flexible: FlexibleParams | None = None
+    type: Literal["flexible"]
+
+
+class SubscriptionMigrate(Params):
+    billing_mode: MigratedMode
 
 
 class TaxFilter(Hash):
