@@ -90,10 +90,10 @@ class Offer:
 
 def span_start(cadence: Cadence, at: datetime) -> datetime:
     """Where the span of tiers that the instant lies in began, UTC."""
+    if cadence == "lifetime":
+        return _EPOCH
     day = at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     match cadence:
-        case "lifetime":
-            return _EPOCH
         case "day":
             return day
         case "week":

@@ -8,6 +8,7 @@ currency or a custom unit; amounts are Decimals in its major units.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Literal, TypeAlias
 
 from meterline.ledger.account import Account, Kind
@@ -34,10 +35,14 @@ def _move(debit: Account, credit: Account, amount: Decimal, grant: str | None = 
     return (Transfer(debit, credit, amount, grant),)
 
 
+_account = cache(Account)
+"""Accounts are values: those of the hot path are made once."""
+
+
 def _from_slices(slices: Iterable[Slice], asset: str, credit: Account) -> tuple[Transfer, ...]:
     """Each slice leaves the account that its funding names."""
     return tuple(
-        Transfer(Account(each.funding, asset), credit, each.amount, each.grant) for each in slices if each.amount
+        Transfer(_account(each.funding, asset), credit, each.amount, each.grant) for each in slices if each.amount
     )
 
 
@@ -223,11 +228,9 @@ def promotion_granted(*, asset: str, amount: Decimal, grant: str) -> tuple[Trans
 
 def usage_debited(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
     """Usage was paid from grants, in burn order; what they could not cover is debt."""
-    revenue = Account("revenue", asset)
-    return (
-        *_from_slices(slices, asset, revenue),
-        *_move(Account("debt", asset), revenue, shortage),
-    )
+    revenue = _account("revenue", asset)
+    used = _from_slices(slices, asset, revenue)
+    return (*used, *_move(_account("debt", asset), revenue, shortage)) if shortage else used
 
 
 def held(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:

@@ -9,10 +9,12 @@ from typing import TypeAlias
 from uuid import UUID
 
 from meterline.ledger.account import Account
-from meterline.money import add, round_debit, subtract
+from meterline.money import EXACT, MAX_DECIMALS, add, round_debit, subtract
 
 LARGEST = Decimal(10) ** 18
 """No single transfer reaches this; a column of 38 digits then holds 10^8 of the largest."""
+
+NOTHING = Decimal(0)
 
 GENESIS = bytes(32)
 """What the first transfer of a customer's books is chained to."""
@@ -90,7 +92,10 @@ Balances: TypeAlias = Mapping[Account, Decimal]
 
 def exact(amount: Decimal) -> bool:
     """Whether the books can hold the amount as it is."""
-    return amount.is_finite() and amount == round_debit(amount)
+    exponent = amount.as_tuple().exponent
+    if not isinstance(exponent, int):
+        return False
+    return exponent >= -MAX_DECIMALS or amount == round_debit(amount)
 
 
 def new_books(customer_id: UUID) -> Head:
@@ -102,8 +107,8 @@ def fold(transfers: Iterable[Transfer]) -> dict[Account, Decimal]:
     """The change that the transfers make to each account, credits positive; accounts that end even stay in."""
     sums: dict[Account, Decimal] = {}
     for each in transfers:
-        sums[each.debit] = subtract(sums.get(each.debit, Decimal(0)), each.amount)
-        sums[each.credit] = add(sums.get(each.credit, Decimal(0)), each.amount)
+        sums[each.debit] = EXACT.subtract(sums.get(each.debit, NOTHING), each.amount)
+        sums[each.credit] = EXACT.add(sums.get(each.credit, NOTHING), each.amount)
     return sums
 
 
@@ -144,10 +149,10 @@ def book(head: Head, transactions: Sequence[LedgerTransaction], *, now: datetime
     Booking times increase strictly, by a microsecond where the clock has not moved on.
     """
     booked: list[Booked] = []
-    for each in transactions:
-        number = head.number + 1
-        booked_at = max(now, head.booked_at + timedelta(microseconds=1))
-        link, hashes = head.hash, []
+    link, booked_at = head.hash, head.booked_at
+    for number, each in enumerate(transactions, head.number + 1):
+        booked_at = max(now, booked_at + timedelta(microseconds=1))
+        hashes = []
         for line, transfer in enumerate(each.transfers):
             link = chained(
                 link,
@@ -161,8 +166,8 @@ def book(head: Head, transactions: Sequence[LedgerTransaction], *, now: datetime
             )
             hashes.append(link)
         booked.append(Booked(number=number, booked_at=booked_at, transaction=each, hashes=tuple(hashes)))
-        head = replace(head, number=number, booked_at=booked_at, hash=link)
-    return booked, head
+    end = replace(head, number=head.number + len(booked), booked_at=booked_at, hash=link)
+    return booked, end
 
 
 def chained(
@@ -196,4 +201,5 @@ def chained(
 
 
 def _instant(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")

@@ -143,21 +143,43 @@ async def _heads(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Head
     return {row[0]: Head(customer_id=row[0], number=row[1], booked_at=row[2], hash=row[3]) for row in rows}
 
 
+MANY = 300
+"""From so many rows on, a COPY is quicker than a statement with arrays."""
+
+_COLUMNS = (
+    "environment",
+    "customer_id",
+    "transaction",
+    "line",
+    "debit",
+    "credit",
+    "asset",
+    "amount",
+    "grant_id",
+    "cause",
+    "cause_id",
+    "business_at",
+    "booked_at",
+    "hash",
+)
+
+_ADD_TRANSFERS = """
+INSERT INTO ledger_transfer (environment, customer_id, transaction, line, debit, credit, asset, amount,
+    grant_id, cause, cause_id, business_at, booked_at, hash)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::int4[], $5::text[], $6::text[], $7::text[],
+    $8::numeric[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::bytea[])
+"""
+
 _BOOK = """
-WITH transfers AS (
-    INSERT INTO ledger_transfer (environment, customer_id, transaction, line, debit, credit, asset, amount,
-        grant_id, cause, cause_id, business_at, booked_at, hash)
-    SELECT $1, * FROM unnest($2::uuid[], $3::int8[], $4::int4[], $5::text[], $6::text[], $7::text[], $8::numeric[],
-        $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::bytea[])
-), heads AS (
+WITH heads AS (
     UPDATE ledger_head SET number = end_.number, booked_at = end_.booked_at, hash = end_.hash
-    FROM unnest($15::uuid[], $16::int8[], $17::timestamptz[], $18::bytea[])
+    FROM unnest($2::uuid[], $3::int8[], $4::timestamptz[], $5::bytea[])
         AS end_ (customer_id, number, booked_at, hash)
     WHERE ledger_head.customer_id = end_.customer_id
 )
 INSERT INTO ledger_account AS account (environment, customer_id, kind, asset, posted, version)
 SELECT $1, change.customer_id, change.kind, change.asset, change.amount, 1
-FROM unnest($19::uuid[], $20::text[], $21::text[], $22::numeric[]) AS change (customer_id, kind, asset, amount)
+FROM unnest($6::uuid[], $7::text[], $8::text[], $9::numeric[]) AS change (customer_id, kind, asset, amount)
 ORDER BY change.customer_id, change.kind, change.asset
 ON CONFLICT (customer_id, kind, asset)
 DO UPDATE SET posted = account.posted + excluded.posted, version = account.version + 1
@@ -172,7 +194,7 @@ async def book_all(
     transactions: Mapping[UUID, Sequence[LedgerTransaction]],
     now: datetime,
 ) -> dict[UUID, list[Booked]]:
-    """Book transactions of several customers, whose heads the caller has locked, in one statement."""
+    """Book transactions of several customers, whose heads the caller has locked, at once."""
     lines, ends, changes = [], [], []
     done: dict[UUID, list[Booked]] = {}
     for customer_id in sorted(transactions):
@@ -180,22 +202,26 @@ async def book_all(
         done[customer_id] = booked
         if not booked:
             continue
-        lines += [line for each in booked for line in _lines(customer_id, each)]
+        lines += [line for each in booked for line in _lines(environment, customer_id, each)]
         ends.append((customer_id, end.number, end.booked_at, end.hash))
         moved = fold(transfer for each in booked for transfer in each.transaction.transfers)
         changes += [
             (customer_id, account.name, account.asset, amount) for account, amount in moved.items()
         ]
     if lines:
-        columns = [*zip(*lines, strict=True), *zip(*ends, strict=True), *zip(*changes, strict=True)]
-        await connection.execute(_BOOK, environment, *columns)
+        if len(lines) > MANY:
+            await connection.copy_records_to_table("ledger_transfer", records=lines, columns=_COLUMNS)
+        else:
+            await connection.execute(_ADD_TRANSFERS, *zip(*lines, strict=True))
+        await connection.execute(_BOOK, environment, *zip(*ends, strict=True), *zip(*changes, strict=True))
     return done
 
 
-def _lines(customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:
+def _lines(environment: str, customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:
     transaction = booked.transaction
     for line, (transfer, link) in enumerate(zip(transaction.transfers, booked.hashes, strict=True)):
         yield (
+            environment,
             customer_id,
             booked.number,
             line,

@@ -34,7 +34,7 @@ from meterline.meter import Formula
 from meterline.refusal import Missing, Refusal
 from meterline.store import row, schema
 from meterline.store.identifier import uuid7
-from meterline.store.ledger import AMOUNT, Connection
+from meterline.store.ledger import AMOUNT, MANY, Connection
 
 offer = Table(
     "offer",
@@ -421,11 +421,18 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
     transaction: int | None
 
 
+_FEE_COLUMNS = ("environment", *Fee.__struct_fields__)
+
+
 async def add_fees(connection: Connection, *, environment: str, fees: Sequence[Fee]) -> None:
-    """Store what events cost, in key order."""
+    """Store what events cost. Nobody else writes those of these customers meanwhile: their books are locked."""
     if not fees:
         return
-    rows = sorted((msgspec.structs.astuple(fee) for fee in fees), key=lambda each: each[:5])
+    rows = [msgspec.structs.astuple(fee) for fee in fees]
+    if len(rows) > MANY:
+        records = [(environment, *each) for each in rows]
+        await connection.copy_records_to_table("usage_fee", records=records, columns=_FEE_COLUMNS)
+        return
     await connection.execute(
         "INSERT INTO usage_fee (environment, customer_id, occurred_at, identifier16, price, subscription, product,"
         " version, cell, before, after, asset, amount, transaction)"

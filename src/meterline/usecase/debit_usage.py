@@ -29,7 +29,10 @@ from meterline.store.ledger import Connection
 from meterline.store.offer import Fee, TallyKey, Tariff
 from meterline.store.wallet import Touched, Wallet
 from meterline.wallet.grant import Grant
-from meterline.wallet.pocket import Pocket, fund, record
+from meterline.wallet.pocket import Pocket, Running, fund
+
+NOTHING = Decimal(0)
+ONE = Decimal(1)
 
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
@@ -52,6 +55,21 @@ class _Books:
     tariffs: dict[str, list[Tariff]]
     head: Head
     transactions: list[LedgerTransaction]
+    running: dict[str, Running]
+
+    def run(self, asset: str) -> Running:
+        """The pocket of that asset, open for debits."""
+        running = self.running.get(asset)
+        if running is None:
+            pocket = self.pockets.get(asset) or Pocket(asset=asset, overdraft_limit=self.wallet.overdraft_limit)
+            running = self.running[asset] = Running(pocket, self.now)
+        return running
+
+    def settle(self) -> None:
+        """Close the debits: the pockets are as they left them."""
+        for asset, running in self.running.items():
+            self.pockets[asset] = running.pocket()
+        self.running.clear()
 
 
 async def debit_usage(
@@ -75,10 +93,12 @@ async def debit_usage(
         return {}
     ids = {tariff.price for book in books.values() for of_meter in book.tariffs.values() for tariff in of_meter}
     prices = await offer.prices(connection, environment, ids)
-    settling = _Settling(prices=prices, reached={}, changed={})
+    settling = _Settling(prices=prices, reached={}, changed={}, costs={})
     settling.reached = await offer.tallies(connection, settling.keys(books, [event for _, event in concerned]))
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
     done = {position: settling.settle(books[event.customer_id], event) for position, event in concerned}
+    for book in books.values():
+        book.settle()
     await ledger.book_all(
         connection,
         environment=environment,
@@ -108,6 +128,7 @@ async def _open(
             tariffs={},
             head=heads[customer_id],
             transactions=[],
+            running={},
         )
         for customer_id, found in wallets.items()
     }
@@ -148,17 +169,19 @@ class _Settling:
     prices: Mapping[str, Price]
     reached: dict[TallyKey, Decimal]
     changed: dict[TallyKey, Decimal]
+    costs: dict[TallyKey, Decimal]
 
     def keys(self, books: Mapping[UUID, _Books], events: Sequence[NewEvent]) -> list[TallyKey]:
         """Which quantities the events move."""
         moved = {
-            self._key(event, tariff) for event in events for tariff in books[event.customer_id].tariffs[event.meter]
+            self._key(event, tariff, _dimensions(event))
+            for event in events for tariff in books[event.customer_id].tariffs[event.meter]
         }
         return sorted(moved)
 
-    def _key(self, event: NewEvent, tariff: Tariff) -> TallyKey:
+    def _key(self, event: NewEvent, tariff: Tariff, dimensions: Mapping[str, str]) -> TallyKey:
         span = span_start(tariff.cadence, event.occurred_at)
-        row = cell(self.prices[tariff.price], _dimensions(event))
+        row = cell(self.prices[tariff.price], dimensions)
         return (event.customer_id, tariff.subscription, tariff.price, row, span)
 
     def settle(self, books: _Books, event: NewEvent) -> Debited:
@@ -179,15 +202,23 @@ class _Settling:
             )
             number = books.head.number + len(books.transactions)
             fees = [msgspec.structs.replace(fee, transaction=number if fee.amount else None) for fee in fees]
-        available = {fee.asset: _pocket(books, fee.asset).available(books.now) for fee in fees}
+        available = {fee.asset: books.run(fee.asset).available for fee in fees}
         return Debited(fees=tuple(fees), available=available)
 
     def _fee(self, event: NewEvent, tariff: Tariff) -> Fee:
-        price = self.prices[tariff.price]
-        key = self._key(event, tariff)
+        dimensions = _dimensions(event)
+        key = self._key(event, tariff, dimensions)
         before = self.reached.get(key)
         after = _after(tariff.formula, event.value, before)
         self.reached[key] = self.changed[key] = after
+        amount, self.costs[key] = fee_amount(
+            self.prices[tariff.price],
+            tariff,
+            before=before,
+            after=after,
+            dimensions=dimensions,
+            cost_before=self.costs.get(key),
+        )
         return Fee(
             customer_id=event.customer_id,
             occurred_at=event.occurred_at,
@@ -200,28 +231,38 @@ class _Settling:
             before=before,
             after=after,
             asset=tariff.asset,
-            amount=fee_amount(price, tariff, before=before, after=after, dimensions=_dimensions(event)),
+            amount=amount,
             transaction=None,
         )
 
 
 def fee_amount(
-    price: Price, tariff: Tariff, *, before: Decimal | None, after: Decimal, dimensions: Mapping[str, str]
-) -> Decimal:
-    """What taking the quantity from `before` to `after` costs, in major units of the tariff's asset.
+    price: Price,
+    tariff: Tariff,
+    *,
+    before: Decimal | None,
+    after: Decimal,
+    dimensions: Mapping[str, str],
+    cost_before: Decimal | None = None,
+) -> tuple[Decimal, Decimal]:
+    """What taking the quantity from `before` to `after` costs, and what `after` costs in all, in major units.
 
     The cost of a quantity is rounded to the books' scale before costs are subtracted, so that fees add up to the
-    cost of the whole however usage is cut; the bounds of the tariff are per event.
+    cost of the whole however usage is cut; the bounds of the tariff are per event. `cost_before` is the cost of
+    `before`, where it is at hand.
     """
     if isinstance(price.model, ByDimension) and price.model.row_for(dimensions) is None:
-        return Decimal(0)
+        return NOTHING, NOTHING
     priced = for_dimensions(price, dimensions)
-    amount = _cost(priced, after) - (Decimal(0) if before is None else _cost(priced, before))
+    if cost_before is None:
+        cost_before = NOTHING if before is None else _cost(priced, before)
+    cost = _cost(priced, after)
+    amount = cost - cost_before
     if amount > 0 and tariff.minimum is not None:
         amount = max(amount, tariff.minimum)
     if tariff.maximum is not None:
         amount = min(amount, tariff.maximum)
-    return amount
+    return amount, cost
 
 
 def _cost(price: Price, quantity: Decimal) -> Decimal:
@@ -233,7 +274,7 @@ def _after(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
         case "sum":
             return value if before is None else before + value
         case "count":
-            return Decimal(1) if before is None else before + 1
+            return ONE if before is None else before + ONE
         case "max":
             return value if before is None else max(before, value)
         case "last":
@@ -244,17 +285,12 @@ def _after(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
             assert_never(formula)
 
 
-def _pocket(books: _Books, asset: str) -> Pocket:
-    return books.pockets.get(asset) or Pocket(asset=asset, overdraft_limit=books.wallet.overdraft_limit)
-
-
 def _move(books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal) -> tuple[Transfer, ...]:
     """Debit the fee; a negative one, of usage that was taken back, returns as a grant."""
-    pocket = _pocket(books, tariff.asset)
+    running = books.run(tariff.asset)
     if amount > 0:
-        marks = (tariff.price, tariff.product, tariff.meter)
-        books.pockets[tariff.asset], debit = record(pocket, amount, at=books.now, marks=marks)
-        return debit.transfers
+        return running.record(amount, (tariff.price, tariff.product, tariff.meter))
+    books.settle()
     back = Grant(
         id=f"back_{event.identifier16}_{tariff.subscription}_{tariff.price}",
         asset=tariff.asset,
@@ -267,5 +303,5 @@ def _move(books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal) -> tu
         sequence=uuid7(),
         source=event.identifier,
     )
-    books.pockets[tariff.asset], transfers = fund(pocket, back, source=Account("revenue", tariff.asset))
+    books.pockets[tariff.asset], transfers = fund(running.pocket(), back, source=Account("revenue", tariff.asset))
     return transfers

@@ -30,7 +30,10 @@ class Counted:
     def fee(self, quantity: Decimal) -> Decimal:
         """What so much more would cost, in major units of the tariff's asset."""
         after = quantity if self.reached is None else self.reached + quantity
-        return fee_amount(self.price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions)
+        amount, _ = fee_amount(
+            self.price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions
+        )
+        return amount
 
 
 async def counted(

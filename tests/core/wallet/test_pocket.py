@@ -20,6 +20,7 @@ from meterline.wallet.hold import Hold
 from meterline.wallet.pocket import (
     InsufficientFunds,
     Pocket,
+    Running,
     fund,
     in_order,
     lapse,
@@ -100,6 +101,19 @@ def test_slices_are_the_same_in_any_store_and_sum_to_the_debit(
     for each in (each for each in given_ if each.id in used):
         assert each.effective_at <= NOON and (each.expires_at is None or each.expires_at > NOON)
         assert not each.scope or "images" in each.scope
+
+
+@given(grants(), st.lists(st.tuples(amounts, st.sampled_from([(), ("images",), ("tokens",)])), max_size=8))
+def test_a_batch_of_debits_is_the_debits_one_by_one(
+    given_: list[Grant], debits: list[tuple[Decimal, tuple[str, ...]]]
+) -> None:
+    one_by_one = Pocket(asset=USD, grants=in_order(given_))
+    batch = Running(one_by_one, NOON)
+    for amount, marks in debits:
+        one_by_one, debit = record(one_by_one, amount, at=NOON, marks=marks)
+        assert batch.record(amount, marks) == debit.transfers
+        assert batch.available == one_by_one.available(NOON)
+    assert batch.pocket() == one_by_one
 
 
 @given(grants(), amounts, amounts)
