@@ -59,9 +59,9 @@ def fold(events: Iterable[NewEvent]) -> dict[tuple[UUID, str, datetime, UUID, st
         counter.sum = add(counter.sum, value)
         if value > counter.max:
             counter.max = value
-        if (occurred, received) > (counter.last_occurred, counter.last_received):
+        if (occurred, received, value) > (counter.last_occurred, counter.last_received, counter.last):
             counter.last, counter.last_occurred, counter.last_received = value, occurred, received
-        if received > counter.recent_received:
+        if (received, value) > (counter.recent_received, counter.recent):
             counter.recent, counter.recent_received = value, received
     return hours
 
@@ -80,13 +80,16 @@ ON CONFLICT (customer_id, meter, hour, dimensions16) DO UPDATE SET
   sum = h.sum + excluded.sum,
   max = greatest(h.max, excluded.max),
   last = CASE WHEN h.last_occurred IS NULL
-                OR (excluded.last_occurred, excluded.last_received) > (h.last_occurred, h.last_received)
+                OR (excluded.last_occurred, excluded.last_received, excluded.last)
+                  > (h.last_occurred, h.last_received, h.last)
               THEN excluded.last ELSE h.last END,
   last_received = CASE WHEN h.last_occurred IS NULL
-                OR (excluded.last_occurred, excluded.last_received) > (h.last_occurred, h.last_received)
+                OR (excluded.last_occurred, excluded.last_received, excluded.last)
+                  > (h.last_occurred, h.last_received, h.last)
               THEN excluded.last_received ELSE h.last_received END,
   last_occurred = greatest(h.last_occurred, excluded.last_occurred),
-  recent = CASE WHEN h.recent_received IS NULL OR excluded.recent_received > h.recent_received
+  recent = CASE WHEN h.recent_received IS NULL
+                OR (excluded.recent_received, excluded.recent) > (h.recent_received, h.recent)
               THEN excluded.recent ELSE h.recent END,
   recent_received = greatest(h.recent_received, excluded.recent_received)
 """
@@ -167,10 +170,10 @@ _FROM_EVENTS = """
   SELECT e.customer_id, e.meter, date_bin('1 hour', e.occurred_at, 'epoch'::timestamptz) AS hour,
          e.dimensions16, e.environment,
          count(*) AS count, sum(e.value) AS sum, max(e.value) AS max,
-         (array_agg(e.value ORDER BY e.occurred_at DESC, e.received_at DESC))[1] AS last,
+         (array_agg(e.value ORDER BY e.occurred_at DESC, e.received_at DESC, e.value DESC))[1] AS last,
          max(e.occurred_at) AS last_occurred,
-         (array_agg(e.received_at ORDER BY e.occurred_at DESC, e.received_at DESC))[1] AS last_received,
-         (array_agg(e.value ORDER BY e.received_at DESC))[1] AS recent,
+         (array_agg(e.received_at ORDER BY e.occurred_at DESC, e.received_at DESC, e.value DESC))[1] AS last_received,
+         (array_agg(e.value ORDER BY e.received_at DESC, e.value DESC))[1] AS recent,
          max(e.received_at) AS recent_received
   FROM usage_event e
   WHERE {scope} AND e.voided_at IS NULL

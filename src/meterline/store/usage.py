@@ -315,11 +315,11 @@ SELECT DISTINCT ON ({key}) w.n, 1, p.last{", p.dimensions16" if grouped else ""}
 FROM wanted w CROSS JOIN LATERAL (
     (SELECT DISTINCT ON (h.dimensions16) h.dimensions16, h.last, h.last_occurred, h.last_received
     {_HOURS.format(table="usage_hour")} AND h.count > 0
-    ORDER BY h.dimensions16, h.last_occurred DESC, h.last_received DESC)
+    ORDER BY h.dimensions16, h.last_occurred DESC, h.last_received DESC, h.last DESC)
   UNION ALL
     (SELECT DISTINCT ON (e.dimensions16) e.dimensions16, e.value, e.occurred_at, e.received_at {_EVENTS}
-    ORDER BY e.dimensions16, e.occurred_at DESC, e.received_at DESC)
-) p ORDER BY {key}, p.last_occurred DESC, p.last_received DESC"""
+    ORDER BY e.dimensions16, e.occurred_at DESC, e.received_at DESC, e.value DESC)
+) p ORDER BY {key}, p.last_occurred DESC, p.last_received DESC, p.last DESC"""
 
 
 def _unique(*, grouped: bool) -> str:
@@ -350,7 +350,7 @@ def _windowed(window: str, formula: Formula, *, grouped: bool) -> str:
   UNION ALL
     SELECT e.dimensions16, date_bin('1 {window}', e.occurred_at, 'epoch'::timestamptz),
            e.value, e.received_at {_EVENTS}
-  ) p ORDER BY w.n, p.dimensions16, p.window_start, p.received DESC
+  ) p ORDER BY w.n, p.dimensions16, p.window_start, p.received DESC, p.recent DESC
 )
 SELECT n, count(*), {value}{", dimensions16" if grouped else ""} FROM latest
 GROUP BY n{", dimensions16" if grouped else ""}"""
