@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 
@@ -21,6 +20,8 @@ from meterline.api.stripe import (
     account,
     alert,
     balance_transaction,
+    credit_balance,
+    credit_grant,
     customer,
     event,
     event_destination,
@@ -44,6 +45,7 @@ from meterline.api.stripe import (
 from meterline.api.stripe.error import internal, unknown_url
 from meterline.api.wallet import route as wallet_route
 from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
+from meterline.gateway.mail import Mailer
 from meterline.gateway.webhook import Reach, Sender
 from meterline.store.database import Database
 from meterline.store.feed import Feed
@@ -51,6 +53,7 @@ from meterline.usecase.ingest_events import Ingest
 from meterline.usecase.keep_usage import plan_upkeep
 from meterline.worker.delivery import Deliveries
 from meterline.worker.loop import Worker
+from meterline.worker.mail import Mails
 from meterline.worker.registry import HANDLERS
 
 RESOURCES = [
@@ -70,6 +73,8 @@ RESOURCES = [
     invoice_line.routes,
     invoice_item.routes,
     invoice_payment.routes,
+    credit_grant.routes,
+    credit_balance.routes,
     price.routes,
     product.routes,
     subscription.routes,
@@ -119,12 +124,16 @@ def create_app(dsn: str) -> FastAPI:
 
 @asynccontextmanager
 async def create_worker(
-    dsn: str, *, webhook_networks: Sequence[IPv4Network | IPv6Network] = (), lease: timedelta = timedelta(seconds=60)
+    dsn: str,
+    *,
+    webhook_networks: Sequence[IPv4Network | IPv6Network] = (),
+    mailer: Mailer | None = None,
+    lease: timedelta = timedelta(seconds=60),
 ) -> AsyncIterator[Worker]:
     """The worker of one worker process on the database at `dsn`.
 
-    Webhooks go to public addresses, in test environments to loopback too, and to `webhook_networks` always. `lease`
-    is how long a webhook under way stays claimed by a worker that died.
+    Webhooks go to public addresses, in test environments to loopback too, and to `webhook_networks` always. Without a
+    `mailer` e-mails wait. `lease` is how long a webhook under way stays claimed by a worker that died.
     """
     database = Database(dsn)
     await database.open()
@@ -134,6 +143,7 @@ async def create_worker(
         async with Sender(live=live, test=test) as sender:
             deliveries = Deliveries(database=database, sender=sender, render=event.payload, lease=lease)
             await plan_upkeep(database, now=datetime.now(UTC))
-            yield Worker(database=database, handlers=HANDLERS, beside=[deliveries.run])
+            mails = [] if mailer is None else [Mails(database=database, mailer=mailer).run]
+            yield Worker(database=database, handlers=HANDLERS, beside=[deliveries.run, *mails])
     finally:
         await database.close()

@@ -53,6 +53,8 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "invoice.issuer": {"account": WHEN_SET},
     "invoice.parent.subscription_details": {"subscription_proration_date": WHEN_SET},
     "invoice_payment.payment": dict.fromkeys(["charge", "payment_record"], NOT_OFFERED),
+    "invoice.total_pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
+    "line_item.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "payment_method": dict.fromkeys(_OTHER_METHODS, NOT_OFFERED),
     "payment_method.card": dict.fromkeys(["description", "iin", "issuer"], NOT_OFFERED),
     "price": dict.fromkeys(["currency_options", "tiers"], EXPANDED),

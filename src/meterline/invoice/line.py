@@ -17,11 +17,11 @@ class LineDiscount:
     level: Literal["line", "invoice"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class LineCredit:
-    """What one billing credit transaction pays of a line, before tax."""
+    """What one billing credit transaction pays of a line, before tax; without an id while it is tentative."""
 
-    credit_balance_transaction: str
+    credit_balance_transaction: str | None
     amount: int
 
 

@@ -79,7 +79,7 @@ class Amounts:
     pre_payment_credit_notes: int = 0
     post_payment_credit_notes: int = 0
     discounts: tuple[tuple[str, int], ...] = ()
-    credits: tuple[tuple[str, int], ...] = ()
+    credits: tuple[tuple[str | None, int], ...] = ()
     taxes: tuple[LineTax, ...] = ()
 
     @property

@@ -7,8 +7,11 @@ balance and the least amount that can be collected come after the total (see `ba
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from meterline.invoice.line import InvoiceLine, LineTax
+
+Name = TypeVar("Name", str, str | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,7 @@ class Totals:
     total: int
     total_excluding_tax: int
     discounts: tuple[tuple[str, int], ...]
-    credits: tuple[tuple[str, int], ...]
+    credits: tuple[tuple[str | None, int], ...]
     taxes: tuple[LineTax, ...]
 
 
@@ -48,8 +51,8 @@ def totals(lines: Sequence[InvoiceLine]) -> Totals:
     )
 
 
-def _summed(amounts: Sequence[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
-    sums: dict[str, int] = {}
+def _summed(amounts: Sequence[tuple[Name, int]]) -> tuple[tuple[Name, int], ...]:
+    sums: dict[Name, int] = {}
     for name, amount in amounts:
         sums[name] = sums.get(name, 0) + amount
     return tuple(sums.items())

@@ -24,6 +24,7 @@ from meterline.usecase import record_invoice
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.count_usage import gather
+from meterline.usecase.use_credits import with_tentative_credits
 
 _ONE = Decimal(1)
 
@@ -126,8 +127,9 @@ async def compose_draft(
         custom_fields=customer.invoice_settings.custom_fields,
         payment_method_types=subscription.payment_settings.payment_method_types,
     )
+    lines = await with_tentative_credits(tx, draft, lines)
     balance = balance_for(customer, draft.currency)
-    return state.reckoned(draft, totals=totals(lines), balance=balance), swept
+    return state.reckoned(replace(draft, lines=lines), totals=totals(lines), balance=balance), swept
 
 
 async def pend_billables(

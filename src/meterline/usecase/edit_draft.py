@@ -17,6 +17,7 @@ from meterline.usecase import record_invoice
 from meterline.usecase.bill_to import balance_for
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.lock_invoice import Locked
+from meterline.usecase.use_credits import with_tentative_credits
 
 
 async def edit_lines(tx: AsyncConnection, locked: Locked, lines: Sequence[InvoiceLine], *, now: datetime) -> Invoice:
@@ -25,7 +26,7 @@ async def edit_lines(tx: AsyncConnection, locked: Locked, lines: Sequence[Invoic
     state.require_editable(before)
     if len(lines) > MAX_LINES:
         raise Refusal(f"An invoice can have at most {MAX_LINES} lines.", param="lines")
-    written = named(lines)
+    written = named(await with_tentative_credits(tx, before, lines))
     after = state.reckoned(
         replace(before, lines=written),
         totals=totals(written),

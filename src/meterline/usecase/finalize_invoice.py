@@ -25,6 +25,7 @@ from meterline.usecase.count_usage import with_late_usage
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.follow_invoice import follow_invoice
 from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.use_credits import pay_with_credits
 
 
 async def finalize_invoice(
@@ -40,7 +41,8 @@ async def finalize_invoice(
     state.require_draft(draft)
     if auto_advance is not None:
         draft = replace(draft, auto_advance=auto_advance)
-    lines = named(await with_late_usage(tx, draft))
+    paid = await pay_with_credits(tx, draft, named(await with_late_usage(tx, draft)), now=now)
+    lines = paid.lines
     counted = replace(draft, lines=lines)
     own = number(customer.invoice_prefix, customer.next_invoice_sequence)
     await _require_free(tx, draft, number=draft.number or own)
@@ -54,7 +56,7 @@ async def finalize_invoice(
     )
     await _count(tx, customer, used=draft.number is None)
     await _use_balance(tx, issued, settlement, now=now)
-    await keep_books.invoice_finalized(tx, issued, credits=(), now=now)
+    await keep_books.invoice_finalized(tx, issued, credits=paid.slices, now=now)
     types = ["invoice.updated", "invoice.finalized"]
     if issued.status == "paid":
         types += ["invoice.paid", "invoice.payment_succeeded"]

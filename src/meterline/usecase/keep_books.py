@@ -56,7 +56,8 @@ async def invoice_written_off(tx: AsyncConnection, invoice: Invoice, *, now: dat
     """What remains of an invoice is not expected any more."""
     amount = to_major(invoice.amounts.remaining, invoice.currency)
     transfers = posting.written_off(asset=invoice.currency.upper(), amount=amount)
-    await _post(tx, invoice.environment, invoice.customer_id, Cause("invoice.write_off", invoice.id), transfers, now=now)
+    cause = Cause("invoice.write_off", invoice.id)
+    await _post(tx, invoice.environment, invoice.customer_id, cause, transfers, now=now)
 
 
 async def invoice_paid(

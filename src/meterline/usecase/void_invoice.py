@@ -13,6 +13,7 @@ from meterline.usecase.change_balance import change_balance
 from meterline.usecase.collect_payment import cancel_payment
 from meterline.usecase.follow_invoice import follow_invoice
 from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.use_credits import give_back_credits
 
 
 async def void_invoice(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Invoice:
@@ -30,6 +31,7 @@ async def void_invoice(tx: AsyncConnection, *, environment: str, id: str, now: d
             invoice=after.id,
         )
     await keep_books.invoice_voided(tx, after, now=now)
+    await give_back_credits(tx, after, now=now)
     await cancel_payment(tx, after, now=now)
     await due.remove(tx, customer_id=after.customer_id, subject=after.id)
     await record_invoice.changed(tx, locked.invoice, after, types=("invoice.updated", "invoice.voided"), now=now)

@@ -1,10 +1,16 @@
 """Every kind of due work there is."""
 
-from meterline.worker import invoice, subscription, usage, wallet
+from meterline.worker import credit, invoice, subscription, usage, wallet
 from meterline.worker.handler import Handlers
 
 HANDLERS = Handlers(
-    in_transaction={**subscription.HANDLERS, **invoice.HANDLERS, **wallet.HANDLERS, **usage.HANDLERS},
+    in_transaction={
+        **subscription.HANDLERS,
+        **invoice.HANDLERS,
+        **credit.HANDLERS,
+        **wallet.HANDLERS,
+        **usage.HANDLERS,
+    },
     in_stages={**usage.STAGED},
 )
 """What a worker is started with."""

@@ -544,6 +544,23 @@ def upgrade() -> None:
         postgresql_where=sa.text("cause <> 'event'"),
     )
     op.create_table(
+        "mail",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("recipient", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "sequence", name=op.f("pk_mail")),
+    )
+    op.create_index("ix_mail_due", "mail", ["due_at"], unique=False, postgresql_where=sa.text("status = 'pending'"))
+    op.create_table(
         "meter",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -1271,6 +1288,8 @@ def downgrade() -> None:
     op.drop_table("meter_event_session")
     op.drop_index("ix_meter_sequence", table_name="meter")
     op.drop_table("meter")
+    op.drop_index("ix_mail_due", table_name="mail", postgresql_where=sa.text("status = 'pending'"))
+    op.drop_table("mail")
     op.drop_index(
         "ix_ledger_transfer_cause", table_name="ledger_transfer", postgresql_where=sa.text("cause <> 'event'")
     )
