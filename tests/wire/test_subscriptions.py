@@ -549,3 +549,89 @@ def test_what_happens_is_told(shop: Shop) -> None:
     assert "customer.subscription.updated" in types
     assert told[0].data.object["status"] == "canceled"
     assert told[0].data.object["items"]["data"][0]["price"]["unit_amount"] == 1000
+
+
+def test_a_trial_can_be_put_in_the_middle_of_things(shop: Shop) -> None:
+    clock = shop.clock("2026-04-01")
+    subscription = shop.subscribe(shop.customer(clock=clock), shop.price(3000))
+    trying = shop.price(5000, recurring={"trial_period_days": 10})
+    item = subscription["items"].data[0].id
+    shop.advance(clock, "2026-04-16")
+
+    trial = shop.v1.subscriptions.update(
+        subscription.id, {"items": [{"id": item, "price": trying.id}], "trial_from_plan": True}
+    )
+    longer = shop.v1.subscriptions.update(subscription.id, {"trial_end": unix("2026-05-01")})
+
+    assert (trial.status, trial.trial_end) == ("trialing", unix("2026-04-26"))
+    assert (longer.trial_end, longer.billing_cycle_anchor) == (unix("2026-05-01"), unix("2026-05-01"))
+    assert longer["items"].data[0].current_period_end == unix("2026-05-01")
+
+
+def test_classic_subscriptions_migrate_one_way(shop: Shop) -> None:
+    classic = shop.subscribe(shop.customer(), shop.price(), billing_mode={"type": "classic"})
+
+    flexible = shop.v1.subscriptions.migrate(classic.id, {"billing_mode": {"type": "flexible"}})
+    with pytest.raises(stripe.InvalidRequestError) as again:
+        shop.v1.subscriptions.migrate(classic.id, {"billing_mode": {"type": "flexible"}})
+
+    assert classic.billing_mode.flexible is None
+    assert flexible.billing_mode.type == "flexible"
+    assert error(again)[2] == "billing_mode[type]"
+
+
+def test_the_card_that_paid_can_be_kept(shop: Shop) -> None:
+    customer = shop.customer()
+
+    kept = shop.subscribe(customer, shop.price(), payment_settings={"save_default_payment_method": "on_subscription"})
+    plain = shop.subscribe(customer, shop.price())
+
+    settings = shop.v1.customers.retrieve(customer.id).invoice_settings
+    assert settings is not None
+    assert kept.default_payment_method == settings.default_payment_method
+    assert plain.default_payment_method is None
+
+
+@pytest.mark.parametrize(
+    ("behavior", "expected"),
+    [("keep_as_draft", "draft"), ("mark_uncollectible", "uncollectible"), ("void", "void")],
+)
+def test_while_collection_is_paused_invoices_are_made_and_not_collected(
+    shop: Shop, behavior: str, expected: str
+) -> None:
+    clock = shop.clock("2026-04-01")
+    subscription = shop.subscribe(shop.customer(clock=clock), shop.price(3000))
+    paused = shop.v1.subscriptions.update(
+        subscription.id,
+        {"pause_collection": {"behavior": behavior, "resumes_at": unix("2026-05-15")}},
+    )
+    shop.advance(clock, "2026-05-20")
+    resumed = shop.v1.subscriptions.retrieve(subscription.id)
+    shop.advance(clock, "2026-06-02")
+
+    assert paused.status == "active"
+    assert resumed.pause_collection is None
+    assert [each.status for each in shop.invoices(subscription)] == ["paid", expected, "paid"]
+
+
+def test_older_versions_say_the_anchor_in_a_word(shop: Shop, raw: httpx.Client) -> None:
+    subscription = shop.subscribe(shop.customer(), shop.price())
+
+    answer = raw.post(
+        f"/v1/subscriptions/{subscription.id}",
+        data={"billing_cycle_anchor": "unchanged"},
+        headers={"stripe-version": "2026-08-26.dahlia"},
+    )
+
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_trial_is_announced_three_days_before_it_ends(shop: Shop) -> None:
+    clock = shop.clock("2026-04-01")
+    trial = shop.subscribe(shop.customer(clock=clock), shop.price(), trial_end=unix("2026-04-20"))
+    shop.advance(clock, "2026-04-18")
+
+    [told] = shop.v1.events.list({"type": "customer.subscription.trial_will_end"}).data
+
+    assert told.data.object["id"] == trial.id
+    assert told.created == unix("2026-04-17")
