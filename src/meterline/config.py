@@ -7,11 +7,11 @@ options go before the environment.
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, IPvAnyNetwork, SecretStr, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_PORT = 8420
 _SECRET_KEY = re.compile(r"sk_(test|live)_\w+", re.ASCII)
@@ -64,9 +64,24 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least important lines to log."
     )
+    webhook_networks: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        default=(),
+        description="Networks that webhooks may call although they are not public, separated by commas: `10.0.0.0/8`.",
+    )
+    smtp_url: SecretStr | None = Field(
+        default=None,
+        description="The mail server: `smtp://user:password@host:587` (STARTTLS), `smtps://…` (TLS) or"
+        " `smtp+plain://…`. Without one, e-mails wait.",
+    )
+    mail_from: str = Field(default="meterline@localhost", description="The address that e-mails come from.")
     stop_grace_s: int = Field(
         default=30, ge=0, description="How long requests in flight may take to finish when the server stops, seconds."
     )
+
+    @field_validator("webhook_networks", mode="before")
+    @classmethod
+    def _separated(cls, networks: object) -> object:
+        return [each.strip() for each in networks.split(",") if each.strip()] if isinstance(networks, str) else networks
 
     @field_validator("api_key")
     @classmethod

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from ipaddress import ip_network
 
 import msgspec
 import uvicorn
@@ -18,6 +19,7 @@ import uvloop
 from meterline.app import create_app, create_worker
 from meterline.cli import log
 from meterline.cli.process import Instructions
+from meterline.gateway.mail import Mailer
 
 _LIFELINE = 0
 
@@ -48,7 +50,9 @@ async def worker(told: Instructions) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     _on_stop(stop.set)
-    async with create_worker(told.dsn) as working:
+    networks = [ip_network(each) for each in told.webhook_networks]
+    mailer = None if told.smtp_url is None else Mailer.of(told.smtp_url, sender=told.mail_from)
+    async with create_worker(told.dsn, webhook_networks=networks, mailer=mailer) as working:
         await working.run(stop)
 
 

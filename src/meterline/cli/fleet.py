@@ -54,6 +54,9 @@ def serving(settings: Settings, *, hurry: Callable[[], bool] = lambda: False) ->
             log_format=settings.log_format,
             log_level=settings.log_level,
             listening=listening.fileno(),
+            webhook_networks=tuple(str(network) for network in settings.webhook_networks),
+            smtp_url=None if settings.smtp_url is None else settings.smtp_url.get_secret_value(),
+            mail_from=settings.mail_from,
         )
         children = [
             Child("web", instructions, environment=environment, on_death=_forget) for _ in range(settings.workers)

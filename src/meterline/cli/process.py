@@ -26,6 +26,9 @@ class Instructions(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "console"]
     log_level: str
     listening: int | None = None
+    webhook_networks: tuple[str, ...] = ()
+    smtp_url: str | None = None
+    mail_from: str = ""
 
 
 class Child:
