@@ -422,6 +422,37 @@ def test_invoices_are_listed_by_what_they_are(client: stripe.StripeClient) -> No
         client.v1.invoices.list(late)
 
 
+def test_invoices_are_searched(client: stripe.StripeClient) -> None:
+    customer = customer_with(client)
+    small, large = draft_of(client, customer, 1000), draft_of(client, customer, 9000)
+    client.v1.invoices.update(large.id, {"metadata": {"po": "77"}})
+    paid = client.v1.invoices.pay(small.id)
+
+    def found(query: str) -> list[str]:
+        return [str(each.id) for each in client.v1.invoices.search({"query": query}).data]
+
+    assert found(f"customer:'{customer.id}' AND total>5000") == [large.id]
+    assert found(f"number:'{paid.number}'") == [small.id]
+    assert found(f"customer:'{customer.id}' AND metadata['po']:'77'") == [large.id]
+    assert found(f"customer:'{customer.id}' AND -status:'draft'") == [small.id]
+
+
+def test_one_line_of_a_draft_is_changed(client: stripe.StripeClient) -> None:
+    draft = draft_of(client, customer_with(client), 1000)
+    [line] = draft.lines.data
+
+    changed = client.v1.invoices.line_items.update(
+        draft.id, line.id, {"amount": 700, "description": "Less", "metadata": {"why": "goodwill"}}
+    )
+
+    assert (changed.id, changed.amount, changed.description) == (line.id, 700, "Less")
+    assert _plain(changed.metadata) == {"why": "goodwill"}
+    assert client.v1.invoices.retrieve(draft.id).total == 700
+    with pytest.raises(stripe.InvalidRequestError) as missing:
+        client.v1.invoices.line_items.update(draft.id, "il_nope", {"amount": 1})
+    assert missing.value.http_status == 404
+
+
 def test_a_customer_and_a_card_come_along_when_asked(client: stripe.StripeClient) -> None:
     customer = customer_with(client)
     paid = client.v1.invoices.pay(

@@ -34,6 +34,7 @@ from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
+from meterline.store.search import Searchable
 
 KIND = "invoice"
 
@@ -128,6 +129,22 @@ invoice_line = Table(
     Index("ix_invoice_line_invoice", "customer_id", "invoice", "position"),
     Index("ix_invoice_line_subscription_item", "customer_id", "subscription_item", "period_start"),
     Index("ix_invoice_line_invoice_item", "customer_id", "invoice_item"),
+)
+
+
+SEARCH = Searchable(
+    resource="invoices",
+    table=invoice,
+    fields={
+        "created": (invoice.c.created, "instant"),
+        "currency": (invoice.c.currency, "token"),
+        "customer": (invoice.c.customer, "token"),
+        "number": (invoice.c.number, "token"),
+        "status": (invoice.c.status, "token"),
+        "subscription": (invoice.c.subscription, "token"),
+        "total": (invoice.c.total, "number"),
+    },
+    hidden=invoice.c.deleted | invoice.c.test_clock.is_not(None),
 )
 
 

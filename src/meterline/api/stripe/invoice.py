@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.api.stripe import invoice_payment
+from meterline.api.stripe import invoice_line, invoice_payment
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher, includable
 from meterline.api.stripe.invoice_body import render
@@ -16,18 +16,21 @@ from meterline.api.stripe.invoice_params import (
     InvoiceCreate,
     InvoiceList,
     InvoiceUpdate,
+    LineUpdate,
     Pay,
     RemoveLines,
     UpdateLines,
+    asked_item,
 )
 from meterline.api.stripe.json import Json
 from meterline.api.stripe.listing import list_of, nested_list
 from meterline.api.stripe.params import Params, RetrieveParams, merge_metadata
 from meterline.api.stripe.route import Routes
+from meterline.api.stripe.search import SearchParams, searchable
 from meterline.api.stripe.snapshot import snapshots
 from meterline.invoice.model import Invoice
 from meterline.payment.payment import ActionNeeded, Payment, Refused
-from meterline.refusal import Declined, Refusal
+from meterline.refusal import Declined, Missing, Refusal
 from meterline.store import customer as customers
 from meterline.store import invoice as store
 from meterline.store import payment as payments
@@ -126,6 +129,16 @@ async def create(call: Call[InvoiceCreate]) -> Json:
         now=call.now,
     )
     return await _shown(call.tx, draft)
+
+
+@routes.get("/v1/invoices/search", SearchParams)
+async def search(call: Call[SearchParams]) -> Json:
+    """Search invoices; those on test clocks are not found."""
+    found = await searchable(call, store.SEARCH, Invoice, lambda invoice: {"id": invoice.id})
+    ids = [each["id"] for each in found["data"]]
+    whole = await fetch(call.tx, call.environment, ids)
+    found["data"] = [whole[id] for id in ids]
+    return found
 
 
 @routes.get("/v1/invoices/{invoice}", RetrieveParams)
@@ -284,6 +297,26 @@ async def alter(call: Call[UpdateLines]) -> Json:
         now=now,
     )
     return await _shown(call.tx, changed)
+
+
+@routes.post("/v1/invoices/{invoice}/lines/{line}", LineUpdate)
+async def alter_one(call: Call[LineUpdate]) -> Json:
+    """Change one line of a draft."""
+    asked, line = call.params, call.path["line"]
+    seen, now = await _seen(call)
+    if all(each.id != line for each in seen.lines):
+        raise Missing("line_item", line, param="line_item_id", subject=True)
+    altered = AlteredLine(
+        param="",
+        id=line,
+        asked=asked_item(asked, {}, currency=seen.currency),
+        metadata=_merging(asked.metadata),
+        described=asked.sent("description"),
+    )
+    changed = await update_lines(
+        call.tx, environment=call.environment, id=seen.id, altered=[altered], metadata=_merging({}), now=now
+    )
+    return next(invoice_line.render(each, changed) for each in changed.lines if each.id == line)
 
 
 @routes.post("/v1/invoices/{invoice}/remove_lines", RemoveLines)

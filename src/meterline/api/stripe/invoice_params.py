@@ -207,7 +207,7 @@ class AmountFields(Hash):
 
 
 def asked_item(
-    said: "AmountFields | ItemFields",
+    said: "AmountFields | ItemFields | LineUpdate",
     metadata: dict[str, str],
     *,
     at: str = "",
@@ -295,6 +295,21 @@ class ChangedLine(AmountFields):
 class RemovedLine(Hash):
     behavior: Literal["delete", "unassign"]
     id: Text
+
+
+class LineUpdate(Params):
+    amount: Amount | None = None
+    description: Unset[Description] = None
+    discountable: Bool | None = None
+    discounts: Discounts = []
+    metadata: Metadata = {}
+    period: PeriodParams | None = None
+    price_data: OneTimePriceData | None = None
+    pricing: PricingParams | None = None
+    quantity: Quantity | None = None
+    quantity_decimal: QuantityDecimal | None = None
+    tax_amounts: Off = None
+    tax_rates: NoTaxRate = None
 
 
 class AddLines(Params):
