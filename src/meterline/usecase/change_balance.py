@@ -68,7 +68,12 @@ async def change_balance(
 
 
 async def fix_currency(tx: AsyncConnection, customer: Customer, currency: str, *, now: datetime) -> Customer:
-    """The locked customer with the currency that their first bill fixes; unchanged once they have one."""
+    """The locked customer with the currency that their first bill fixes. Refuses another one after that."""
+    if customer.currency not in (None, currency):
+        raise Refusal(
+            f"You cannot combine currencies on a single customer. This customer is billed in {customer.currency}.",
+            param="currency",
+        )
     if customer.currency is not None:
         return customer
     fixed = replace(customer, currency=currency)
