@@ -166,7 +166,7 @@ _NO_WRITES = (
     asyncpg.QueryCanceledError,
     asyncpg.PostgresIOError,
 )
-_SESSION = {
+SESSION = {
     "application_name": "meterline ingest",
     "statement_timeout": "60s",
     "lock_timeout": "20s",
@@ -193,7 +193,7 @@ class Session:
         while True:
             try:
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(self._dsn, server_settings=_SESSION, timeout=10)
+                    self._connection = await asyncpg.connect(self._dsn, server_settings=SESSION, timeout=10)
                 return await self._work(self, batch)
             except _NO_WRITES as error:
                 raise Unavailable(str(error)) from error
