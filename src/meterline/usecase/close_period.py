@@ -32,21 +32,20 @@ async def close_period(tx: AsyncConnection, row: Due, now: datetime) -> None:
         return
     prices = await find_prices(tx, before)
     renewal = renew(before, prices, at=row.boundary, payable=await payable(tx, before))
-    await record_change(tx, before, renewal.subscription, now=now)
-    if not renewal.billables:
-        return
-    ended = [item.period_start for item in before.items if item.period_end == row.boundary]
-    invoice = await draft_invoice(
-        tx,
-        subscription=renewal.subscription,
-        billables=renewal.billables,
-        reason="subscription_cycle",
-        now=now,
-        period=Period(start=min(ended), end=row.boundary),
-    )
-    assert invoice is not None, "a cycle invoice has its lines, even of nothing used"
-    after = replace(renewal.subscription, latest_invoice=invoice.id)
-    await record_change(tx, renewal.subscription, after, now=now)
+    after = renewal.subscription
+    if renewal.billables:
+        ended = [item.period_start for item in before.items if item.period_end == row.boundary]
+        invoice = await draft_invoice(
+            tx,
+            subscription=after,
+            billables=renewal.billables,
+            reason="subscription_cycle",
+            now=now,
+            period=Period(start=min(ended), end=row.boundary),
+        )
+        assert invoice is not None, "a cycle invoice has its lines, even of nothing used"
+        after = replace(after, latest_invoice=invoice.id)
+    await record_change(tx, before, after, now=now)
 
 
 async def end_as_planned(tx: AsyncConnection, row: Due, now: datetime) -> None:
