@@ -43,6 +43,7 @@ from meterline.api.stripe import (
     webhook_endpoint,
 )
 from meterline.api.stripe.error import internal, unknown_url
+from meterline.api.wallet import hosted
 from meterline.api.wallet import route as wallet_route
 from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
 from meterline.gateway.mail import Mailer
@@ -112,6 +113,7 @@ def create_app(dsn: str) -> FastAPI:
     app.include_router(route.router(database, keys, RESOURCES))
     app.include_router(stream.router(database, keys, feed))
     app.include_router(wallet_route.router(database, keys, ingest, WALLET_RESOURCES))
+    app.include_router(hosted.router(database))
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:

@@ -210,13 +210,19 @@ def topped_up(*, asset: str, amount: Decimal, processor: str, grant: str, debt: 
     return wallet_funded(asset=asset, amount=amount, source=source, funding="paid", grant=grant, debt=debt)
 
 
+def units_paid(*, currency: str, price: Decimal, processor: str, asset: str) -> tuple[Transfer, ...]:
+    """The customer paid `price` in money for a custom unit. The exchange accounts of both assets hold the sale: the
+    wallet is funded from the unit's (see `wallet_funded`)."""
+    return _move(Account("clearing", currency, processor), Account("exchange", currency, asset), price)
+
+
 def units_bought(
     *, currency: str, price: Decimal, processor: str, asset: str, amount: Decimal, grant: str, debt: Decimal
 ) -> tuple[Transfer, ...]:
-    """The customer paid `price` in money for `amount` of a custom unit; the exchange account holds the rest."""
+    """The customer paid `price` in money for `amount` of a custom unit."""
     source = Account("exchange", asset, currency)
     return (
-        *_move(Account("clearing", currency, processor), Account("exchange", currency, asset), price),
+        *units_paid(currency=currency, price=price, processor=processor, asset=asset),
         *wallet_funded(asset=asset, amount=amount, source=source, funding="paid", grant=grant, debt=debt),
     )
 

@@ -201,8 +201,8 @@ async def cost_by_vendor(
 ) -> list[tuple[str | None, str | None, Decimal]]:
     """What was paid to whom, for what: (vendor, category, amount)."""
     rows = await connection.fetch(
-        "SELECT cost->>'vendor' AS vendor, cost->>'category' AS category, sum((cost->>'amount')::numeric) AS amount"
-        " FROM wallet_event CROSS JOIN LATERAL jsonb_array_elements(costs) AS cost"
+        "SELECT paid->>'vendor' AS vendor, paid->>'category' AS category, sum((paid->>'amount')::numeric) AS amount"
+        " FROM wallet_event CROSS JOIN LATERAL jsonb_array_elements(costs) AS one (paid)"
         " WHERE environment = $1 AND ($2::uuid IS NULL OR customer_id = $2) AND ($3::text IS NULL OR subject = $3)"
         " GROUP BY 1, 2 ORDER BY 3 DESC",
         environment,

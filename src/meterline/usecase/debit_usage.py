@@ -22,7 +22,7 @@ from meterline.meter import Formula
 from meterline.money import round_debit, to_major
 from meterline.rating.line import exact_total
 from meterline.rating.rate import for_dimensions, rate
-from meterline.store import ledger, offer, wallet
+from meterline.store import ledger, offer, top_up, wallet
 from meterline.store.event import NewEvent
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
@@ -106,7 +106,9 @@ async def debit_usage(
         transactions={customer_id: book.transactions for customer_id, book in books.items()},
         now=now,
     )
-    await wallet.write(connection, environment=environment, touched=_touched(books, before))
+    touched = _touched(books, before)
+    await wallet.write(connection, environment=environment, touched=touched)
+    await top_up.wake(connection, [_seen(books[each.customer_id], each) for each in touched])
     await offer.save_tallies(connection, environment=environment, reached=settling.changed)
     await offer.add_fees(
         connection, environment=environment, fees=[fee for each in done.values() for fee in each.fees]
@@ -137,6 +139,10 @@ async def _open(
     for tariff in await offer.tariffs(connection, wallets):
         books[tariff.customer_id].tariffs.setdefault(tariff.meter, []).append(tariff)
     return books
+
+
+def _seen(books: _Books, touched: Touched) -> tuple[UUID, str, Decimal, datetime]:
+    return (touched.customer_id, touched.after.asset, touched.after.available(books.now), books.now)
 
 
 def cell(price: Price, dimensions: Mapping[str, str]) -> str:

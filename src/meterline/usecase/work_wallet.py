@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Booked, Cause, Head, LedgerTransaction, Transfer
 from meterline.refusal import Conflict, Missing, Refusal
-from meterline.store import ledger, wallet
+from meterline.store import ledger, top_up, wallet
 from meterline.store.database import driver
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
@@ -81,6 +81,8 @@ class Work:
             transactions={self.customer_id: [transaction]},
             now=self.now,
         )
+        seen = (self.customer_id, pocket.asset, pocket.available(self.now), self.now)
+        await top_up.wake(self.connection, [seen])
         booked = done[self.customer_id][0]
         self.head = Head(
             customer_id=self.customer_id,

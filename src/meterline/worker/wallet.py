@@ -6,7 +6,8 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store.due import Due
-from meterline.usecase import hold_funds, move_funds, subscribe_wallet
+from meterline.store.top_up import RECHARGE
+from meterline.usecase import hold_funds, move_funds, subscribe_wallet, top_up_wallet
 from meterline.worker.handler import InTransaction
 
 
@@ -38,10 +39,18 @@ async def recur(tx: AsyncConnection, row: Due, now: datetime) -> None:
     )
 
 
+async def recharge(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """A wallet fell below its threshold."""
+    await top_up_wallet.recharge(
+        tx, environment=row.environment, customer_id=row.customer_id, asset=row.subject, clock=row.clock, now=now
+    )
+
+
 HANDLERS: Mapping[str, InTransaction] = {
     hold_funds.EXPIRE: expire_hold,
     move_funds.EXPIRE_GRANT: expire_grant,
     subscribe_wallet.RENEW_FEE: recur,
     subscribe_wallet.REFRESH: recur,
+    RECHARGE: recharge,
 }
 """By the kind of due work."""

@@ -1,5 +1,15 @@
 """The resources of the wallet dialect."""
 
-from meterline.api.wallet import customer, event, gate, product, wallet
+from meterline.api.wallet import asset, budget, customer, event, gate, margin, product, top_up, wallet
 
-RESOURCES = [product.routes, customer.routes, wallet.routes, event.routes, gate.routes]
+RESOURCES = [
+    asset.routes,
+    product.routes,
+    customer.routes,
+    top_up.routes,
+    wallet.routes,
+    event.routes,
+    gate.routes,
+    budget.routes,
+    margin.routes,
+]
