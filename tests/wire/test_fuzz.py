@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 import pytest
-import stripe
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,58 +13,6 @@ from tests.wire import fuzz
 
 ROUTES = sorted((route for routes in RESOURCES for route in routes.all), key=fuzz.destructive)
 TYPES = {"api_error", "card_error", "idempotency_error", "invalid_request_error"}
-
-
-@pytest.fixture(scope="module")
-def ids(client: stripe.StripeClient) -> list[str]:
-    """Ids of one object of every kind, in a world where something goes on."""
-    clock = client.v1.test_helpers.test_clocks.create({"frozen_time": 1_700_000_000})
-    meter = client.v1.billing.meters.create(
-        {"display_name": "Tokens", "event_name": "tokens", "default_aggregation": {"formula": "sum"}}
-    )
-    product = client.v1.products.create({"name": "Tokens"})
-    flat = client.v1.prices.create(
-        {"currency": "usd", "unit_amount": 500, "product": product.id, "recurring": {"interval": "month"}}
-    )
-    metered = client.v1.prices.create(
-        {
-            "currency": "usd",
-            "unit_amount": 4,
-            "product": product.id,
-            "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
-        }
-    )
-    once = client.v1.prices.create({"currency": "usd", "unit_amount": 100, "product": product.id})
-    customers = [
-        client.v1.customers.create(
-            {
-                "email": "fuzz@example.com",
-                "payment_method": "pm_card_visa",
-                "invoice_settings": {"default_payment_method": "pm_card_visa"},
-                **({"test_clock": clock.id} if on_clock else {}),
-            }
-        )
-        for on_clock in (True, False)
-    ]
-    found = [clock.id, meter.id, product.id, flat.id, metered.id, once.id]
-    for customer in customers:
-        subscription = client.v1.subscriptions.create(
-            {"customer": customer.id, "items": [{"price": flat.id}, {"price": metered.id}]}
-        )
-        item = client.v1.invoice_items.create({"customer": customer.id, "currency": "usd", "amount": 700})
-        draft = client.v1.invoices.create({"customer": customer.id})
-        settings_of = customer.invoice_settings
-        assert settings_of is not None
-        found += [
-            customer.id,
-            subscription.id,
-            *(each.id for each in subscription["items"].data),
-            str(subscription.latest_invoice),
-            item.id,
-            str(draft.id),
-            str(settings_of.default_payment_method),
-        ]
-    return found
 
 
 def send(raw: httpx.Client, route: Route, path: str, params: dict[str, Any]) -> httpx.Response:

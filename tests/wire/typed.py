@@ -44,6 +44,7 @@ ABSENT: dict[str, dict[str, Rule]] = {
         **dict.fromkeys(["cash_balance", "customer_account"], NOT_OFFERED),
     },
     "customer.shipping": dict.fromkeys(["carrier", "tracking_number"], NOT_OFFERED),
+    "event.data": {"previous_attributes": WHEN_SET},
     "event": dict.fromkeys(["account", "context"], NOT_OFFERED),
     "invoice": {
         **dict.fromkeys(["confirmation_secret", "payments"], EXPANDED),
@@ -142,7 +143,7 @@ def _fits(
 def _inside(
     member: Mapping[str, Any], path: str, inner: type[StripeObject] | None, absent: frozenset[str]
 ) -> Iterable[str]:
-    if "object" in member:
+    if isinstance(member.get("object"), str):
         yield from _faults(member, absent)
     elif inner is not None and path == "price.currency_options":
         for option in member.values():
