@@ -23,6 +23,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    Update,
     func,
     select,
     text,
@@ -249,24 +250,34 @@ async def claim(
 
 
 async def record(
-    tx: AsyncConnection, claimed: Delivery, attempt: Attempt, *, retry_at: datetime | None, now: datetime
+    tx: AsyncConnection, outcomes: Sequence[tuple[Delivery, Attempt, datetime | None]], *, now: datetime
 ) -> None:
-    """Log an attempt and move the delivery: delivered, due again at `retry_at`, or failed for good.
+    """Log attempts at one endpoint and move their deliveries: delivered, due again, or (null) failed for good.
 
     An attempt that outlived its claim changes nothing but the log, unless it was acknowledged.
     """
-    await tx.execute(delivery_attempt.insert().values(values(attempt, delivery_attempt)))
-    this = (delivery.c.endpoint == claimed.endpoint, delivery.c.position == claimed.position)
-    if attempt.acknowledged:
-        change = update(delivery).where(*this, delivery.c.status != "delivered")
-        await tx.execute(change.values(status="delivered", settled_at=now))
+    if not outcomes:
         return
-    held = (delivery.c.status == "pending", delivery.c.attempts == claimed.attempts)
-    change = update(delivery).where(*this, *held)
-    if retry_at is None:
-        await tx.execute(change.values(status="failed", settled_at=now))
-    else:
-        await tx.execute(change.values(due_at=retry_at))
+    await tx.execute(delivery_attempt.insert(), [values(attempt, delivery_attempt) for _, attempt, _ in outcomes])
+    endpoint = outcomes[0][0].endpoint
+    reached = [claimed.position for claimed, attempt, _ in outcomes if attempt.acknowledged]
+    if reached:
+        these = (delivery.c.endpoint == endpoint, delivery.c.position.in_(reached))
+        change = update(delivery).where(*these, delivery.c.status != "delivered")
+        await tx.execute(change.values(status="delivered", settled_at=now))
+    for claimed, attempt, retry_at in outcomes:
+        if not attempt.acknowledged:
+            await tx.execute(_failed(claimed, retry_at, now))
+
+
+def _failed(claimed: Delivery, retry_at: datetime | None, now: datetime) -> Update:
+    change = update(delivery).where(
+        delivery.c.endpoint == claimed.endpoint,
+        delivery.c.position == claimed.position,
+        delivery.c.status == "pending",
+        delivery.c.attempts == claimed.attempts,
+    )
+    return change.values(status="failed", settled_at=now) if retry_at is None else change.values(due_at=retry_at)
 
 
 async def notices(tx: AsyncConnection, positions: Sequence[int]) -> dict[int, Notice]:

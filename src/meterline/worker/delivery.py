@@ -1,13 +1,13 @@
 """Publishes notices and delivers them to webhook endpoints.
 
 Every endpoint is served by its own task with its own few slots, so one that is slow, failing or hanging holds up
-nobody else; while it fails it has a single slot. What is sent is decided by the rendering that the wiring hands
-in: this module knows no wire format.
+nobody else; while it fails it has a single slot, and a pause before each call. What is sent is decided by the
+rendering that the wiring hands in: this module knows no wire format.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
@@ -33,9 +33,13 @@ log = structlog.get_logger(__name__)
 Render: TypeAlias = Callable[[Notice, WebhookEndpoint, int], bytes]
 """`(notice, endpoint, endpoints still waiting for it) → body`."""
 
+_Outcome: TypeAlias = tuple[Delivery, Attempt, datetime | None]
+
 _INTERRUPTIONS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
 _BATCH = 1_000
 _SLOTS = 16
+_SHORTEST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
 _LOGGED_BODY = 8 * 1024
 _PURGE_EVERY = timedelta(hours=1)
 
@@ -61,7 +65,7 @@ class Deliveries:
     slots: int = _SLOTS
     clock: Callable[[], datetime] = wall_clock
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
-    _failing: set[str] = field(default_factory=set)
+    _failing: dict[str, int] = field(default_factory=dict)
     _serving: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -99,25 +103,46 @@ class Deliveries:
 
     async def _serve(self, environment: str, id: str, stop: asyncio.Event) -> None:
         """Send what is due for one endpoint until nothing is, topping its slots up as they come free."""
-        under_way: set[asyncio.Task[None]] = set()
+        under_way: set[asyncio.Task[_Outcome]] = set()
         try:
             while not stop.is_set():
                 slots = 1 if id in self._failing else self.slots
                 if len(under_way) <= slots // 2:
+                    await self._pause(id, stop)
                     under_way |= await self._start(environment, id, slots - len(under_way))
                 if not under_way:
                     return
-                _, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                done, under_way = await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                await self._record(id, done)
         except Missing:
             log.info("endpoint_gone", endpoint=id)
         except _INTERRUPTIONS:
             log.exception("delivery_interrupted", endpoint=id)
         finally:
             if under_way:
-                await asyncio.wait(under_way)
+                with contextlib.suppress(*_INTERRUPTIONS):
+                    await self._record(id, (await asyncio.wait(under_way))[0])
             del self._serving[id]
 
-    async def _start(self, environment: str, id: str, limit: int) -> set[asyncio.Task[None]]:
+    async def _record(self, id: str, done: Iterable["asyncio.Task[_Outcome]"]) -> None:
+        """What became of some attempts, in one transaction. Where that fails, their claims run out."""
+        outcomes = [task.result() for task in done]
+        for _, attempt, _ in outcomes:
+            if attempt.acknowledged:
+                self._failing.pop(id, None)
+            else:
+                self._failing[id] = self._failing.get(id, 0) + 1
+        async with self.database.begin() as tx:
+            await store.record(tx, outcomes, now=self.clock())
+
+    async def _pause(self, id: str, stop: asyncio.Event) -> None:
+        """Nothing for an endpoint that answers well; longer with every failure in a row for one that does not."""
+        failures = self._failing.get(id, 0)
+        if failures:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), min(_SHORTEST_PAUSE_S * 2 ** min(failures, 16), _LONGEST_PAUSE_S))
+
+    async def _start(self, environment: str, id: str, limit: int) -> set["asyncio.Task[_Outcome]"]:
         now = self.clock()
         async with self.database.pool.acquire() as connection:
             claimed = await store.claim(connection, endpoint=id, now=now, lease=self.lease, limit=limit)
@@ -133,20 +158,10 @@ class Deliveries:
             for each in claimed
         }
 
-    async def _deliver(self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int) -> None:
-        """One attempt, and what became of it. An error here leaves the claim to run out."""
-        try:
-            attempt = await self._attempt(endpoint, claimed, told, waiting)
-            if attempt.acknowledged:
-                self._failing.discard(endpoint.id)
-            else:
-                self._failing.add(endpoint.id)
-            now = self.clock()
-            retry_at = next_attempt(attempts=claimed.attempts, now=now)
-            async with self.database.begin() as tx:
-                await store.record(tx, claimed, attempt, retry_at=retry_at, now=now)
-        except Exception:
-            log.exception("delivery_broken", endpoint=endpoint.id, notice=told.id)
+    async def _deliver(self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int) -> "_Outcome":
+        """One attempt, and when there is to be another one."""
+        attempt = await self._attempt(endpoint, claimed, told, waiting)
+        return claimed, attempt, next_attempt(attempts=claimed.attempts, now=self.clock())
 
     async def _attempt(self, endpoint: WebhookEndpoint, claimed: Delivery, told: Notice, waiting: int) -> Attempt:
         began = self.clock()
