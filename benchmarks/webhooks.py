@@ -43,7 +43,6 @@ def main() -> None:
     options.add_argument("--notices", type=int, default=10_000)
     options.add_argument("--rounds", type=int, default=3)
     asked = options.parse_args()
-    assert render is not None
     with database() as dsn, receiving() as (url, count):
         rows = [
             (
