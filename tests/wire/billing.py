@@ -3,7 +3,7 @@
 import time
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import stripe
 
@@ -31,13 +31,27 @@ def draft_of(client: stripe.StripeClient, customer: stripe.Customer, *amounts: i
     return client.v1.invoices.retrieve(draft.id)
 
 
+FREE_THEN_A_TENTH: list[dict[str, Any]] = [
+    {"up_to": 100_000, "unit_amount": 0},
+    {"up_to": "inf", "unit_amount_decimal": Decimal("0.1")},
+]
+
+
 class Month:
     """A customer on a test clock, and a catalog: seats at $20 in advance, tokens in arrears.
 
-    The first 100,000 tokens of a month are free, the others cost a tenth of a cent.
+    Unless `tiers` say otherwise the first 100,000 tokens of a month are free, the others cost a tenth of a cent.
     """
 
-    def __init__(self, client: stripe.StripeClient, *, start: datetime, card: str | None = "pm_card_visa") -> None:
+    def __init__(
+        self,
+        client: stripe.StripeClient,
+        *,
+        start: datetime,
+        card: str | None = "pm_card_visa",
+        tiers: Any = FREE_THEN_A_TENTH,
+        tiers_mode: Literal["graduated", "volume"] = "graduated",
+    ) -> None:
         self.client = client
         self.clock = client.v1.test_helpers.test_clocks.create({"frozen_time": int(start.timestamp())})
         self.customer = customer_with(client, card, test_clock=self.clock.id)
@@ -60,11 +74,8 @@ class Month:
             {
                 "currency": "usd",
                 "billing_scheme": "tiered",
-                "tiers_mode": "graduated",
-                "tiers": [
-                    {"up_to": 100_000, "unit_amount": 0},
-                    {"up_to": "inf", "unit_amount_decimal": Decimal("0.1")},
-                ],
+                "tiers_mode": tiers_mode,
+                "tiers": tiers,
                 "recurring": {"interval": "month", "usage_type": "metered", "meter": self.meter.id},
                 "product_data": {"name": "Tokens"},
             }
