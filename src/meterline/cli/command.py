@@ -10,6 +10,7 @@ from meterline.cli.books import export, verify
 from meterline.cli.counters import counters
 from meterline.cli.demo import demo
 from meterline.cli.doctor import doctor
+from meterline.cli.due import due
 from meterline.cli.ingest import ingest
 from meterline.cli.keys import keys
 from meterline.cli.migrate import migrate
@@ -26,6 +27,7 @@ app.command()(serve)
 app.command()(migrate)
 app.add_typer(keys, name="keys")
 app.command()(doctor)
+app.add_typer(due, name="due")
 app.command()(demo)
 app.command()(ingest)
 app.command()(backup)

@@ -192,11 +192,6 @@ async def revive(tx: AsyncConnection, row: Due) -> None:
     await kick(tx)
 
 
-async def count_failed(tx: AsyncConnection) -> int:
-    """How many pieces of work were given up: should be zero."""
-    return (await tx.execute(select(func.count()).select_from(due).where(due.c.failed_at.is_not(None)))).scalar_one()
-
-
 async def of_subject(tx: AsyncConnection, *, customer_id: UUID, subject: str) -> list[Due]:
     """What is planned for a subject, in time order."""
     rows = await tx.execute(
