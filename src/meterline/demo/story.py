@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import stripe
 from rich.console import Console
@@ -92,8 +93,8 @@ def _catalog(client: stripe.StripeClient, console: Console) -> Plan:
             "tiers_mode": "graduated",
             "tiers": [
                 {"up_to": 100_000, "unit_amount": 0},
-                {"up_to": 1_000_000, "unit_amount_decimal": "0.02"},
-                {"up_to": "inf", "unit_amount_decimal": "0.015"},
+                {"up_to": 1_000_000, "unit_amount_decimal": Decimal("0.02")},
+                {"up_to": "inf", "unit_amount_decimal": Decimal("0.015")},
             ],
             "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
             "product_data": {"name": "Tokens"},
@@ -104,9 +105,7 @@ def _catalog(client: stripe.StripeClient, console: Console) -> Plan:
     return Plan(event_name=event_name, seat_price=seats.id, token_price=tokens.id)
 
 
-def _subscription(
-    client: stripe.StripeClient, console: Console, plan: Plan
-) -> tuple[str, stripe.Subscription]:
+def _subscription(client: stripe.StripeClient, console: Console, plan: Plan) -> tuple[str, stripe.Subscription]:
     clock = client.v1.test_helpers.test_clocks.create(
         {"frozen_time": int(MONTH_START.timestamp()), "name": "Demo month"}
     )

@@ -5,7 +5,19 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text, delete, or_, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    delete,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -128,5 +140,5 @@ async def fail(tx: AsyncConnection, clock: TestClock, *, failure: str) -> TestCl
     return broken
 
 
-def _is(clock: TestClock) -> tuple[object, ...]:
+def _is(clock: TestClock) -> tuple[ColumnElement[bool], ...]:
     return (test_clock.c.environment == clock.environment, test_clock.c.id == clock.id)

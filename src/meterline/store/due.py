@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -212,7 +213,7 @@ async def kick(tx: AsyncConnection) -> None:
     await tx.execute(select(func.pg_notify(CHANNEL, "")))
 
 
-def _is(row: Due) -> tuple[object, ...]:
+def _is(row: Due) -> tuple[ColumnElement[bool], ...]:
     return (
         due.c.customer_id == row.customer_id,
         due.c.kind == row.kind,

@@ -8,9 +8,6 @@ from uuid import UUID
 _ALPHABET = string.ascii_letters + string.digits
 _SHORT = frozenset({"cus", "prod", "si"})
 
-_last_ms = 0
-_counter = 0
-
 
 def public(prefix: str) -> str:
     """A fresh public id such as `price_…`: 14 random characters for customers, products and items, else 24."""
@@ -18,20 +15,34 @@ def public(prefix: str) -> str:
     return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(length))}"
 
 
+class _Sequence:
+    """The last time a UUIDv7 was made, and how many were made in that millisecond."""
+
+    def __init__(self) -> None:
+        self._ms = 0
+        self._made = 0
+
+    def next(self, now_ms: int) -> tuple[int, int]:
+        """A pair of milliseconds and counter greater than any before."""
+        if now_ms > self._ms:
+            self._ms, self._made = now_ms, 0
+        else:
+            self._made += 1
+            if self._made > 0xFFF:
+                self._ms, self._made = self._ms + 1, 0
+        return self._ms, self._made
+
+
+_sequence = _Sequence()
+
+
 def uuid7() -> UUID:
     """A UUIDv7: 48 bits of milliseconds, a 12-bit counter inside the millisecond, 62 random bits.
 
     Strictly increasing within a process, so that things made in one transaction keep their order.
     """
-    global _last_ms, _counter
-    now_ms = time.time_ns() // 1_000_000
-    if now_ms > _last_ms:
-        _last_ms, _counter = now_ms, 0
-    else:
-        _counter += 1
-        if _counter > 0xFFF:
-            _last_ms, _counter = _last_ms + 1, 0
-    number = (_last_ms & (1 << 48) - 1) << 80
-    number |= 0x7 << 76 | _counter << 64
+    milliseconds, counter = _sequence.next(time.time_ns() // 1_000_000)
+    number = (milliseconds & (1 << 48) - 1) << 80
+    number |= 0x7 << 76 | counter << 64
     number |= 0b10 << 62 | secrets.randbits(62)
     return UUID(int=number)

@@ -1,5 +1,9 @@
 """The one metadata object that every table is declared on, and the column shapes they share."""
 
+import uuid
+from datetime import datetime
+from typing import Any
+
 from sqlalchemy import Column, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import JSONB, UUID
 
@@ -26,21 +30,21 @@ def public_id() -> Column[str]:
     return Column("id", Text, nullable=False)
 
 
-def sequence() -> Column[str]:
+def sequence() -> Column[uuid.UUID]:
     """UUIDv7 made when the row was written: the order of creation, which lists page by."""
     return Column("sequence", UUID(as_uuid=True), nullable=False)
 
 
-def customer_id() -> Column[str]:
+def customer_id() -> Column[uuid.UUID]:
     """The customer a tenant row belongs to; it leads every key, so that tables can be sharded by it."""
     return Column("customer_id", UUID(as_uuid=True), nullable=False)
 
 
-def instant(name: str, *, nullable: bool = True) -> Column[str]:
+def instant(name: str, *, nullable: bool = True) -> Column[datetime]:
     """A point in time, UTC."""
     return Column(name, INSTANT, nullable=nullable)
 
 
-def document(name: str) -> Column[str]:
+def document(name: str) -> Column[Any]:
     """Nested plain data."""
     return Column(name, JSONB, nullable=False)
