@@ -9,7 +9,6 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from meterline.api import health, hot
-from meterline.api.asgi import HotRoutes
 from meterline.api.auth import Keys
 from meterline.api.ingest import correction, policy, stray
 from meterline.api.ingest import event as ingest_event
@@ -106,8 +105,8 @@ def create_app(dsn: str) -> FastAPI:
         await feed.close()
         await database.close()
 
-    app = FastAPI(title="Meterline", lifespan=lifespan, redirect_slashes=False)
-    app.add_middleware(HotRoutes, routes=hot.routes(ingest, keys, database))
+    app = hot.Application(title="Meterline", lifespan=lifespan, redirect_slashes=False)
+    app.answer_first(hot.routes(ingest, keys, database))
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
     app.include_router(route.router(database, keys, RESOURCES))

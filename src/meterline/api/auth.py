@@ -1,5 +1,6 @@
 """Who calls: the key in the request, looked up once a second at most per key."""
 
+import asyncio
 import base64
 import binascii
 import time
@@ -19,6 +20,7 @@ class Keys:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
+        self._asked: dict[str, asyncio.Task[ApiKey | None]] = {}
 
     async def find(self, secret: str) -> ApiKey | None:
         """The key in use with that secret, or None."""
@@ -26,6 +28,15 @@ class Keys:
         known = self._known.get(secret)
         if known is not None and known[0] > now:
             return known[1]
+        # The many requests that find the same key stale at once share one look-up.
+        asked = self._asked.get(secret)
+        if asked is None:
+            asked = self._asked[secret] = asyncio.create_task(self._look_up(secret))
+            asked.add_done_callback(lambda _: self._asked.pop(secret, None))
+        return await asyncio.shield(asked)
+
+    async def _look_up(self, secret: str) -> ApiKey | None:
+        now = time.monotonic()
         async with self._database.begin() as tx:
             key = await api_key.find(tx, secret)
         if key is not None and key.revoked_at is not None:

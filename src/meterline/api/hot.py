@@ -1,8 +1,12 @@
-"""Which event routes are answered by bare ASGI."""
+"""Which event routes are answered by bare ASGI, in front of the framework."""
 
-from meterline.api.asgi import Hot
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from meterline.api.asgi import Hot, HotRoutes
 from meterline.api.auth import Keys
 from meterline.api.ingest import events
+from meterline.api.metric import RequestMetrics
 from meterline.api.stripe import meter_event, meter_event_v2
 from meterline.store.database import Database
 from meterline.usecase.ingest_events import Ingest
@@ -17,3 +21,20 @@ def routes(ingest: Ingest, keys: Keys, database: Database) -> dict[tuple[str, st
         ("POST", "/ingest/events"): events.hot(ingest, keys),
         ("POST", "/api/v1/events"): events.hot(ingest, keys, openmeter=True),
     }
+
+
+class Application(FastAPI):
+    """The framework's application, which never sees a request to a hot route."""
+
+    _first: ASGIApp | None = None
+
+    def answer_first(self, routes: dict[tuple[str, str], Hot]) -> None:
+        """Answer these routes before anything else looks at them; they are counted as all requests are."""
+        self._first = RequestMetrics(HotRoutes(super().__call__, routes=routes))
+        self._paths = routes.keys()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._first is not None and scope["type"] == "http" and (scope["method"], scope["path"]) in self._paths:
+            await self._first(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)

@@ -13,6 +13,9 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
+_GLANCES = 3
+"""Turns of the event loop that a request takes from its bytes to the queue."""
+
 
 class Overloaded(Exception):
     """The queue is full: nothing was taken, try again in `retry_after` seconds."""
@@ -98,6 +101,9 @@ class GroupCommit(Generic[P]):
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            for _ in range(_GLANCES):
+                # Requests whose bytes are here already join this batch: no timer, only a look around.
+                await asyncio.sleep(0)
             await self._settle(self._take())
 
     def _take(self) -> list[P]:
