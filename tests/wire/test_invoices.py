@@ -48,6 +48,42 @@ def test_an_advancing_draft_says_when(client: stripe.StripeClient) -> None:
     assert (held.automatically_finalizes_at, held.next_payment_attempt) == (None, None)
 
 
+def test_the_hour_of_finalization_can_be_chosen(client: stripe.StripeClient) -> None:
+    customer = customer_with(client)
+    tomorrow = int((datetime.now(UTC) + timedelta(days=1)).timestamp())
+
+    planned = client.v1.invoices.create({"customer": customer.id, "automatically_finalizes_at": tomorrow})
+    moved = client.v1.invoices.update(planned.id, {"automatically_finalizes_at": tomorrow + 3600})
+
+    assert (planned.auto_advance, planned.automatically_finalizes_at) == (True, tomorrow)
+    assert (moved.auto_advance, moved.automatically_finalizes_at) == (True, tomorrow + 3600)
+    with pytest.raises(stripe.InvalidRequestError, match="`auto_advance` cannot be false"):
+        client.v1.invoices.create(
+            {"customer": customer.id, "automatically_finalizes_at": tomorrow, "auto_advance": False}
+        )
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"automatically_finalizes_at": 1_000_000}, "automatically_finalizes_at"),
+        ({"automatically_finalizes_at": 9_999_999_999}, "automatically_finalizes_at"),
+        ({"collection_method": "send_invoice", "due_date": 1_000_000}, "due_date"),
+        ({"default_payment_method": "pm_nope"}, "default_payment_method"),
+        ({"subscription": "sub_nope"}, "subscription"),
+        ({"currency": "eur"}, "currency"),
+    ],
+)
+def test_terms_that_cannot_be_are_refused(client: stripe.StripeClient, asked: dict[str, object], param: str) -> None:
+    customer = customer_with(client)
+    client.v1.customers.balance_transactions.create(customer.id, {"amount": -1, "currency": "usd"})
+
+    with pytest.raises(stripe.InvalidRequestError) as refused:
+        client.v1.invoices.create(cast("InvoiceCreateParams", {"customer": customer.id, **asked}))
+
+    assert (refused.value.http_status, refused.value.param) == (400, param)
+
+
 def test_finalizing_numbers_and_opens_but_does_not_collect(client: stripe.StripeClient) -> None:
     customer = customer_with(client)
     first = client.v1.invoices.finalize_invoice(draft_of(client, customer, 1000).id)

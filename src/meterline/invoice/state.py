@@ -12,6 +12,9 @@ from meterline.subscription.status import Standing
 DRAFT_TIME = timedelta(hours=1)
 """How long an invoice that advances by itself stays a draft."""
 
+LONGEST_DRAFT = timedelta(days=5 * 365 + 2)
+"""How far ahead a draft's finalization can be planned."""
+
 _NOT_OPEN = "You can only pass in open invoices. This invoice isn't open."
 
 
@@ -154,6 +157,17 @@ def check_terms(*, collection_method: CollectionMethod, days_until_due: int | No
     if collection_method == "charge_automatically" and (days_until_due is not None or due_date is not None):
         name = "days_until_due" if days_until_due is not None else "due_date"
         raise Refusal(f"You can only specify '{name}' if invoice collection method is 'send_invoice'.", param=name)
+
+
+def check_schedule(*, finalizes_at: datetime | None, due_date: datetime | None, now: datetime) -> None:
+    """Refuses plans in the past, and finalization more than five years ahead."""
+    if finalizes_at is not None and not now < finalizes_at <= now + LONGEST_DRAFT:
+        raise Refusal(
+            "`automatically_finalizes_at` must be in the future and at most five years ahead.",
+            param="automatically_finalizes_at",
+        )
+    if due_date is not None and due_date <= now:
+        raise Refusal("The due date must be in the future.", param="due_date")
 
 
 def held_back(invoice: Invoice) -> Invoice:

@@ -20,6 +20,7 @@ from meterline.store.identifier import public
 from meterline.usecase import record_invoice
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import fix_currency
+from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.moment import moment
 
@@ -34,7 +35,7 @@ class AskedInvoice:
     customer: str
     subscription: str | None = None
     currency: str | None = None
-    auto_advance: bool = False
+    auto_advance: bool | None = None
     automatically_finalizes_at: datetime | None = None
     collection_method: CollectionMethod = "charge_automatically"
     days_until_due: int | None = None
@@ -62,6 +63,8 @@ async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datet
     )
     seen = await customers.get(tx, asked.environment, asked.customer)
     now = await moment(tx, environment=asked.environment, test_clock=seen.test_clock, now=now)
+    state.check_schedule(finalizes_at=asked.automatically_finalizes_at, due_date=asked.due_date, now=now)
+    await require_own_method(tx, seen, asked.default_payment_method, param="default_payment_method")
     subscription_metadata = await _subscription_metadata(tx, seen, asked.subscription)
     customer = await customers.lock(tx, seen.customer_id)
     currency = asked.currency or customer.currency or _DEFAULT_CURRENCY
@@ -86,10 +89,20 @@ async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datet
     draft = state.reckoned(draft, totals=totals(lines), balance=balance_for(customer, currency))
     ends = asked.automatically_finalizes_at or now + state.DRAFT_TIME + _MARGIN
     collects = asked.automatically_finalizes_at or now + state.DRAFT_TIME
-    draft = state.scheduled(draft, auto_advance=asked.auto_advance, finalizes_at=ends, collects_at=collects)
+    draft = state.scheduled(draft, auto_advance=_advances(asked), finalizes_at=ends, collects_at=collects)
     await record_invoice.created(tx, draft, now=now)
     await invoice_item.assign(tx, swept, draft.id)
     return draft
+
+
+def _advances(asked: AskedInvoice) -> bool:
+    """Whether the draft finalizes by itself: when that was said, or when the time for it was."""
+    if asked.auto_advance is False and asked.automatically_finalizes_at is not None:
+        raise Refusal(
+            "An invoice with `automatically_finalizes_at` advances by itself: `auto_advance` cannot be false.",
+            param="auto_advance",
+        )
+    return bool(asked.auto_advance) or asked.automatically_finalizes_at is not None
 
 
 _MARGIN = timedelta(seconds=1)

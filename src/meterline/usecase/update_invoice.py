@@ -11,6 +11,7 @@ from meterline.invoice.model import Invoice
 from meterline.refusal import Refusal
 from meterline.store import invoice as invoices
 from meterline.usecase import record_invoice
+from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.lock_invoice import lock_invoice
 
 _AFTER_FINALIZATION = frozenset({"auto_advance", "default_payment_method", "metadata", "payment_method_types"})
@@ -29,10 +30,21 @@ async def update_invoice(
 
     Raises Missing, or Refusal for what a finalized invoice does not allow and for contradicting terms.
     """
-    before = (await lock_invoice(tx, environment=environment, id=id, param="id")).invoice
+    locked = await lock_invoice(tx, environment=environment, id=id, param="id")
+    before = locked.invoice
     if before.status != "draft" and changes.keys() - _AFTER_FINALIZATION:
         raise Refusal("Finalized invoices can't be updated in this way")
     after = replace(before, **changes)  # type: ignore[arg-type]
+    if "default_payment_method" in changes:
+        method = after.default_payment_method
+        await require_own_method(tx, locked.customer, method, param="default_payment_method")
+    state.check_schedule(
+        finalizes_at=after.automatically_finalizes_at if "automatically_finalizes_at" in changes else None,
+        due_date=after.due_date if "due_date" in changes else None,
+        now=now,
+    )
+    if after.automatically_finalizes_at != before.automatically_finalizes_at and "auto_advance" not in changes:
+        after = replace(after, auto_advance=after.automatically_finalizes_at is not None)
     if after.status == "draft":
         after = await _checked_draft(tx, before, after)
     elif after.auto_advance != before.auto_advance:

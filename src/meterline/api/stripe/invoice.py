@@ -109,7 +109,7 @@ async def create(call: Call[InvoiceCreate]) -> Json:
             customer=asked.customer,
             subscription=asked.subscription,
             currency=asked.currency,
-            auto_advance=bool(asked.auto_advance),
+            auto_advance=asked.auto_advance,
             automatically_finalizes_at=asked.automatically_finalizes_at,
             collection_method=asked.collection_method or "charge_automatically",
             days_until_due=asked.days_until_due,
