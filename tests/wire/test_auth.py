@@ -126,6 +126,14 @@ def test_environments_do_not_see_each_other(
         assert [each.name for each in other.v1.products.list()] == ["Mine"]
 
 
+def test_other_accounts_are_out_of_reach(client: stripe.StripeClient) -> None:
+    own = client.v1.accounts.retrieve_current().id
+    assert client.v1.products.list(options={"stripe_account": own}).data is not None
+
+    with pytest.raises(stripe.PermissionError, match="does not have access to account 'acct_other'"):
+        client.v1.products.list(options={"stripe_account": "acct_other"})
+
+
 def test_the_account_is_the_keys_environment(base_url: str, client: stripe.StripeClient) -> None:
     account = client.v1.accounts.retrieve_current()
 

@@ -1,11 +1,13 @@
 """New ids: Stripe-style public ones, and time-ordered UUIDs for the inside."""
 
+import hashlib
 import secrets
 import string
 import time
 from uuid import UUID
 
 _ALPHABET = string.ascii_letters + string.digits
+_MOST_IN_A_MS = 0xFFF
 _SHORT = frozenset({"cus", "prod", "si"})
 
 
@@ -34,6 +36,11 @@ class _Sequence:
 
 
 _sequence = _Sequence()
+
+
+def account_id(environment: str) -> str:
+    """The account that an environment is to API clients: the same id for the same environment."""
+    return f"acct_{hashlib.sha256(environment.encode()).hexdigest()[:16]}"
 
 
 def uuid7() -> UUID:

@@ -1,19 +1,13 @@
 """`/v1/account`: the one account that an environment is, in as few words as the SDKs need."""
 
-import hashlib
-
 from meterline.api.stripe.call import Call
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.params import RetrieveParams
 from meterline.api.stripe.route import Routes
 from meterline.store import api_key
+from meterline.store.identifier import account_id
 
 routes = Routes("account")
-
-
-def account_id(environment: str) -> str:
-    """The same id for the same environment, in Stripe's spelling."""
-    return f"acct_{hashlib.sha256(environment.encode()).hexdigest()[:16]}"
 
 
 @routes.get("/v1/account", RetrieveParams)

@@ -41,6 +41,19 @@ def authorize(key: ApiKey, resource: str, method: str) -> None:
         )
 
 
+def check_account(headers: Mapping[str, str], own: str) -> None:
+    """A 403 when the call is meant for another account: every environment is one, and connects to no other."""
+    for name in ("stripe-account", "stripe-context"):
+        asked = headers.get(name)
+        if asked not in (None, "", own):
+            raise StripeError.invalid(
+                f"The provided key does not have access to account '{str(asked)[:60]}' (or that account does not"
+                " exist). Application access may have been revoked.",
+                code="account_invalid",
+                status=HTTPStatus.FORBIDDEN,
+            )
+
+
 def masked(secret: str) -> str:
     """Enough of a wrong key to recognise it, not enough to use it."""
     if len(secret) <= 12:

@@ -27,7 +27,7 @@ from meterline.api.stripe.params import Params
 from meterline.api.stripe.validation import validate
 from meterline.refusal import Refusal
 from meterline.store.database import Database
-from meterline.store.identifier import public
+from meterline.store.identifier import account_id, public
 from meterline.store.notice import Cause, cause
 
 log = structlog.get_logger(__name__)
@@ -135,6 +135,7 @@ async def _serve(
 ) -> Response:
     key = await auth.authenticate(keys, request.headers)
     auth.authorize(key, route.resource, route.method)
+    auth.check_account(request.headers, account_id(key.environment))
     caller = Caller(
         key=key,
         version=version.spoken(request.headers.get("stripe-version")),
