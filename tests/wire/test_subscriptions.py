@@ -635,3 +635,22 @@ def test_a_trial_is_announced_three_days_before_it_ends(shop: Shop) -> None:
 
     assert told.data.object["id"] == trial.id
     assert told.created == unix("2026-04-17")
+
+
+def test_refusals_about_one_item_name_its_own_parameters(shop: Shop) -> None:
+    subscription = shop.subscribe(shop.customer(), shop.price(), shop.metered("own_tokens"))
+    items = {each.price.recurring and each.price.recurring.usage_type: each.id for each in subscription["items"].data}
+
+    with pytest.raises(stripe.InvalidRequestError) as price:
+        shop.v1.subscription_items.update(items["licensed"], {"price": "price_nope"})
+    with pytest.raises(stripe.InvalidRequestError) as quantity:
+        shop.v1.subscription_items.update(items["metered"], {"quantity": 2})
+    with pytest.raises(stripe.InvalidRequestError) as nothing:
+        shop.v1.subscription_items.create({"subscription": subscription.id})
+
+    assert error(price)[:3] == (400, "resource_missing", "price")
+    assert error(quantity)[2:] == (
+        "quantity",
+        "Quantity should not be specified where usage_type is `metered`. Remove quantity",
+    )
+    assert error(nothing)[1:3] == ("parameter_missing", "price")

@@ -33,7 +33,7 @@ from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once, payable
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import pend_billables
-from meterline.usecase.find_prices import find_asked_prices, find_prices
+from meterline.usecase.find_prices import find_asked_prices, find_prices, within
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
 
@@ -207,7 +207,7 @@ async def _item_changes(
     wanted = {item.param: item.price for item in asked.items if item.price is not None}
     found = await find_asked_prices(tx, environment=agreed.environment, asked=wanted, now=now)
     for param, price in found.items():
-        check_price(price, currency=agreed.currency, param=f"{param}[price]")
+        check_price(price, currency=agreed.currency, param=within(param, "price"))
     prices = await find_prices(tx, agreed, also={price.id for price in found.values()})
     changes = [_item_change(agreed, item, found.get(item.param), prices) for item in asked.items]
     return changes, prices
@@ -216,10 +216,10 @@ async def _item_changes(
 def _item_change(
     agreed: Subscription, asked: AskedItemChange, wanted: Price | None, prices: Mapping[str, Price]
 ) -> ItemChange:
-    param = f"{asked.param}[quantity]"
+    param = within(asked.param, "quantity")
     if asked.id is None:
         if wanted is None:
-            path = f"{asked.param}[price]"
+            path = within(asked.param, "price")
             raise Refusal(f"Missing required param: {path}.", code="parameter_missing", param=path)
         return Added(
             id=public("si"),

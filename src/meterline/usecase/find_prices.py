@@ -34,9 +34,14 @@ async def find_asked_prices(
     prices: dict[str, Price] = {}
     for param, price in asked.items():
         if not isinstance(price, str):
-            prices[param] = await create_price(tx, new=price, at=f"{param}[price_data]", now=now)
+            prices[param] = await create_price(tx, new=price, at=within(param, "price_data"), now=now)
         elif price in found:
             prices[param] = found[price]
         else:
-            raise Missing("price", price, param=f"{param}[price]")
+            raise Missing("price", price, param=within(param, "price"))
     return prices
+
+
+def within(param: str, name: str) -> str:
+    """The spelling of a member of a parameter: `items[0][price]`, or plain `price` at the top."""
+    return f"{param}[{name}]" if param else name
