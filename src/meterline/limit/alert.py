@@ -16,8 +16,9 @@ from uuid import UUID
 from meterline.money import decimal_text
 from meterline.refusal import Refusal
 
-Measure: TypeAlias = Literal["usage", "allowance"]
-"""`usage`: the quantity itself; `allowance`: the quantity against what the customer's prices include."""
+Measure: TypeAlias = Literal["usage", "allowance", "balance"]
+"""`usage`: the quantity itself; `allowance`: the quantity against what the customer's prices include; `balance`: what a
+wallet has available of an asset, watched downwards (see `balance`)."""
 Unit: TypeAlias = Literal["amount", "percent"]
 Recurrence: TypeAlias = Literal["one_time", "period"]
 Status: TypeAlias = Literal["active", "inactive", "archived"]
@@ -36,9 +37,9 @@ SECOND = timedelta(seconds=1)
 class Alert:
     """What is watched. `meter` null: every meter; `customer` null: every customer.
 
-    `levels` ascend; `percent` levels are of the allowance. A `one_time` alert looks at all usage ever and fires
-    once per customer and level, a `period` one begins anew with each billing period. `emails` are told as well.
-    `created` and `updated` are UTC.
+    `asset` is what a balance is of, null for the other measures. `levels` ascend; `percent` levels are of the
+    allowance. A `one_time` alert looks at all usage ever and fires once per customer and level, a `period` one begins
+    anew with each billing period. `emails` are told as well. `created` and `updated` are UTC.
     """
 
     environment: str
@@ -50,6 +51,7 @@ class Alert:
     levels: tuple[Decimal, ...]
     recurrence: Recurrence
     meter: str | None = None
+    asset: str | None = None
     customer: str | None = None
     customer_id: UUID | None = None
     status: Status = "active"
@@ -64,9 +66,8 @@ class Alert:
 
     def applies(self, *, meter: str, customer_id: UUID) -> bool:
         """Whether usage on the meter by the customer is watched by it."""
-        return (
-            self.status == "active" and self.meter in (None, meter) and self.customer_id in (None, customer_id)
-        )
+        watching = self.status == "active" and self.measure != "balance"
+        return watching and self.meter in (None, meter) and self.customer_id in (None, customer_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ alert = Table(
     schema.document("levels"),
     Column("recurrence", Text, nullable=False),
     Column("meter", Text),
+    Column("asset", Text),
     Column("customer", Text),
     Column("customer_id", UUID_COLUMN(as_uuid=True)),
     Column("status", Text, nullable=False),
@@ -152,13 +153,24 @@ async def listed(
     return await page(tx, query, alert, kind="alert", scope=scope, cursor=cursor)
 
 
+async def on_balances(connection: Connection, environment: str) -> list[Alert]:
+    """The alerts on balances in force."""
+    found = await connection.fetch(_ON_BALANCES, environment)
+    return [load(Alert, _decoded(dict(row))) for row in found]
+
+
+_ON_BALANCES = """
+SELECT * FROM alert WHERE environment = $1 AND measure = 'balance' AND status = 'active' ORDER BY sequence
+"""
+
+
 async def active(connection: Connection, environment: str) -> list[Alert]:
-    """The alerts in force, the one that every environment begins with included unless it was turned off."""
+    """The alerts on usage in force, the one that every environment begins with included unless it was turned off."""
     found = await connection.fetch("SELECT * FROM alert WHERE environment = $1 ORDER BY sequence", environment)
     stored = [load(Alert, _decoded(dict(row))) for row in found]
     if all(each.id != INCLUDED_USAGE for each in stored):
         stored.append(included_usage(environment))
-    return [each for each in stored if each.status == "active"]
+    return [each for each in stored if each.status == "active" and each.measure != "balance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

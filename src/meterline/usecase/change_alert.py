@@ -19,6 +19,10 @@ async def create_alert(tx: AsyncConnection, *, new: Alert, at: str = "", now: da
     check_levels(new.levels, param=f"{at}[gte]" if at else "levels")
     if new.unit == "percent" and new.measure != "allowance":
         raise Refusal("Percentages are of an allowance: use `measure=allowance`.", param="unit")
+    if (new.measure == "balance") != (new.asset is not None):
+        raise Refusal("Alerts on balances, and no others, name an asset.", param="asset")
+    if new.measure == "balance" and new.meter is not None:
+        raise Refusal("A balance has no meter.", param="meter")
     if new.meter is not None and not await meter.find(tx, new.environment, [new.meter]):
         raise Missing("billing meter", new.meter, param=f"{at}[meter]" if at else "meter")
     if new.customer is not None:

@@ -28,6 +28,7 @@ from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
 from meterline.store.offer import Fee, TallyKey, Tariff
 from meterline.store.wallet import Touched, Wallet
+from meterline.usecase.watch_balance import watch_balances
 from meterline.wallet.grant import Grant
 from meterline.wallet.pocket import Pocket, Running, fund
 
@@ -108,6 +109,12 @@ async def debit_usage(
     )
     touched = _touched(books, before)
     await wallet.write(connection, environment=environment, touched=touched)
+    await watch_balances(
+        connection,
+        environment=environment,
+        touched=touched,
+        now_of=lambda customer_id: books[customer_id].now,
+    )
     await top_up.wake(connection, [_seen(books[each.customer_id], each) for each in touched])
     await offer.save_tallies(connection, environment=environment, reached=settling.changed)
     await offer.add_fees(

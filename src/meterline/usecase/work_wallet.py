@@ -22,6 +22,7 @@ from meterline.store.database import driver
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
 from meterline.store.wallet import Operation, Touched, Wallet
+from meterline.usecase.watch_balance import watch_balances
 from meterline.wallet.pocket import Pocket
 
 Answer: TypeAlias = dict[str, Any]
@@ -63,10 +64,10 @@ class Work:
         self, *, cause: Cause, transfers: Sequence[Transfer], pocket: Pocket, business_at: datetime | None = None
     ) -> Booked | None:
         """Record a decision: the pocket as it became, and its transfers as one transaction of the books."""
-        await wallet.write(
-            self.connection,
-            environment=self.environment,
-            touched=[Touched(customer_id=self.customer_id, before=self.pocket(pocket.asset), after=pocket)],
+        touched = [Touched(customer_id=self.customer_id, before=self.pocket(pocket.asset), after=pocket)]
+        await wallet.write(self.connection, environment=self.environment, touched=touched)
+        await watch_balances(
+            self.connection, environment=self.environment, touched=touched, now_of=lambda _: self.now
         )
         self.pockets[pocket.asset] = pocket
         if not transfers:

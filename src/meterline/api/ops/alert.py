@@ -12,6 +12,7 @@ from meterline.api.stripe.params import DecimalText, List, ListParams, Params, R
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.limit.alert import Alert, AlertTriggered, Crossing, Status
+from meterline.limit.balance import WalletPassed
 from meterline.money import decimal_text
 from meterline.refusal import Refusal
 from meterline.store import alert as store
@@ -28,11 +29,12 @@ Email = Annotated[Text, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
 
 class AlertCreate(Params):
     title: Annotated[Text, Field(max_length=256)]
-    measure: Literal["usage", "allowance"] = "usage"
+    measure: Literal["usage", "allowance", "balance"] = "usage"
     unit: Literal["amount", "percent"] = "amount"
     levels: Annotated[List[DecimalText], Field(min_length=1, max_length=20)]
     recurrence: Literal["one_time", "period"] = "period"
     meter: Text | None = None
+    asset: Text | None = None
     customer: Text | None = None
     emails: Annotated[List[Email], Field(max_length=10)] = []
 
@@ -46,6 +48,7 @@ def render(alert: Alert) -> Json:
     return {
         "id": alert.id,
         "object": "alert",
+        "asset": alert.asset,
         "created": unix(alert.created),
         "customer": alert.customer,
         "emails": list(alert.emails),
@@ -87,6 +90,26 @@ def _level(crossing: Crossing) -> Json:
 snapshots(AlertTriggered, render_triggered, url=None)
 
 
+def render_passed(told: WalletPassed) -> Json:
+    """What `wallet.low`, `wallet.depleted` and `wallet.recovered` carry."""
+    return {
+        "id": told.id,
+        "object": "wallet.passed",
+        "alert": None if told.alert is None else render(told.alert),
+        "asset": told.asset,
+        "available": decimal_text(told.available),
+        "before": decimal_text(told.before),
+        "created": unix(told.created),
+        "customer": told.customer,
+        "level": decimal_text(told.level),
+        "livemode": told.environment == "live",
+        "passing": told.passing,
+    }
+
+
+snapshots(WalletPassed, render_passed, url=None)
+
+
 def render_standing(standing: Standing) -> Json:
     """How a customer stands: levels crossed, and when the next one is to be expected at the present pace."""
     watch, coming = standing.watch, standing.next
@@ -106,8 +129,8 @@ def render_standing(standing: Standing) -> Json:
 @routes.post("/ops/alerts", AlertCreate)
 async def create(call: Call[AlertCreate]) -> Json:
     asked = call.params
-    if asked.measure == "allowance" and asked.recurrence != "period":
-        raise Refusal("An allowance is per period: use `recurrence=period`.", param="recurrence")
+    if asked.measure != "usage" and asked.recurrence != "period":
+        raise Refusal("Only alerts on usage can fire for once.", param="recurrence")
     new = Alert(
         environment=call.environment,
         id=public("alrt"),
@@ -118,6 +141,7 @@ async def create(call: Call[AlertCreate]) -> Json:
         levels=tuple(asked.levels),
         recurrence=asked.recurrence,
         meter=asked.meter,
+        asset=asked.asset,
         customer=asked.customer,
         emails=tuple(dict.fromkeys(asked.emails)),
         created=call.now,
