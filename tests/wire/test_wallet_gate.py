@@ -257,3 +257,17 @@ def test_a_balance_of_the_past(credyt: httpx.Client, jane: str) -> None:
     credyt.post(f"/customers/{jane}/wallet/charges", json={"asset": "USD", "amount": 2})
     stood = credyt.get(f"/customers/{jane}/wallet/default:USD", params={"as_of": then}).json()
     assert (stood["posted"], wallet(credyt, jane)["available"]) == (5, 3)
+
+
+def test_a_call_is_debited_by_its_tokens(credyt: httpx.Client, jane: str) -> None:
+    cost_map = {"big": {"litellm_provider": "m", "input_cost_per_token": 3e-06, "output_cost_per_token": 1.5e-05}}
+    taken = credyt.post("/token-prices/import", json={"cost_map": cost_map})
+    assert taken.json() == {"models": 1, "changed": 1, "without_token_prices": []}
+    assert credyt.post("/token-prices/import", json={"cost_map": cost_map}).json()["changed"] == 0
+    give(credyt, jane, "1")
+    used = {"model": "big", "usage": {"input": 1000, "output": 100}, "markup_percent": 100}
+    assert credyt.post("/token-prices/quote", json=used).json()["amount"] == "0.009"
+    charged = credyt.post(f"/customers/{jane}/wallet/token-charges", json=used | {"transaction_id": "call_7"})
+    assert (charged.status_code, charged.json()["available"]) == (201, "0.991")
+    unknown = credyt.post("/token-prices/quote", json=used | {"model": "never_heard_of"})
+    assert unknown.status_code == 422

@@ -1,6 +1,6 @@
 """The resources of the wallet dialect."""
 
-from meterline.api.wallet import asset, budget, customer, event, gate, margin, product, top_up, wallet
+from meterline.api.wallet import asset, budget, customer, event, gate, margin, product, token, top_up, wallet
 
 RESOURCES = [
     asset.routes,
@@ -12,4 +12,5 @@ RESOURCES = [
     gate.routes,
     budget.routes,
     margin.routes,
+    token.routes,
 ]
