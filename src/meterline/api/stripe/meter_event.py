@@ -8,6 +8,7 @@ stray events and told by `v1.billing.meter.error_report_triggered`.
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import unquote_plus
@@ -218,6 +219,12 @@ def _refused(error: StripeError, headers: dict[str, str]) -> Answer:
     return Answer(error.status, encode(error.body()), headers | error.headers)
 
 
+@lru_cache(1_000)
+def _name(raw: str) -> str:
+    """A parameter's name decoded; the same few come with every event."""
+    return unquote_plus(raw, errors="strict")
+
+
 _PLAIN = {"event_name", "identifier", "timestamp"}
 
 
@@ -230,12 +237,14 @@ def _plain(asked: Asked) -> dict[str, Any] | None:
     params: dict[str, Any] = {}
     payload: dict[str, str] = {}
     for pair in asked.body.decode("ascii").split("&"):
-        raw_name, separator, raw_value = pair.partition("=")
+        raw_name, _, value = pair.partition("=")
         try:
-            name, value = unquote_plus(raw_name), unquote_plus(raw_value, errors="strict")
+            name = _name(raw_name)
+            if "%" in value or "+" in value:
+                value = unquote_plus(value, errors="strict")
         except UnicodeDecodeError:
             return None
-        if not separator or not value:
+        if not value:
             return None
         if name.startswith("payload[") and name.endswith("]"):
             member = name[8:-1]

@@ -1,0 +1,226 @@
+"""What every ingest benchmark stands on: a database, a server on it, customers, and a cheap load generator."""
+
+import asyncio
+import os
+import resource
+import secrets
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+from rich.console import Console
+from rich.table import Table
+
+from meterline.customer import Customer
+from meterline.meter import Meter
+from meterline.store import api_key, customer, meter, migration
+from meterline.store.database import Database
+from meterline.store.embedded import Server
+from meterline.store.identifier import public, uuid7
+
+SECRET = "sk_test_meterlineBenchmarks000000"
+
+
+@contextmanager
+def database(data_dir: str | None = None) -> Iterator[str]:
+    """METERLINE_BENCH_DSN, or an embedded server of our own: fsync and synchronous_commit on, as in production."""
+    given = os.environ.get("METERLINE_BENCH_DSN")
+    if given is not None:
+        asyncio.run(migration.upgrade(given))
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="meterline-bench-") as scratch:
+        Path(scratch).chmod(0o755)
+        server = Server(Path(data_dir or scratch) / "postgres", shared_buffers_mb=2048)
+        dsn = server.start()
+        try:
+            asyncio.run(migration.upgrade(dsn))
+            yield dsn
+        finally:
+            server.stop()
+
+
+@dataclass(slots=True)
+class Furnished:
+    """One environment's customers and meter."""
+
+    meter: Meter
+    customers: dict[str, UUID] = field(default_factory=dict)
+
+
+async def furnish(dsn: str, *, customers: int) -> Furnished:
+    """Customers, a summing meter and a key."""
+    now = datetime.now(UTC)
+    tag = secrets.token_hex(4)
+    made = Meter(
+        environment="test",
+        id=public("mtr_test"),
+        display_name=tag,
+        event_name=f"tokens_{tag}",
+        formula="sum",
+        created=now,
+        updated=now,
+    )
+    furnished = Furnished(made)
+    opened = Database(dsn)
+    async with opened.begin() as tx:
+        await api_key.add(tx, environment="test", secret=SECRET, now=now)
+        await meter.add(tx, made)
+        for n in range(customers):
+            id = f"cus_{tag}{n}"
+            furnished.customers[id] = uuid7()
+            await customer.add(
+                tx,
+                Customer(
+                    environment="test",
+                    customer_id=furnished.customers[id],
+                    id=id,
+                    created=now,
+                    invoice_prefix=f"{tag}{n}",
+                ),
+            )
+    await opened.close()
+    return furnished
+
+
+@contextmanager
+def serving(dsn: str, *, app: str = "benchmarks.served:create", processes: int = 1) -> Iterator[list[tuple[str, int]]]:
+    """Web processes on the database, each on a port of its own; their addresses."""
+    running = []
+    addresses = []
+    for _ in range(processes):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), "--no-access-log"]
+        command += ["--log-level", "error", "--loop", "uvloop", "--http", "httptools"]
+        running.append(subprocess.Popen(command, env={**os.environ, "BENCH_DSN": dsn}))
+        addresses.append(("127.0.0.1", port))
+    try:
+        for address in addresses:
+            _await(address)
+        yield addresses
+    finally:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(30)
+
+
+def _await(address: tuple[str, int]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(address).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError("the server did not start")
+
+
+def request(path: str, body: bytes, content_type: str, key: str | None = None) -> bytes:
+    """A POST as bytes."""
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {SECRET}\r\n"
+        f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+    )
+    head += f"idempotency-key: {key}\r\n" if key else ""
+    return head.encode() + b"\r\n" + body
+
+
+async def load(
+    addresses: Sequence[tuple[str, int]], requests: Sequence[bytes], *, connections: int, rate: float | None = None
+) -> list[float]:
+    """Send every request once over so many connections; how long each took, seconds.
+
+    With `rate`, so many are begun per second; otherwise each connection sends as soon as it was answered.
+    """
+    waiting = iter(enumerate(requests))
+    took: list[float] = []
+    began = time.perf_counter()
+
+    async def one(address: tuple[str, int]) -> None:
+        reader, writer = await asyncio.open_connection(*address)
+        for n, asked in waiting:
+            if rate is not None:
+                pause = began + n / rate - time.perf_counter()
+                if pause > 0:
+                    await asyncio.sleep(pause)
+            started = time.perf_counter()
+            writer.write(asked)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+            body = await reader.readexactly(length)
+            took.append(time.perf_counter() - started)
+            assert head.startswith(b"HTTP/1.1 200"), head + body
+        writer.close()
+
+    await asyncio.gather(*[one(addresses[n % len(addresses)]) for n in range(connections)])
+    return took
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that so large a share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+@dataclass(slots=True)
+class Rounds:
+    """Ways of doing the same work, measured in turns so that the machine's moods hit all of them."""
+
+    title: str
+    rates: dict[str, list[float]] = field(default_factory=dict)
+
+    async def measure(self, name: str, work: Callable[[], Awaitable[int]]) -> None:
+        """Run one way once; `work` answers how many events it did."""
+        started = time.perf_counter()
+        done = await work()
+        self.rates.setdefault(name, []).append(done / (time.perf_counter() - started))
+
+    def show(self, *, baseline: str) -> None:
+        """The medians, and each as a ratio of the baseline."""
+        base = statistics.median(self.rates[baseline])
+        table = Table("way", "events/s (median)", "of the baseline", "rounds", title=self.title, box=None)
+        for name, rates in self.rates.items():
+            rate = statistics.median(rates)
+            table.add_row(name, f"{rate:,.0f}", f"{rate / base:.2f}", ", ".join(f"{each:,.0f}" for each in rates))
+        Console(width=140).print(table)
+
+
+@asynccontextmanager
+async def opened(dsn: str) -> AsyncIterator[Database]:
+    """The database, open."""
+    made = Database(dsn)
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def chooser(furnished: Furnished, seed: int) -> Callable[[], str]:
+    """Draws customers as usage has them: few with much, many with little."""
+    ids = list(furnished.customers)
+    weights = [1 / (n + 1) for n in range(len(ids))]
+    chance = Random(seed)
+    drawn = iter(chance.choices(ids, weights, k=4_000_000 if len(ids) > 1 else 1))
+    return (lambda: next(drawn)) if len(ids) > 1 else (lambda: ids[0])
+
+
+def peak_mb(pid: int) -> float:
+    """The most memory a process has held, MB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -1,0 +1,56 @@
+"""The applications that benchmarks put behind the same server."""
+
+import os
+from typing import Any
+
+import asyncpg
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from meterline.app import create_app
+
+
+def create() -> Any:
+    """Meterline."""
+    return create_app(os.environ["BENCH_DSN"])
+
+
+class Upsert:
+    """One INSERT … ON CONFLICT per request, each its own transaction: what one writes first."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await receive()
+            self._pool = await asyncpg.create_pool(self._dsn, min_size=10, max_size=10)
+            await self._pool.execute(
+                "CREATE TABLE IF NOT EXISTS upserted (id text PRIMARY KEY, customer text, metric text, value numeric,"
+                " at timestamptz DEFAULT now())"
+            )
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        assert self._pool is not None
+        message = await receive()
+        event = msgspec.json.decode(message["body"])
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "INSERT INTO upserted (id, customer, metric, value) VALUES ($1, $2, $3, $4::text::numeric)"
+                " ON CONFLICT (id) DO NOTHING",
+                event["identifier"],
+                event["customer"],
+                event["event_name"],
+                event["value"],
+            )
+        body = b"{}"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": body})
+
+
+def upsert() -> Any:
+    """The baseline of single events."""
+    return Upsert(os.environ["BENCH_DSN"])
