@@ -70,6 +70,7 @@ def test_low_empty_and_filled_again_each_told_once(
 
 
 def test_an_alert_on_a_balance_names_an_asset_and_no_meter(raw: httpx.Client) -> None:
-    for wrong in ({"measure": "balance"}, {"measure": "usage", "asset": "USD"}, {"measure": "balance", "unit": "percent"}):
+    percent = {"measure": "balance", "asset": "USD", "unit": "percent"}
+    for wrong in ({"measure": "balance"}, {"measure": "usage", "asset": "USD"}, percent):
         answer = raw.post("/ops/alerts", data={"title": "?", "levels[0]": "1", **wrong})
         assert answer.status_code == 400
