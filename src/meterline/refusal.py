@@ -4,6 +4,8 @@ A refusal is an expected outcome: it changes nothing and is told to the caller. 
 into their own dialect; no refusal knows an HTTP status.
 """
 
+from collections.abc import Mapping
+
 
 class Refusal(Exception):
     """The request cannot be carried out as asked.
@@ -38,7 +40,10 @@ class Conflict(Refusal):
 
 
 class Declined(Refusal):
-    """The payment processor refused to move the money."""
+    """The payment processor refused to move the money.
+
+    `about` holds what else the caller is shown with the refusal, as their door writes it.
+    """
 
     def __init__(
         self,
@@ -48,7 +53,9 @@ class Declined(Refusal):
         decline_code: str | None = None,
         param: str | None = None,
         payment_method: str | None = None,
+        about: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(message, code=code, param=param)
         self.decline_code = decline_code
         self.payment_method = payment_method
+        self.about = dict(about or {})

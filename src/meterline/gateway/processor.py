@@ -28,13 +28,20 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection:
-    """Money to be moved: `amount` in minor units of `currency`. The same `key` never moves it twice."""
+    """Money to be moved: `amount` in minor units of `currency`. The same `key` never moves it twice.
+
+    Without `capture` the money is only authorized. `authenticated` says that the card's holder has confirmed.
+    `again` says that the same was asked before and no answer is known.
+    """
 
     key: str
     reference: str
     amount: int
     currency: str
     off_session: bool
+    capture: bool = True
+    authenticated: bool = False
+    again: bool = False
 
 
 class Processor(Protocol):
@@ -59,5 +66,21 @@ class Processor(Protocol):
         ...
 
     def collect(self, collection: Collection) -> Outcome:
-        """Move the money, or say why not."""
+        """Move the money, or say why not; Unknown when nobody can tell yet."""
+        ...
+
+    def capture(self, reference: str, *, amount: int, key: str) -> Refused | None:
+        """Take `amount` (minor units) of what was authorized under that reference; None when it was taken."""
+        ...
+
+    def release(self, reference: str, *, key: str) -> None:
+        """Let go of what was authorized."""
+        ...
+
+    def refund(self, reference: str, *, amount: int, currency: str, key: str) -> Outcome:
+        """Give back `amount` (minor units) of what was taken under that reference. The same key never does it twice."""
+        ...
+
+    def disputed(self, reference: str) -> str | None:
+        """Whether the bank disputes money taken with that card, and for which reason; a real one tells later."""
         ...

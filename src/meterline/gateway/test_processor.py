@@ -6,9 +6,11 @@ from typing import Literal
 
 from meterline.gateway.processor import CardDetails, Collection, Registered
 from meterline.payment.method import Card
-from meterline.payment.payment import ActionNeeded, Outcome, Refused, Succeeded
+from meterline.payment.payment import ActionNeeded, Outcome, Refused, Succeeded, Unknown
 
-Behaviour = Literal["pays", "declines", "declines_later", "always_authenticates", "authenticates_on_session"]
+Behaviour = Literal[
+    "pays", "declines", "declines_later", "always_authenticates", "authenticates_on_session", "stays_silent", "disputes"
+]
 
 _EXP_MONTH, _EXP_YEAR = 11, 2034
 
@@ -86,6 +88,10 @@ _CARDS: dict[str, TestCard] = {
     "authenticationRequiredChargeDeclinedInsufficientFunds": _refuses(
         "4000008260003178", _INSUFFICIENT, "declines_later"
     ),
+    "createDispute": TestCard(number="4000000000000259", behaviour="disputes"),
+    "createDisputeProductNotReceived": TestCard(number="4000000000002685", behaviour="disputes"),
+    # Not one of Stripe's: the first answer is lost on its way, as it is when a processor times out.
+    "answerLost": TestCard(number="4000000000009235", behaviour="stays_silent"),
 }
 
 _METHODS = {f"pm_card_{name}": name for name in _CARDS} | {
@@ -134,9 +140,32 @@ class TestProcessor:
         if card.refusal is not None:
             return card.refusal
         on_session = card.behaviour == "authenticates_on_session" and not collection.off_session
-        if on_session or card.behaviour == "always_authenticates":
+        if not collection.authenticated and (on_session or card.behaviour == "always_authenticates"):
             return ActionNeeded()
-        return Succeeded(reference="ch_" + hashlib.sha256(collection.key.encode()).hexdigest()[:24])
+        if card.behaviour == "stays_silent" and not collection.again:
+            return Unknown()
+        return Succeeded(reference=_named_after(collection.key))
+
+    def capture(self, reference: str, *, amount: int, key: str) -> Refused | None:  # noqa: ARG002
+        """Authorized money can always be taken."""
+        return None
+
+    def release(self, reference: str, *, key: str) -> None:
+        """Nothing is held anywhere."""
+
+    def refund(self, reference: str, *, amount: int, currency: str, key: str) -> Outcome:  # noqa: ARG002
+        """Taken money can always be given back."""
+        return Succeeded(reference=_named_after(key))
+
+    def disputed(self, reference: str) -> str | None:
+        """Cards that dispute do so at once."""
+        if _CARDS[reference].behaviour != "disputes":
+            return None
+        return "product_not_received" if reference.endswith("NotReceived") else "fraudulent"
+
+
+def _named_after(key: str) -> str:
+    return "ch_" + hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
 def _registered(name: str, exp_month: int, exp_year: int, *, cvc: str | None = None) -> Registered:

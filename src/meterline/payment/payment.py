@@ -1,11 +1,26 @@
-"""The payment of an invoice, the attempts made on it, and what a processor can answer."""
+"""The payment, of an invoice or by itself, the attempts made on it, and what a processor can answer."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
-PaymentStatus = Literal["requires_payment_method", "requires_action", "processing", "succeeded", "canceled"]
+from meterline.refusal import Refusal
+
+PaymentStatus = Literal[
+    "requires_payment_method",
+    "requires_confirmation",
+    "requires_action",
+    "requires_capture",
+    "processing",
+    "succeeded",
+    "canceled",
+]
+CaptureMethod = Literal["automatic", "automatic_async", "manual"]
+CancellationReason = Literal[
+    "abandoned", "automatic", "duplicate", "failed_invoice", "fraudulent", "requested_by_customer", "void_invoice"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +48,30 @@ class ActionNeeded:
     kind: Literal["action_needed"] = "action_needed"
 
 
-Outcome: TypeAlias = Succeeded | Refused | ActionNeeded
-"""Everything that a processor can answer."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """No answer came, or not yet: the money may have moved. Asking again under the same key will tell."""
+
+    kind: Literal["unknown"] = "unknown"
+
+
+Outcome: TypeAlias = Succeeded | Refused | ActionNeeded | Unknown
+"""Everything that a processor can answer, silence included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """What is to be collected for one invoice. `id` is Stripe's PaymentIntent id (`pi_…`)."""
+    """Money to be taken once: for one invoice, or for no invoice. `id` is Stripe's PaymentIntent id (`pi_…`).
+
+    Amounts are minor units. `amount_capturable` is what was authorized and waits for its capture. A payment of
+    nobody in particular (`customer` null) has books of its own. `latest_charge` is the last attempt that a
+    processor answered with a charge.
+    """
 
     environment: str
     customer_id: UUID
     id: str
-    customer: str
+    customer: str | None
     invoice: str | None
     amount: int
     currency: str
@@ -55,11 +82,26 @@ class Payment:
     last_refusal: Refused | None = None
     succeeded_at: datetime | None = None
     canceled_at: datetime | None = None
+    amount_received: int = 0
+    amount_capturable: int = 0
+    capture_method: CaptureMethod = "automatic_async"
+    setup_future_usage: Literal["off_session", "on_session"] | None = None
+    cancellation_reason: CancellationReason | None = None
+    latest_charge: str | None = None
+    description: str | None = None
+    receipt_email: str | None = None
+    statement_descriptor: str | None = None
+    return_url: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One time that a processor was asked. `outcome` is null while the answer is not known."""
+    """One time that a processor was asked: Stripe's charge (`ch_…`), once the processor made one of it.
+
+    `outcome` is null while the answer is not known, and never changes afterwards. `automatic` says that the
+    calendar of retries asked. `captured` money is taken, not only authorized; `amount_refunded` of it went back.
+    """
 
     environment: str
     customer_id: UUID
@@ -74,6 +116,19 @@ class Attempt:
     decline_code: str | None = None
     message: str | None = None
     reference: str | None = None
+    customer: str | None = None
+    processor: str = "test"
+    automatic: bool = False
+    off_session: bool = True
+    captured: bool = False
+    amount_captured: int = 0
+    amount_refunded: int = 0
+    disputed: bool = False
+
+    @property
+    def refundable(self) -> int:
+        """What can still be given back."""
+        return self.amount_captured - self.amount_refunded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,5 +154,100 @@ PAYMENT_STATUS: dict[str, PaymentStatus] = {
     "succeeded": "succeeded",
     "refused": "requires_payment_method",
     "action_needed": "requires_action",
+    "unknown": "processing",
 }
 """What a payment becomes by the outcome of an attempt."""
+
+CONFIRMABLE: tuple[PaymentStatus, ...] = ("requires_payment_method", "requires_confirmation", "requires_action")
+CANCELABLE: tuple[PaymentStatus, ...] = (*CONFIRMABLE, "requires_capture")
+UNEXPECTED = "payment_intent_unexpected_state"
+
+
+def require(payment: Payment, allowed: tuple[PaymentStatus, ...], act: str) -> None:
+    """Refuses an act that the payment's status does not allow. `act` completes "could not be …"."""
+    if payment.status not in allowed:
+        raise Refusal(
+            f"This PaymentIntent could not be {act} because it has a status of {payment.status}. Only a PaymentIntent"
+            f" with one of the following statuses may be {act}: {', '.join(allowed)}.",
+            code=UNEXPECTED,
+        )
+
+
+def answered(attempt: Attempt, outcome: Outcome, *, capture: bool) -> Attempt:
+    """The attempt with what the processor said."""
+    match outcome:
+        case Succeeded():
+            taken = attempt.amount if capture else 0
+            return replace(
+                attempt, outcome=outcome.kind, reference=outcome.reference, captured=capture, amount_captured=taken
+            )
+        case Refused():
+            return replace(
+                attempt,
+                outcome=outcome.kind,
+                code=outcome.code,
+                decline_code=outcome.decline_code,
+                message=outcome.message,
+            )
+        case ActionNeeded():
+            return replace(attempt, outcome=outcome.kind)
+        case Unknown():
+            return attempt
+
+
+def after_attempt(payment: Payment, attempt: Attempt, outcome: Outcome, *, now: datetime) -> Payment:
+    """The payment after an attempt with that outcome."""
+    asked = replace(payment, payment_method=attempt.payment_method)
+    match outcome:
+        case Succeeded() if payment.capture_method == "manual":
+            return replace(
+                asked,
+                status="requires_capture",
+                amount_capturable=attempt.amount,
+                last_refusal=None,
+                latest_charge=attempt.id,
+            )
+        case Succeeded():
+            return replace(
+                asked,
+                status="succeeded",
+                amount_received=attempt.amount,
+                last_refusal=None,
+                latest_charge=attempt.id,
+                succeeded_at=now,
+            )
+        case Refused():
+            return replace(
+                payment,
+                status="requires_payment_method",
+                payment_method=None,
+                last_refusal=outcome,
+                latest_charge=attempt.id,
+            )
+        case ActionNeeded():
+            return replace(asked, status="requires_action", last_refusal=None)
+        case Unknown():
+            return replace(asked, status="processing", last_refusal=None, latest_charge=attempt.id)
+
+
+def captured(payment: Payment, *, amount: int | None, now: datetime) -> tuple[Payment, int]:
+    """The authorized payment with `amount` of it taken (all of it where null), and how much that is."""
+    require(payment, ("requires_capture",), "captured")
+    taken = payment.amount_capturable if amount is None else amount
+    if taken > payment.amount_capturable:
+        raise Refusal(
+            f"The amount to capture ({taken}) is greater than the amount that was authorized"
+            f" ({payment.amount_capturable}).",
+            code="amount_too_large",
+            param="amount_to_capture",
+        )
+    after = replace(
+        payment, status="succeeded", amount_received=taken, amount_capturable=0, succeeded_at=now
+    )
+    return after, taken
+
+
+def canceled(payment: Payment, *, reason: CancellationReason | None, now: datetime) -> Payment:
+    """The payment called off; what was authorized is let go."""
+    require(payment, CANCELABLE, "canceled")
+    return replace(payment, status="canceled", amount_capturable=0, canceled_at=now, cancellation_reason=reason)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import (
@@ -21,10 +22,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.model import Invoice
 from meterline.payment.payment import Attempt, InvoicePayment, Payment
+from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
+
+KIND = "payment_intent"
+CHARGE = "charge"
 
 payment = Table(
     "payment",
@@ -33,7 +38,7 @@ payment = Table(
     schema.customer_id(),
     schema.public_id(),
     schema.sequence(),
-    Column("customer", Text, nullable=False),
+    Column("customer", Text),
     Column("invoice", Text),
     Column("amount", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
@@ -44,6 +49,17 @@ payment = Table(
     Column("last_refusal", JSONB(none_as_null=True)),
     schema.instant("succeeded_at"),
     schema.instant("canceled_at"),
+    Column("amount_received", BigInteger, nullable=False),
+    Column("amount_capturable", BigInteger, nullable=False),
+    Column("capture_method", Text, nullable=False),
+    Column("setup_future_usage", Text),
+    Column("cancellation_reason", Text),
+    Column("latest_charge", Text),
+    Column("description", Text),
+    Column("receipt_email", Text),
+    Column("statement_descriptor", Text),
+    Column("return_url", Text),
+    schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_sequence", "environment", "sequence"),
     Index("ix_payment_invoice", "customer_id", "invoice"),
@@ -66,8 +82,17 @@ payment_attempt = Table(
     Column("decline_code", Text),
     Column("message", Text),
     Column("reference", Text),
+    Column("customer", Text),
+    Column("processor", Text, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Column("off_session", Boolean, nullable=False),
+    Column("captured", Boolean, nullable=False),
+    Column("amount_captured", BigInteger, nullable=False),
+    Column("amount_refunded", BigInteger, nullable=False),
+    Column("disputed", Boolean, nullable=False),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_attempt_payment", "customer_id", "payment", "sequence"),
+    Index("ix_payment_attempt_sequence", "environment", "sequence"),
 )
 
 invoice_payment = Table(
@@ -95,10 +120,56 @@ invoice_payment = Table(
 
 async def add(tx: AsyncConnection, new: Payment, link: InvoicePayment) -> None:
     """Store what is to be collected for an invoice."""
-    await tx.execute(insert(payment).values(values(new, payment, sequence=uuid7())))
+    await add_payment(tx, new)
     await tx.execute(insert(invoice_payment).values(values(link, invoice_payment, sequence=uuid7())))
-    for kind, id in (("payment_intent", new.id), ("invoice_payment", link.id)):
-        await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=kind, ids=[id])
+    await public_id.add(
+        tx, environment=new.environment, customer_id=new.customer_id, kind="invoice_payment", ids=[link.id]
+    )
+
+
+async def add_payment(tx: AsyncConnection, new: Payment) -> None:
+    """Store a payment."""
+    await tx.execute(insert(payment).values(values(new, payment, sequence=uuid7())))
+    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
+
+
+async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Payment]:
+    """The payments with those ids; unknown ones are left out."""
+    owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
+    query = select(payment).where(payment.c.customer_id.in_(owners.values()), payment.c.id.in_(owners))
+    return {row.id: load(Payment, row) for row in await tx.execute(query)}
+
+
+async def get(
+    tx: AsyncConnection, environment: str, id: str, *, param: str = "intent", subject: bool = True
+) -> Payment:
+    """The payment that a call is about. Raises Missing."""
+    found = (await find(tx, environment, [id])).get(id)
+    if found is None:
+        raise Missing(KIND, id, param=param, subject=subject)
+    return found
+
+
+async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Payment:
+    """A payment that is known to exist, locked until the transaction ends."""
+    query = select(payment).where(payment.c.customer_id == customer_id, payment.c.id == id)
+    return load(Payment, (await tx.execute(query.with_for_update())).one())
+
+
+async def listed(
+    tx: AsyncConnection,
+    environment: str,
+    cursor: Cursor,
+    *,
+    customer_id: UUID | None = None,
+    created: Span | None = None,
+) -> Page:
+    """A page of payments, newest first."""
+    scope = payment.c.environment == environment
+    query = select(payment).where(scope, *during(payment.c.created, created))
+    if customer_id is not None:
+        query = query.where(payment.c.customer_id == customer_id)
+    return await page(tx, query, payment, kind=KIND, scope=scope, cursor=cursor)
 
 
 async def save(tx: AsyncConnection, changed: Payment) -> None:
@@ -175,6 +246,62 @@ async def links(tx: AsyncConnection, owners: Sequence[Invoice]) -> dict[str, lis
 async def add_attempt(tx: AsyncConnection, new: Attempt) -> None:
     """Store that a processor was asked, with its answer."""
     await tx.execute(insert(payment_attempt).values(values(new, payment_attempt, sequence=uuid7())))
+    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=CHARGE, ids=[new.id])
+
+
+async def save_attempt(tx: AsyncConnection, changed: Attempt) -> None:
+    """Store an attempt whose answer came, or whose money was captured, refunded or disputed."""
+    await tx.execute(
+        update(payment_attempt)
+        .where(payment_attempt.c.customer_id == changed.customer_id, payment_attempt.c.id == changed.id)
+        .values(values(changed, payment_attempt))
+    )
+
+
+async def lock_attempt(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Attempt:
+    """An attempt that is known to exist, locked until the transaction ends."""
+    query = select(payment_attempt).where(payment_attempt.c.customer_id == customer_id, payment_attempt.c.id == id)
+    return load(Attempt, (await tx.execute(query.with_for_update())).one())
+
+
+async def find_charges(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Attempt]:
+    """The charges with those ids; unknown ones are left out."""
+    owners = await public_id.owners(tx, environment=environment, kind=CHARGE, ids=ids)
+    query = select(payment_attempt).where(
+        payment_attempt.c.customer_id.in_(owners.values()), payment_attempt.c.id.in_(owners)
+    )
+    return {row.id: load(Attempt, row) for row in await tx.execute(query)}
+
+
+async def listed_charges(
+    tx: AsyncConnection,
+    environment: str,
+    cursor: Cursor,
+    *,
+    customer_id: UUID | None = None,
+    payment_id: str | None = None,
+    created: Span | None = None,
+) -> Page:
+    """A page of charges, newest first. An attempt that only asked for the card's holder made none."""
+    table = payment_attempt.c
+    scope = table.environment == environment
+    query = select(payment_attempt).where(scope, *during(table.created, created))
+    query = query.where(table.outcome.is_distinct_from("action_needed"))
+    if customer_id is not None:
+        query = query.where(table.customer_id == customer_id)
+    if payment_id is not None:
+        query = query.where(table.payment == payment_id)
+    return await page(tx, query, payment_attempt, kind=CHARGE, scope=scope, cursor=cursor)
+
+
+async def unanswered(tx: AsyncConnection, *, before: datetime) -> list[Attempt]:
+    """Attempts made before an instant to which no answer is known yet, oldest first."""
+    query = (
+        select(payment_attempt)
+        .where(payment_attempt.c.outcome.is_(None), payment_attempt.c.created < before)
+        .order_by(payment_attempt.c.sequence)
+    )
+    return [load(Attempt, row) for row in await tx.execute(query)]
 
 
 async def attempts(tx: AsyncConnection, of: Payment) -> list[Attempt]:

@@ -26,7 +26,7 @@ async def attach_payment_method(
     Raises Missing, Declined when the card cannot be saved, Refusal when it is or was somebody's. `subject` says
     that the call is about the method, `now` is the customer's time, UTC.
     """
-    method = await _found(tx, customer.environment, id, now=now)
+    method = await usable_method(tx, customer.environment, id, now=now)
     if method is None:
         raise Missing("PaymentMethod", id, param=param, subject=subject)
     if method.customer is not None:
@@ -51,7 +51,8 @@ async def attach_payment_method(
     return attached
 
 
-async def _found(tx: AsyncConnection, environment: str, id: str, *, now: datetime) -> PaymentMethod | None:
+async def usable_method(tx: AsyncConnection, environment: str, id: str, *, now: datetime) -> PaymentMethod | None:
+    """The method with that id, locked; a new one for one of the processor's own names; None for neither."""
     found = await payment_method.find(tx, environment, [id])
     if id in found:
         return await payment_method.lock(tx, environment, id)

@@ -1,41 +1,43 @@
-"""Ask a processor for what an invoice still lacks, and make of the answer what it means.
-
-The processor that is built in leaves no process, so it is asked inside the transaction. One that is reached
-over a network is never asked here.
-"""
+"""Ask a processor for what an invoice still lacks, and make of the answer what it means."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.gateway.processor import Collection, Processor
-from meterline.gateway.test_processor import TestProcessor
 from meterline.invoice import state
 from meterline.invoice.model import Invoice
 from meterline.ledger.transaction import Cause
 from meterline.payment import dunning
 from meterline.payment.method import PaymentMethod, preferred
 from meterline.payment.payment import (
-    PAYMENT_STATUS,
     ActionNeeded,
     Attempt,
+    CancellationReason,
     InvoicePayment,
     Outcome,
     Payment,
     Refused,
     Succeeded,
+    Unknown,
+    after_attempt,
 )
 from meterline.refusal import Missing, Refusal
 from meterline.store import due, payment_method
 from meterline.store import payment as payments
-from meterline.store.identifier import public
 from meterline.subscription.status import Standing
-from meterline.usecase import keep_books, record_invoice
+from meterline.usecase import keep_books, record_invoice, record_payment
+from meterline.usecase.ask_processor import PROCESSORS as PROCESSORS
+from meterline.usecase.ask_processor import ask
+from meterline.usecase.dispute_payment import dispute_at_once
 from meterline.usecase.follow_invoice import follow_invoice, surrender_collection
 from meterline.usecase.lock_invoice import Locked, lock_invoice
 
-PROCESSORS: dict[str, Processor] = {"test": TestProcessor()}
+BEING_PROCESSED = (
+    "The payment of this invoice is being processed: it is not known yet whether the money moved. Try again once the"
+    " payment has succeeded or failed."
+)
+"""Why nothing is done about an invoice while the answer of a processor is outstanding."""
 
 NO_METHOD = Refused(
     code="resource_missing",
@@ -64,6 +66,7 @@ async def collect_payment(
     automatic: bool,
     method: str | None = None,
     off_session: bool = True,
+    authenticated: bool = False,
 ) -> Collected:
     """Try to collect what remains of a finalized invoice. `now` is the customer's time, UTC.
 
@@ -76,14 +79,54 @@ async def collect_payment(
     found = await payments.of_invoice(tx, invoice)
     assert found is not None, "an invoice with something due has a payment"
     payment, link = found
+    if payment.status == "processing":
+        raise Refusal(BEING_PROCESSED, code="payment_intent_unexpected_state")
     chosen = await _method(tx, locked, asked=method)
-    outcome = await _ask(tx, payment, chosen, automatic=automatic, off_session=off_session, now=now)
     await due.remove(tx, customer_id=invoice.customer_id, subject=invoice.id, kinds=["collect_payment"])
-    if isinstance(outcome, Succeeded):
-        after = await _received(tx, invoice, payment, link, chosen, now=now, automatic=automatic)
-    else:
-        after = await _missed(tx, invoice, payment, chosen, outcome, now=now, automatic=automatic)
+    refused = NO_METHOD if chosen is None else None
+    if chosen is not None and automatic and await _would_be_refused_again(tx, payment, chosen):
+        refused = payment.last_refusal
+    if refused is not None or chosen is None:
+        assert refused is not None
+        failed = replace(payment, status="requires_payment_method", payment_method=None, last_refusal=refused)
+        after = await _missed(tx, invoice, payment, failed, refused, now=now, automatic=automatic)
+        return Collected(invoice=after, outcome=refused)
+    attempt, outcome = await ask(
+        tx,
+        payment,
+        chosen,
+        automatic=automatic,
+        off_session=off_session,
+        authenticated=authenticated,
+        now=now,
+    )
+    after = await conclude(tx, invoice, payment, link, attempt, outcome, now=now)
     return Collected(invoice=after, outcome=outcome)
+
+
+async def conclude(
+    tx: AsyncConnection,
+    invoice: Invoice,
+    payment: Payment,
+    link: InvoicePayment,
+    attempt: Attempt,
+    outcome: Outcome,
+    *,
+    now: datetime,
+) -> Invoice:
+    """Record what an attempt on a locked invoice's payment came to; the invoice after it."""
+    after = after_attempt(payment, attempt, outcome, now=now)
+    await record_payment.tell_attempt(tx, attempt, outcome, now=now)
+    match outcome:
+        case Succeeded():
+            return await _received(tx, invoice, after, link, attempt, now=now)
+        case Unknown():
+            await record_payment.became(tx, after, now=now)
+            waiting = replace(invoice, attempted=True, next_payment_attempt=None)
+            await record_invoice.changed(tx, invoice, waiting, types=("invoice.updated",), now=now)
+            return waiting
+        case Refused() | ActionNeeded():
+            return await _missed(tx, invoice, payment, after, outcome, now=now, automatic=attempt.automatic)
 
 
 def wanted_method(locked: Locked, *, asked: str | None) -> str | None:
@@ -115,61 +158,6 @@ async def _method(tx: AsyncConnection, locked: Locked, *, asked: str | None) -> 
     return found if mine else None
 
 
-async def _ask(
-    tx: AsyncConnection,
-    payment: Payment,
-    method: PaymentMethod | None,
-    *,
-    automatic: bool,
-    off_session: bool,
-    now: datetime,
-) -> Outcome:
-    if method is None:
-        return NO_METHOD
-    if automatic and await _would_be_refused_again(tx, payment, method):
-        assert payment.last_refusal is not None
-        return payment.last_refusal
-    processor = PROCESSORS[method.processor]
-    assert not processor.networked, "a processor behind a network is asked between transactions"
-    attempt = Attempt(
-        environment=payment.environment,
-        customer_id=payment.customer_id,
-        id=public("ch"),
-        payment=payment.id,
-        payment_method=method.id,
-        amount=payment.amount,
-        currency=payment.currency,
-        created=now,
-    )
-    outcome = processor.collect(
-        Collection(
-            key=attempt.id,
-            reference=method.reference,
-            amount=payment.amount,
-            currency=payment.currency,
-            off_session=off_session,
-        )
-    )
-    await payments.add_attempt(tx, _answered(attempt, outcome))
-    return outcome
-
-
-def _answered(attempt: Attempt, outcome: Outcome) -> Attempt:
-    match outcome:
-        case Succeeded():
-            return replace(attempt, outcome=outcome.kind, reference=outcome.reference)
-        case Refused():
-            return replace(
-                attempt,
-                outcome=outcome.kind,
-                code=outcome.code,
-                decline_code=outcome.decline_code,
-                message=outcome.message,
-            )
-        case ActionNeeded():
-            return replace(attempt, outcome=outcome.kind)
-
-
 async def _would_be_refused_again(tx: AsyncConnection, payment: Payment, method: PaymentMethod) -> bool:
     if payment.last_refusal is None:
         return False
@@ -183,28 +171,26 @@ async def _received(
     invoice: Invoice,
     payment: Payment,
     link: InvoicePayment,
-    method: PaymentMethod | None,
+    attempt: Attempt,
     *,
     now: datetime,
-    automatic: bool,
 ) -> Invoice:
-    assert method is not None
-    counted = automatic or invoice.attempt_count == 0
-    after = state.paid(state.attempt_succeeded(invoice, counted=counted), amount=invoice.amounts.remaining, now=now)
-    paid = replace(payment, status="succeeded", payment_method=method.id, last_refusal=None, succeeded_at=now)
+    counted = attempt.automatic or invoice.attempt_count == 0
+    after = state.paid(state.attempt_succeeded(invoice, counted=counted), amount=attempt.amount, now=now)
     await keep_books.invoice_paid(
         tx,
         invoice,
-        amount=invoice.amounts.remaining,
-        processor=method.processor,
+        amount=attempt.amount,
+        processor=attempt.processor,
         cause=Cause("payment", payment.id),
         now=now,
     )
-    await payments.save(tx, paid)
-    await payments.save_link(tx, replace(link, status="paid", amount_paid=link.amount_requested, paid_at=now))
+    await record_payment.became(tx, payment, now=now)
+    await payments.save_link(tx, replace(link, status="paid", amount_paid=attempt.amount, paid_at=now))
     await record_invoice.changed(
         tx, invoice, after, types=("invoice.updated", "invoice.paid", "invoice.payment_succeeded"), now=now
     )
+    await dispute_at_once(tx, attempt, now=now)
     await _follow(tx, after, standing="paid", now=now)
     return after
 
@@ -212,8 +198,8 @@ async def _received(
 async def _missed(
     tx: AsyncConnection,
     invoice: Invoice,
+    before: Payment,
     payment: Payment,
-    method: PaymentMethod | None,
     outcome: Refused | ActionNeeded,
     *,
     now: datetime,
@@ -234,15 +220,8 @@ async def _missed(
     elif not automatic:
         retry = replace(retry, retry_at=invoice.next_payment_attempt)
     after = state.attempt_failed(invoice, counted=counted, retry_at=retry.retry_at)
-    await payments.save(
-        tx,
-        replace(
-            payment,
-            status=PAYMENT_STATUS[outcome.kind],
-            payment_method=method.id if needs_holder and method is not None else None,
-            last_refusal=outcome if isinstance(outcome, Refused) else None,
-        ),
-    )
+    if payment != before:
+        await record_payment.became(tx, payment, now=now)
     if after.next_payment_attempt is not None:
         await record_invoice.plan_collection(tx, after, at=after.next_payment_attempt)
     types = ("invoice.payment_action_required",) if needs_holder else ()
@@ -287,5 +266,9 @@ async def cancel_payment(tx: AsyncConnection, invoice: Invoice, *, now: datetime
     if found is None or found[1].status != "open":
         return
     payment, link = found
-    await payments.save(tx, replace(payment, status="canceled", canceled_at=now))
+    if payment.status == "processing":
+        raise Refusal(BEING_PROCESSED, code="payment_intent_unexpected_state")
+    reason: CancellationReason = "void_invoice" if invoice.status == "void" else "automatic"
+    off = replace(payment, status="canceled", canceled_at=now, cancellation_reason=reason)
+    await record_payment.became(tx, off, now=now)
     await payments.save_link(tx, replace(link, status="canceled", canceled_at=now))

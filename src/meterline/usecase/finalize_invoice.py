@@ -18,7 +18,7 @@ from meterline.store import due
 from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store.identifier import public
-from meterline.usecase import keep_books, record_invoice
+from meterline.usecase import keep_books, record_invoice, record_payment
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.count_usage import with_late_usage
@@ -132,3 +132,4 @@ async def _ask_for(tx: AsyncConnection, issued: Invoice, *, now: datetime) -> No
         created=now,
     )
     await payments.add(tx, payment, link)
+    await record_payment.tell(tx, "payment_intent.created", payment, now=now)

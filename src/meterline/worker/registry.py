@@ -1,6 +1,6 @@
 """Every kind of due work there is."""
 
-from meterline.worker import credit, invoice, subscription, usage, wallet
+from meterline.worker import credit, invoice, payment, subscription, usage, wallet
 from meterline.worker.handler import Handlers
 
 HANDLERS = Handlers(
@@ -11,6 +11,6 @@ HANDLERS = Handlers(
         **wallet.HANDLERS,
         **usage.HANDLERS,
     },
-    in_stages={**usage.STAGED},
+    in_stages={**payment.STAGED, **usage.STAGED},
 )
 """What a worker is started with."""

@@ -21,7 +21,7 @@ class StripeError(Exception):
         code: str | None = None,
         param: str | None = None,
         headers: dict[str, str] | None = None,
-        **members: str | None,
+        **members: object,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -51,7 +51,7 @@ class StripeError(Exception):
                     code=refusal.code,
                     param=refusal.param,
                     decline_code=refusal.decline_code,
-                    payment_method=refusal.payment_method,
+                    **{"payment_method": refusal.payment_method, **refusal.about},
                 )
             case Missing(subject=True):
                 return cls.invalid(
@@ -66,7 +66,7 @@ class StripeError(Exception):
 
     def body(self) -> Json:
         """The envelope; null members are left out."""
-        members: dict[str, str | None] = {
+        members: dict[str, object] = {
             "code": self.code,
             "doc_url": DOCS + self.code.replace("_", "-") if self.code else None,
             "message": self.message,

@@ -21,6 +21,7 @@ from meterline.store import row
 routes = Routes("invoice_payments")
 
 expandable("invoice_payment", "invoice", kind="invoice")
+expandable("invoice_payment.payment", "payment_intent", kind="payment_intent")
 
 
 class PaymentParams(Hash):

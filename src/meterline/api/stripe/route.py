@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.api.auth import Keys
-from meterline.api.stripe import auth, form, idempotency, version
+from meterline.api.stripe import auth, form, idempotency, link, version
 from meterline.api.stripe.call import Call, Caller, Staged
 from meterline.api.stripe.error import StripeError, internal, unknown_url
 from meterline.api.stripe.expand import expand
@@ -142,6 +142,7 @@ async def _serve(
         request_id=headers["request-id"],
         idempotency_key=idempotency.key_in(request.headers) if route.method == "POST" else None,
     )
+    link.HOME.notice(request)
     raw = await _raw_params(route, request)
     claim = idempotency.Claim.of(caller, _fingerprint(route, request, raw))
     cause.set(Cause(request_id=caller.request_id, idempotency_key=caller.idempotency_key))

@@ -8,6 +8,7 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 import meterline.store
+from meterline.store.ledger import APPEND_ONLY
 from meterline.store.schema import metadata
 
 _PARTITIONS = "select relname from pg_class where relispartition"
@@ -36,6 +37,8 @@ def _run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+        if connection.execute(text("select to_regclass('ledger_transfer') is not null")).scalar():
+            connection.execute(text(APPEND_ONLY))
 
 
 _load_tables()

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("levels", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("recurrence", sa.Text(), nullable=False),
         sa.Column("meter", sa.Text(), nullable=True),
+        sa.Column("asset", sa.Text(), nullable=True),
         sa.Column("customer", sa.Text(), nullable=True),
         sa.Column("customer_id", sa.UUID(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
@@ -66,6 +67,28 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_api_key")),
         sa.UniqueConstraint("digest", name=op.f("uq_api_key_digest")),
+    )
+    op.create_table(
+        "asset",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("precision", sa.Integer(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=True),
+        sa.Column("symbol", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "code", name=op.f("pk_asset")),
+    )
+    op.create_table(
+        "asset_rate",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rate", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "code", "source", "valid_from", name=op.f("pk_asset_rate")),
     )
     op.create_table(
         "backfill_event",
@@ -282,6 +305,28 @@ def upgrade() -> None:
     op.create_index(
         "ix_delivery_attempt_sequence", "delivery_attempt", ["environment", "endpoint", "sequence"], unique=False
     )
+    op.create_table(
+        "dispute",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("charge", sa.Text(), nullable=False),
+        sa.Column("payment", sa.Text(), nullable=False),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_by", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("submissions", sa.Integer(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_dispute")),
+    )
+    op.create_index("ix_dispute_charge", "dispute", ["customer_id", "charge"], unique=False)
+    op.create_index("ix_dispute_sequence", "dispute", ["environment", "sequence"], unique=False)
     op.create_table(
         "due",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -671,7 +716,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("sequence", sa.UUID(), nullable=False),
-        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
         sa.Column("invoice", sa.Text(), nullable=True),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
@@ -682,6 +727,17 @@ def upgrade() -> None:
         sa.Column("last_refusal", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("amount_received", sa.BigInteger(), nullable=False),
+        sa.Column("amount_capturable", sa.BigInteger(), nullable=False),
+        sa.Column("capture_method", sa.Text(), nullable=False),
+        sa.Column("setup_future_usage", sa.Text(), nullable=True),
+        sa.Column("cancellation_reason", sa.Text(), nullable=True),
+        sa.Column("latest_charge", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("receipt_email", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment")),
     )
     op.create_index("ix_payment_invoice", "payment", ["customer_id", "invoice"], unique=False)
@@ -702,11 +758,20 @@ def upgrade() -> None:
         sa.Column("decline_code", sa.Text(), nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
         sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
+        sa.Column("off_session", sa.Boolean(), nullable=False),
+        sa.Column("captured", sa.Boolean(), nullable=False),
+        sa.Column("amount_captured", sa.BigInteger(), nullable=False),
+        sa.Column("amount_refunded", sa.BigInteger(), nullable=False),
+        sa.Column("disputed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
     )
     op.create_index(
         "ix_payment_attempt_payment", "payment_attempt", ["customer_id", "payment", "sequence"], unique=False
     )
+    op.create_index("ix_payment_attempt_sequence", "payment_attempt", ["environment", "sequence"], unique=False)
     op.create_table(
         "payment_method",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -799,6 +864,76 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "identifier16", "day", name=op.f("pk_recent_identifier")),
         postgresql_partition_by="RANGE (day)",
     )
+    op.create_table(
+        "recharge_log",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("decision", sa.Text(), nullable=False),
+        sa.Column("available", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=True),
+        sa.Column("top_up", sa.Text(), nullable=True),
+        sa.Column("again_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "sequence", name=op.f("pk_recharge_log")),
+    )
+    op.create_table(
+        "recharge_rule",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("threshold", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("target", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("monthly_cap", sa.Numeric(precision=38, scale=12), nullable=True),
+        sa.Column("most_per_day", sa.Integer(), nullable=False),
+        sa.Column("cool_off_s", sa.Integer(), nullable=False),
+        sa.Column("payment_method", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "asset", name=op.f("pk_recharge_rule")),
+    )
+    op.create_table(
+        "refund",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("charge", sa.Text(), nullable=False),
+        sa.Column("payment", sa.Text(), nullable=False),
+        sa.Column("payment_method", sa.Text(), nullable=False),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("failure_reason", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_refund")),
+    )
+    op.create_index("ix_refund_charge", "refund", ["customer_id", "charge"], unique=False)
+    op.create_index("ix_refund_sequence", "refund", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "setup_intent",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("client_secret", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("usage", sa.Text(), nullable=False),
+        sa.Column("payment_method", sa.Text(), nullable=True),
+        sa.Column("last_refusal", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("cancellation_reason", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_setup_intent")),
+    )
+    op.create_index("ix_setup_intent_sequence", "setup_intent", ["environment", "sequence"], unique=False)
     op.create_table(
         "spender",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -929,6 +1064,45 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("status = 'advancing'"),
     )
+    op.create_table(
+        "token_price",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("prices", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("long_from", sa.Integer(), nullable=True),
+        sa.Column("long", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "model", "valid_from", name=op.f("pk_token_price")),
+    )
+    op.create_table(
+        "top_up",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("price", sa.BigInteger(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("failure_url", sa.Text(), nullable=True),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("failure", sa.Text(), nullable=True),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
+        sa.Column("credit_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_top_up")),
+    )
+    op.create_index("ix_top_up_customer", "top_up", ["customer_id", "asset", "sequence"], unique=False)
     op.create_table(
         "usage_correction",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -1239,6 +1413,9 @@ def downgrade() -> None:
     op.drop_index("ix_usage_correction_sequence", table_name="usage_correction")
     op.drop_index("ix_usage_correction_id", table_name="usage_correction")
     op.drop_table("usage_correction")
+    op.drop_index("ix_top_up_customer", table_name="top_up")
+    op.drop_table("top_up")
+    op.drop_table("token_price")
     op.drop_index("ix_test_clock_advancing", table_name="test_clock", postgresql_where=sa.text("status = 'advancing'"))
     op.drop_table("test_clock")
     op.drop_index("ix_subscription_item_subscription", table_name="subscription_item")
@@ -1257,6 +1434,13 @@ def downgrade() -> None:
     op.drop_index("ix_stray_event_fate", table_name="stray_event")
     op.drop_table("stray_event")
     op.drop_table("spender")
+    op.drop_index("ix_setup_intent_sequence", table_name="setup_intent")
+    op.drop_table("setup_intent")
+    op.drop_index("ix_refund_sequence", table_name="refund")
+    op.drop_index("ix_refund_charge", table_name="refund")
+    op.drop_table("refund")
+    op.drop_table("recharge_rule")
+    op.drop_table("recharge_log")
     op.drop_table("recent_identifier")
     op.drop_table("publisher")
     op.drop_table("public_id")
@@ -1268,6 +1452,7 @@ def downgrade() -> None:
     op.drop_index("ix_payment_method_sequence", table_name="payment_method")
     op.drop_index("ix_payment_method_customer", table_name="payment_method")
     op.drop_table("payment_method")
+    op.drop_index("ix_payment_attempt_sequence", table_name="payment_attempt")
     op.drop_index("ix_payment_attempt_payment", table_name="payment_attempt")
     op.drop_table("payment_attempt")
     op.drop_index("ix_payment_sequence", table_name="payment")
@@ -1322,6 +1507,9 @@ def downgrade() -> None:
     op.drop_index("ix_due_wall", table_name="due", postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"))
     op.drop_index("ix_due_clock", table_name="due", postgresql_where=sa.text("clock IS NOT NULL"))
     op.drop_table("due")
+    op.drop_index("ix_dispute_sequence", table_name="dispute")
+    op.drop_index("ix_dispute_charge", table_name="dispute")
+    op.drop_table("dispute")
     op.drop_index("ix_delivery_attempt_sequence", table_name="delivery_attempt")
     op.drop_index("ix_delivery_attempt_position", table_name="delivery_attempt")
     op.drop_index("ix_delivery_attempt_notice", table_name="delivery_attempt")
@@ -1349,6 +1537,8 @@ def downgrade() -> None:
     op.drop_index("ix_balance_transaction_customer", table_name="balance_transaction")
     op.drop_table("balance_transaction")
     op.drop_table("backfill_event")
+    op.drop_table("asset_rate")
+    op.drop_table("asset")
     op.drop_table("api_key")
     op.drop_table("alert_watch")
     op.drop_index("ix_alert_sequence", table_name="alert")

@@ -1,0 +1,139 @@
+"""`/v1/charges`: what processors answered; read only."""
+
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.api.stripe.call import Call, cursor
+from meterline.api.stripe.expand import expandable, fetcher
+from meterline.api.stripe.json import Json, unix
+from meterline.api.stripe.listing import list_of
+from meterline.api.stripe.params import InstantFilter, ListParams, RetrieveParams, Text
+from meterline.api.stripe.route import Routes
+from meterline.api.stripe.snapshot import snapshots
+from meterline.payment.payment import Attempt
+from meterline.refusal import Missing
+from meterline.store import customer as customers
+from meterline.store import payment as store
+from meterline.store import row
+
+routes = Routes("charges")
+
+expandable("charge", "customer", kind="customer")
+expandable("charge", "payment_intent", kind="payment_intent")
+
+_STATUS = {"succeeded": "succeeded", "refused": "failed", "action_needed": "failed", None: "pending"}
+
+
+class ChargeList(ListParams):
+    created: InstantFilter | None = None
+    customer: Text | None = None
+    payment_intent: Text | None = None
+
+
+def render(charge: Attempt) -> Json:
+    """The charge object."""
+    paid = charge.outcome == "succeeded"
+    return {
+        "id": charge.id,
+        "object": "charge",
+        "amount": charge.amount,
+        "amount_captured": charge.amount_captured,
+        "amount_refunded": charge.amount_refunded,
+        "application": None,
+        "application_fee": None,
+        "application_fee_amount": None,
+        "balance_transaction": None,
+        "billing_details": {
+            "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
+            "email": None,
+            "name": None,
+            "phone": None,
+            "tax_id": None,
+        },
+        "calculated_statement_descriptor": None,
+        "captured": charge.captured,
+        "created": unix(charge.created),
+        "currency": charge.currency,
+        "customer": charge.customer,
+        "description": None,
+        "disputed": charge.disputed,
+        "failure_balance_transaction": None,
+        "failure_code": charge.code,
+        "failure_message": charge.message,
+        "fraud_details": {},
+        "livemode": charge.environment == "live",
+        "metadata": {},
+        "on_behalf_of": None,
+        "outcome": _outcome(charge),
+        "paid": paid,
+        "payment_intent": charge.payment,
+        "payment_method": charge.payment_method,
+        "payment_method_details": None,
+        "receipt_email": None,
+        "receipt_number": None,
+        "receipt_url": None,
+        "refunded": charge.amount_refunded > 0 and charge.refundable == 0,
+        "review": None,
+        "shipping": None,
+        "source": None,
+        "source_transfer": None,
+        "statement_descriptor": None,
+        "statement_descriptor_suffix": None,
+        "status": _STATUS[charge.outcome],
+        "transfer_data": None,
+        "transfer_group": None,
+    }
+
+
+def _outcome(charge: Attempt) -> Json | None:
+    if charge.outcome is None:
+        return None
+    paid = charge.outcome == "succeeded"
+    return {
+        "advice_code": None,
+        "network_advice_code": None,
+        "network_decline_code": None,
+        "network_status": "approved_by_network" if paid else "declined_by_network",
+        "reason": None if paid else charge.decline_code or charge.code,
+        "risk_level": "normal",
+        "seller_message": "Payment complete." if paid else charge.message,
+        "type": "authorized" if paid else "issuer_declined",
+    }
+
+
+snapshots(Attempt, render, url="/v1/charges/{id}")
+
+
+@fetcher("charge")
+async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Json]:
+    return {id: render(found) for id, found in (await store.find_charges(tx, environment, ids)).items()}
+
+
+@routes.get("/v1/charges/{charge}", RetrieveParams)
+async def retrieve(call: Call[RetrieveParams]) -> Json:
+    """Read one charge."""
+    id = call.path["charge"]
+    found = (await store.find_charges(call.tx, call.environment, [id])).get(id)
+    if found is None or found.outcome == "action_needed":
+        raise Missing("charge", id, param="id", subject=True)
+    return render(found)
+
+
+@routes.get("/v1/charges", ChargeList)
+async def listed(call: Call[ChargeList]) -> Json:
+    """List charges, newest first."""
+    asked = call.params
+    owner = None
+    if asked.customer is not None:
+        owner = (await customers.get(call.tx, call.environment, asked.customer)).customer_id
+    page = await store.listed_charges(
+        call.tx,
+        call.environment,
+        cursor(asked),
+        customer_id=owner,
+        payment_id=asked.payment_intent,
+        created=asked.created,
+    )
+    data = [render(row.load(Attempt, each)) for each in page.rows]
+    return list_of(data, url=call.url, has_more=page.has_more)

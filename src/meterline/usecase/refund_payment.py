@@ -1,0 +1,121 @@
+"""Give money back: a charge or a part of it, never more than was taken."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.payment.payment import Attempt, Outcome, Refused, Succeeded, Unknown
+from meterline.payment.refund import Refund, RefundReason, refundable
+from meterline.store import customer as customers
+from meterline.store import due, notice
+from meterline.store import payment as payments
+from meterline.store import refund as store
+from meterline.store.identifier import public
+from meterline.usecase import keep_books, record_payment
+from meterline.usecase.ask_processor import PROCESSORS
+
+RESOLVE = "resolve_refund"
+"""The kind of due work that asks a processor over a network for a refund."""
+
+
+async def refund_payment(
+    tx: AsyncConnection,
+    *,
+    charge: Attempt,
+    amount: int | None,
+    reason: RefundReason | None,
+    metadata: Mapping[str, str],
+    now: datetime,
+) -> Refund:
+    """Refund `amount` (minor units, null for all that is left) of a charge. `now` is the customer's time, UTC.
+
+    The amount is set aside on the charge at once, so that refunds in parallel cannot exceed it. Raises Refusal.
+    """
+    locked = await payments.lock_attempt(tx, customer_id=charge.customer_id, id=charge.id)
+    wanted = refundable(locked, amount=amount)
+    new = Refund(
+        environment=locked.environment,
+        customer_id=locked.customer_id,
+        id=public("re"),
+        customer=locked.customer,
+        charge=locked.id,
+        payment=locked.payment,
+        payment_method=locked.payment_method,
+        processor=locked.processor,
+        amount=wanted,
+        currency=locked.currency,
+        created=now,
+        status="pending",
+        reason=reason,
+        metadata=dict(metadata),
+    )
+    await payments.save_attempt(tx, replace(locked, amount_refunded=locked.amount_refunded + wanted))
+    await store.add(tx, new)
+    await _tell(tx, "refund.created", new, now=now)
+    processor = PROCESSORS[locked.processor]
+    if processor.networked:
+        await _plan(tx, new, now=now)
+        return new
+    assert locked.reference is not None, "taken money has a name at its processor"
+    outcome = processor.refund(locked.reference, amount=wanted, currency=new.currency, key=new.id)
+    return await conclude(tx, new, outcome, now=now)
+
+
+async def conclude(tx: AsyncConnection, refund: Refund, outcome: Outcome, *, now: datetime) -> Refund:
+    """Record what a processor said to a locked refund that is pending; silence leaves it pending."""
+    if refund.status != "pending" or isinstance(outcome, Unknown):
+        return refund
+    charge = await payments.lock_attempt(tx, customer_id=refund.customer_id, id=refund.charge)
+    if isinstance(outcome, Succeeded):
+        after = replace(refund, status="succeeded")
+        await keep_books.money_returned(
+            tx,
+            environment=refund.environment,
+            customer_id=refund.customer_id,
+            amount=refund.amount,
+            currency=refund.currency,
+            processor=refund.processor,
+            refund=refund.id,
+            now=now,
+        )
+        before = replace(charge, amount_refunded=charge.amount_refunded - refund.amount)
+        await record_payment.tell(tx, "charge.refunded", charge, previous=before, now=now)
+    else:
+        why = outcome.code if isinstance(outcome, Refused) else "unknown"
+        after = replace(refund, status="failed", failure_reason=why)
+        await payments.save_attempt(tx, replace(charge, amount_refunded=charge.amount_refunded - refund.amount))
+        await _tell(tx, "refund.failed", after, now=now)
+    await store.save(tx, after)
+    await _tell(tx, "refund.updated", after, previous=refund, now=now)
+    return after
+
+
+async def _plan(tx: AsyncConnection, refund: Refund, *, now: datetime) -> None:
+    owner = (await customers.find_all(tx, [refund.customer_id])).get(refund.customer_id)
+    await due.add(
+        tx,
+        environment=refund.environment,
+        customer_id=refund.customer_id,
+        kind=RESOLVE,
+        subject=refund.id,
+        boundary=now,
+        due_at=now,
+        clock=None if owner is None else owner.test_clock,
+    )
+    await due.kick(tx)
+
+
+async def _tell(
+    tx: AsyncConnection, type: str, refund: Refund, *, now: datetime, previous: Refund | None = None
+) -> None:
+    await notice.add(
+        tx,
+        environment=refund.environment,
+        customer_id=refund.customer_id,
+        type=type,
+        subject=refund,
+        previous=previous,
+        now=now,
+    )
