@@ -40,7 +40,7 @@ from meterline.usecase.moment import moment
 routes = Routes("credit_grants")
 
 expandable("billing.credit_grant", "customer", kind="customer")
-expandable("billing.credit_grant", "test_clock", kind="test_clock")
+expandable("billing.credit_grant", "test_clock", kind="test_helpers.test_clock")
 
 
 class Monetary(Hash):
