@@ -56,6 +56,14 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "invoice_payment.payment": dict.fromkeys(["charge", "payment_record"], NOT_OFFERED),
     "invoice.total_pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "line_item.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
+    "charge": dict.fromkeys(
+        ["authorization_code", "level3", "presentment_details", "radar_options", "transfer"], NOT_OFFERED
+    ),
+    "payment_intent": dict.fromkeys(
+        ["allowed_payment_method_types", "hooks", "managed_payments", "payment_details", "payment_record",
+         "presentment_details"],
+        NOT_OFFERED,
+    ),
     "payment_method": dict.fromkeys(_OTHER_METHODS, NOT_OFFERED),
     "payment_method.card": dict.fromkeys(["description", "iin", "issuer"], NOT_OFFERED),
     "price": dict.fromkeys(["currency_options", "tiers"], EXPANDED),
