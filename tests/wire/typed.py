@@ -57,8 +57,10 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "invoice.total_pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "line_item.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "charge": dict.fromkeys(
-        ["authorization_code", "level3", "presentment_details", "radar_options", "transfer"], NOT_OFFERED
+        ["authorization_code", "level3", "presentment_details", "radar_options", "refunds", "transfer"], NOT_OFFERED
     ),
+    "charge.fraud_details": dict.fromkeys(["stripe_report", "user_report"], WHEN_SET),
+    "charge.outcome": dict.fromkeys(["risk_score", "rule"], NOT_OFFERED),
     "payment_intent": dict.fromkeys(
         ["allowed_payment_method_types", "hooks", "managed_payments", "payment_details", "payment_record",
          "presentment_details"],
