@@ -258,3 +258,29 @@ def _advance(client: stripe.StripeClient, clock: stripe.test_helpers.TestClock, 
     while client.v1.test_helpers.test_clocks.retrieve(clock.id).status != "ready":
         assert time.monotonic() < deadline, "the clock does not arrive"
         time.sleep(0.05)
+
+
+def test_what_usage_costs_so_far_is_watched(
+    client: stripe.StripeClient, raw: httpx.Client, dsn: str, meter: stripe.billing.Meter, customer: stripe.Customer
+) -> None:
+    subscription = _subscribe(client, meter, customer, 100)
+    levels = {"levels[0]": "500", "levels[1]": "1000"}
+    created = raw.post("/ops/alerts", data={"title": "Costly", "measure": "spend", "asset": "usd", **levels})
+    assert created.status_code == 200, created.text
+    with working(dsn):
+        _use(client, meter, customer, 199)
+        _use(client, meter, customer, 1)
+        [first] = _await_spending(client, customer, count=1)
+        assert (first["value"], first["threshold"], first["subscription"]) == ("500", "500", subscription.id)
+        _use(client, meter, customer, 50)
+        _use(client, meter, customer, 500)
+        told = _await_spending(client, customer, count=2)
+    assert [each["level"] for each in told] == ["500", "1000"]
+
+
+def _await_spending(client: stripe.StripeClient, customer: stripe.Customer, *, count: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 60
+    while len(told := _told(client, customer, "spend.threshold")) < count:
+        assert time.monotonic() < deadline, f"{len(told)} were told"
+        time.sleep(0.05)
+    return told

@@ -16,9 +16,13 @@ from uuid import UUID
 from meterline.money import decimal_text
 from meterline.refusal import Refusal
 
-Measure: TypeAlias = Literal["usage", "allowance", "balance"]
-"""`usage`: the quantity itself; `allowance`: the quantity against what the customer's prices include; `balance`: what a
-wallet has available of an asset, watched downwards (see `balance`)."""
+Measure: TypeAlias = Literal["usage", "allowance", "spend", "balance"]
+"""`usage`: the quantity itself; `allowance`: the quantity against what the customer's prices include; `spend`: what the
+usage of a subscription's period costs so far, in minor units; `balance`: what a wallet has available of an asset,
+watched downwards (see `balance`).
+"""
+COUNTED: frozenset[Measure] = frozenset({"usage", "allowance"})
+"""Measures of a meter's quantity, judged as usage is stored."""
 Unit: TypeAlias = Literal["amount", "percent"]
 Recurrence: TypeAlias = Literal["one_time", "period"]
 Status: TypeAlias = Literal["active", "inactive", "archived"]
@@ -37,9 +41,10 @@ SECOND = timedelta(seconds=1)
 class Alert:
     """What is watched. `meter` null: every meter; `customer` null: every customer.
 
-    `asset` is what a balance is of, null for the other measures. `levels` ascend; `percent` levels are of the
-    allowance. A `one_time` alert looks at all usage ever and fires once per customer and level, a `period` one begins
-    anew with each billing period. `emails` are told as well. `created` and `updated` are UTC.
+    `asset` is what a balance is of, or the currency of what is spent; null for the other measures. `levels` ascend;
+    `percent` levels are of the allowance. A `one_time` alert looks at all usage ever and fires once per customer and
+    level, a `period` one begins anew with each billing period. `emails` are told as well. `created` and `updated` are
+    UTC.
     """
 
     environment: str
@@ -66,7 +71,7 @@ class Alert:
 
     def applies(self, *, meter: str, customer_id: UUID) -> bool:
         """Whether usage on the meter by the customer is watched by it."""
-        watching = self.status == "active" and self.measure != "balance"
+        watching = self.status == "active" and self.measure in COUNTED
         return watching and self.meter in (None, meter) and self.customer_id in (None, customer_id)
 
 
@@ -74,8 +79,9 @@ class Alert:
 class Watch:
     """One customer's standing under one alert on one meter, in `[window_start, window_end)` (null: without end).
 
-    `value` is the quantity so far; null says that it has to be read again, with the window and the allowance.
-    `size` is the allowance, null where there is none. `crossed` holds the levels that were told.
+    For an alert on spending, `meter` names the subscription instead, and quantities are minor units. `value` is the
+    quantity so far; null says that it has to be read again, with the window and the allowance. `size` is the
+    allowance, null where there is none. `crossed` holds the levels that were told.
     """
 
     environment: str
@@ -106,7 +112,10 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertTriggered:
-    """What is told of a crossing. `value` is the quantity that caused it, `created` the customer's time, UTC."""
+    """What is told of a crossing. `value` is the quantity that caused it, `created` the customer's time, UTC.
+
+    `meter` is the subscription where money is what was counted.
+    """
 
     id: str
     alert: Alert

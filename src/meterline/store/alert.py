@@ -35,7 +35,8 @@ from meterline.catalog import Price
 from meterline.limit.alert import INCLUDED_USAGE, MOST_PER_CUSTOMER, Alert, Watch
 from meterline.limit.allowance import included
 from meterline.refusal import Missing, Refusal
-from meterline.store import catalog_version, schema
+from meterline.store import catalog_version, due, schema
+from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, page
 from meterline.store.row import load, values
 
@@ -308,6 +309,51 @@ WHERE item.customer_id = ANY($1::uuid[]) AND NOT item.deleted AND EXISTS (
     SELECT FROM subscription WHERE subscription.customer_id = item.customer_id
       AND subscription.id = item.subscription AND subscription.status NOT IN ('canceled', 'incomplete_expired'))
 ORDER BY item.sequence
+"""
+
+
+JUDGE_SPENDING = "judge_spending"
+"""The kind of due work that looks at what a customer's usage costs."""
+
+
+async def plan_judgement(
+    connection: Connection, *, environment: str, customer_ids: Iterable[UUID], now: datetime
+) -> None:
+    """Have what these customers spend looked at once the transaction commits; one look per second is enough."""
+    at = now.replace(microsecond=0)
+    rows = [(environment, each, JUDGE_SPENDING, at, now, uuid7()) for each in sorted(customer_ids)]
+    await connection.executemany(_PLAN_JUDGEMENT, rows)
+    await connection.execute("SELECT pg_notify($1, '')", due.CHANNEL)
+
+
+_PLAN_JUDGEMENT = """
+INSERT INTO due AS planned (environment, customer_id, kind, subject, boundary, due_at, sequence)
+VALUES ($1, $2, $3, 'usage', $4, $5, $6)
+ON CONFLICT (customer_id, kind, subject, boundary) DO UPDATE SET due_at = planned.due_at
+"""
+# The update changes nothing but takes the row's lock: whoever judges holds it too, so usage is either seen or plans
+# another look.
+
+
+async def begin_judgement(connection: Connection, *, customer_id: UUID, boundary: datetime) -> None:
+    """Take the lock on a planned look: what is committed before is seen, what comes later plans its own."""
+    await connection.execute(
+        "SELECT FROM due WHERE customer_id = $1 AND kind = $2 AND boundary = $3 FOR UPDATE",
+        customer_id,
+        JUDGE_SPENDING,
+        boundary,
+    )
+
+
+async def on_spending(connection: Connection, environment: str, customer_id: UUID) -> list[Alert]:
+    """The alerts in force on what this customer spends."""
+    found = await connection.fetch(_ON_SPENDING, environment, customer_id)
+    return [load(Alert, _decoded(dict(row))) for row in found]
+
+
+_ON_SPENDING = """
+SELECT * FROM alert WHERE environment = $1 AND measure = 'spend' AND status = 'active'
+  AND (customer_id IS NULL OR customer_id = $2) ORDER BY sequence
 """
 
 

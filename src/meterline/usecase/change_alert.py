@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.limit.alert import Alert, Status, check_levels
+from meterline.money import check_currency
 from meterline.refusal import Missing, Refusal
 from meterline.store import alert as store
 from meterline.store import customer, meter
@@ -19,10 +20,13 @@ async def create_alert(tx: AsyncConnection, *, new: Alert, at: str = "", now: da
     check_levels(new.levels, param=f"{at}[gte]" if at else "levels")
     if new.unit == "percent" and new.measure != "allowance":
         raise Refusal("Percentages are of an allowance: use `measure=allowance`.", param="unit")
-    if (new.measure == "balance") != (new.asset is not None):
-        raise Refusal("Alerts on balances, and no others, name an asset.", param="asset")
-    if new.measure == "balance" and new.meter is not None:
-        raise Refusal("A balance has no meter.", param="meter")
+    of_money = new.measure in ("spend", "balance")
+    if of_money != (new.asset is not None):
+        raise Refusal("Alerts on spending and on balances, and no others, name an asset.", param="asset")
+    if of_money and new.meter is not None:
+        raise Refusal("Alerts on spending and on balances have no meter.", param="meter")
+    if new.measure == "spend" and new.asset is not None:
+        new = replace(new, asset=check_currency(new.asset, param="asset"))
     if new.meter is not None and not await meter.find(tx, new.environment, [new.meter]):
         raise Missing("billing meter", new.meter, param=f"{at}[meter]" if at else "meter")
     if new.customer is not None:

@@ -12,6 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from meterline.limit.alert import (
+    COUNTED,
     LIFETIME,
     Alert,
     AlertTriggered,
@@ -46,6 +47,18 @@ class Watched:
     meters: Mapping[str, Meter]
     with_allowance: frozenset[str]
     concerned: frozenset[str]
+    on_spending: Sequence[Alert] = ()
+
+    def spenders(self, events: Sequence[NewEvent]) -> set[UUID]:
+        """The customers among those of the events whose spending is watched and changed by them."""
+        if not self.on_spending:
+            return set()
+        billed = {each.meter for each in self.prices.values()}
+        everybody = any(alert.customer_id is None for alert in self.on_spending)
+        named = {alert.customer_id for alert in self.on_spending}
+        return {
+            each.customer_id for each in events if each.meter in billed and (everybody or each.customer_id in named)
+        }
 
     def on(self, meter: str, customer_id: UUID) -> list[Alert]:
         """The alerts that the customer's usage of the meter concerns."""
@@ -74,7 +87,8 @@ class Watching:
 
 async def load(connection: Connection, environment: str, version: int) -> Watched:
     """Read what an environment watches."""
-    alerts = await store.active(connection, environment)
+    active = await store.active(connection, environment)
+    alerts = [each for each in active if each.measure in COUNTED]
     prices = await store.metered(connection, environment)
     known = await meters.by_id(connection, environment)
     with_allowance = {each.meter for each in prices.values() if each.size}
@@ -89,6 +103,7 @@ async def load(connection: Connection, environment: str, version: int) -> Watche
         meters=known,
         with_allowance=frozenset(with_allowance),
         concerned=frozenset(concerned),
+        on_spending=[each for each in active if each.measure == "spend"],
     )
 
 
@@ -97,8 +112,12 @@ async def watch_usage(
 ) -> None:
     """Carry the watches along with events of one environment that were just stored and counted.
 
-    Runs inside their transaction, after the counters; `now` is the wall clock. Crossings become notices.
+    Runs inside their transaction, after the counters; `now` is the wall clock. Crossings become notices. What usage
+    costs is not judged here: a look at it is planned.
     """
+    spenders = watched.spenders(events)
+    if spenders:
+        await store.plan_judgement(connection, environment=environment, customer_ids=spenders, now=now)
     mine = [event for event in events if event.meter in watched.concerned]
     if not mine:
         return
@@ -253,8 +272,7 @@ async def _settle(
     now: datetime,
 ) -> None:
     """Tell what was crossed and keep the watches that changed."""
-    facts: list[Fact] = []
-    letters: list[Letter] = []
+    told: list[tuple[UUID, AlertTriggered]] = []
     changed: list[Watch] = []
     for was, each in zip(before, after, strict=True):
         alert = alerts[each.customer_id, each.meter][each.alert]
@@ -263,10 +281,21 @@ async def _settle(
             changed.append(judged)
         if crossings:
             at = await _time_of(connection, each, now)
-            told = [_told(alert, judged, crossing, at) for crossing in crossings]
-            facts += [_fact(each, judged.customer_id) for each in told]
-            letters += [one for each in told for one in _letters(each, judged.customer_id, watched.meters[each.meter])]
+            told += [(judged.customer_id, triggered(alert, judged, crossing, at)) for crossing in crossings]
     await store.keep(connection, changed)
+    await tell(connection, told, names={id: meter.display_name for id, meter in watched.meters.items()}, now=now)
+
+
+async def tell(
+    connection: Connection,
+    told: Sequence[tuple[UUID, AlertTriggered]],
+    *,
+    names: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Write the notices and the e-mails of crossings. `names` says what people call that which was watched."""
+    facts = [_fact(each, customer_id) for customer_id, each in told]
+    letters = [one for customer_id, each in told for one in _letters(each, customer_id, names[each.meter])]
     await notice.add_all(connection, facts)
     await mail.add_all(connection, letters, now=now)
 
@@ -278,7 +307,8 @@ async def _time_of(connection: Connection, watch: Watch, now: datetime) -> datet
     return await store.frozen(connection, watch.environment, watch.test_clock)
 
 
-def _told(alert: Alert, watch: Watch, crossing: Crossing, now: datetime) -> AlertTriggered:
+def triggered(alert: Alert, watch: Watch, crossing: Crossing, now: datetime) -> AlertTriggered:
+    """What is told of a crossing."""
     assert watch.value is not None
     return AlertTriggered(
         id=public("alrttrig"),
@@ -298,17 +328,23 @@ def _fact(told: AlertTriggered, customer_id: UUID) -> Fact:
     return Fact(
         environment=told.alert.environment,
         customer_id=customer_id,
-        type="billing.alert.triggered" if told.alert.lifelong else "usage.threshold",
+        type=_type_of(told.alert),
         subject=told,
         object_id=f"{told.alert.id}/{told.customer}/{told.meter}",
         now=told.created,
     )
 
 
-def _letters(told: AlertTriggered, customer_id: UUID, meter: Meter) -> list[Letter]:
+def _type_of(alert: Alert) -> str:
+    if alert.measure == "spend":
+        return "spend.threshold"
+    return "billing.alert.triggered" if alert.lifelong else "usage.threshold"
+
+
+def _letters(told: AlertTriggered, customer_id: UUID, name: str) -> list[Letter]:
     if not told.alert.emails:
         return []
-    subject, body = letter(told, meter=meter.display_name)
+    subject, body = letter(told, meter=name)
     return [
         Letter(
             environment=told.alert.environment,

@@ -1,6 +1,6 @@
 """Every kind of due work there is."""
 
-from meterline.worker import credit, invoice, payment, subscription, usage, wallet
+from meterline.worker import alert, credit, invoice, payment, subscription, usage, wallet
 from meterline.worker.handler import Handlers
 
 HANDLERS = Handlers(
@@ -10,6 +10,7 @@ HANDLERS = Handlers(
         **credit.HANDLERS,
         **wallet.HANDLERS,
         **usage.HANDLERS,
+        **alert.HANDLERS,
     },
     in_stages={**payment.STAGED, **usage.STAGED},
 )

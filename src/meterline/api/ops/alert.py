@@ -29,7 +29,7 @@ Email = Annotated[Text, Field(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
 
 class AlertCreate(Params):
     title: Annotated[Text, Field(max_length=256)]
-    measure: Literal["usage", "allowance", "balance"] = "usage"
+    measure: Literal["usage", "allowance", "spend", "balance"] = "usage"
     unit: Literal["amount", "percent"] = "amount"
     levels: Annotated[List[DecimalText], Field(min_length=1, max_length=20)]
     recurrence: Literal["one_time", "period"] = "period"
@@ -64,20 +64,22 @@ def render(alert: Alert) -> Json:
 
 
 def render_triggered(told: AlertTriggered) -> Json:
-    """What `usage.threshold` carries; Stripe's own kind of alert is told in Stripe's form."""
+    """What `usage.threshold` and `spend.threshold` carry; Stripe's own kind of alert is told in Stripe's form."""
     if told.alert.lifelong:
         return stripe_alert.render_triggered(told)
+    spent = told.alert.measure == "spend"
     return {
         "id": told.id,
-        "object": "usage.threshold",
+        "object": "spend.threshold" if spent else "usage.threshold",
         "alert": render(told.alert),
         "allowance": None if told.size is None else decimal_text(told.size),
         "created": unix(told.created),
         "customer": told.customer,
         "direction": told.crossing.direction,
         "livemode": told.alert.environment == "live",
-        "meter": told.meter,
+        "meter": None if spent else told.meter,
         "period": {"start": unix(told.window_start), "end": unix_or_none(told.window_end)},
+        "subscription": told.meter if spent else None,
         "value": decimal_text(told.value),
         **_level(told.crossing),
     }
