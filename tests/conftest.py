@@ -7,6 +7,7 @@ import asyncio
 import importlib
 import os
 import pkgutil
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
@@ -21,6 +22,13 @@ from meterline import store
 from meterline.store.database import Database, sqlalchemy_url
 from meterline.store.schema import metadata
 from tests import postgres
+
+
+def pytest_report_header() -> str | None:
+    """Say what cannot be tested here."""
+    if shutil.which("node") is None:
+        return "Node.js is not installed: the npm SDK's chain is not run"
+    return None
 
 
 @pytest.fixture(scope="session")

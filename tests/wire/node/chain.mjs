@@ -74,6 +74,16 @@ await assert.rejects(
   (error) => error.code === 'parameter_unknown' && error.param === 'wat',
 );
 
+// The month passes: the period closes, the invoice is drafted, finalized an hour later and paid.
+await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: Date.UTC(2023, 11, 1, 2) / 1000 });
+let now = await stripe.testHelpers.testClocks.retrieve(clock.id);
+for (let tries = 0; now.status === 'advancing' && tries < 300; tries += 1) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  now = await stripe.testHelpers.testClocks.retrieve(clock.id);
+}
+assert.equal(now.status, 'ready');
+const [invoice] = (await stripe.invoices.list({ subscription: subscription.id })).data;
+
 const listed = [];
 for await (const each of stripe.customers.list({ limit: 1, test_clock: clock.id })) listed.push(each.id);
 
@@ -81,6 +91,7 @@ console.log(
   JSON.stringify({
     used: summaries.data.map((summary) => summary.aggregated_value),
     due: preview.amount_due,
+    invoice: [invoice.status, invoice.amount_paid, invoice.lines.data[0].quantity],
     listed: listed.length,
     product: product.id,
   }),
