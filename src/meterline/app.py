@@ -20,6 +20,7 @@ from meterline.api.stripe import (
     alert,
     balance_transaction,
     charge,
+    checkout_session,
     credit_balance,
     credit_grant,
     customer,
@@ -52,6 +53,7 @@ from meterline.api.wallet import route as wallet_route
 from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
 from meterline.gateway.mail import Mailer
 from meterline.gateway.webhook import Reach, Sender
+from meterline.portal import hosted as portal_hosted
 from meterline.store.database import Database
 from meterline.store.feed import Feed
 from meterline.usecase.ingest_events import Ingest
@@ -83,6 +85,7 @@ RESOURCES = [
     refund.routes,
     dispute.routes,
     setup_intent.routes,
+    checkout_session.routes,
     credit_grant.routes,
     credit_balance.routes,
     price.routes,
@@ -119,6 +122,7 @@ def create_app(dsn: str) -> FastAPI:
     app.answer_first(hot.routes(ingest, keys, database))
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
+    app.include_router(portal_hosted.router(database))
     app.include_router(route.router(database, keys, RESOURCES))
     app.include_router(stream.router(database, keys, feed))
     app.include_router(wallet_route.router(database, keys, ingest, WALLET_RESOURCES))

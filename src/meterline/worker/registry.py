@@ -1,6 +1,6 @@
 """Every kind of due work there is."""
 
-from meterline.worker import alert, credit, invoice, payment, subscription, usage, wallet
+from meterline.worker import alert, checkout, credit, invoice, payment, subscription, usage, wallet
 from meterline.worker.handler import Handlers
 
 HANDLERS = Handlers(
@@ -8,6 +8,7 @@ HANDLERS = Handlers(
         **subscription.HANDLERS,
         **invoice.HANDLERS,
         **credit.HANDLERS,
+        **checkout.HANDLERS,
         **wallet.HANDLERS,
         **usage.HANDLERS,
         **alert.HANDLERS,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from meterline.api.stripe import invoice_line
+from meterline.api.stripe import invoice_line, link
 from meterline.api.stripe.customer import address
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import nested_list
@@ -43,7 +43,7 @@ def render(invoice: Invoice) -> Json:
         "effective_at": unix_or_none(invoice.effective_at),
         "footer": invoice.footer,
         "from_invoice": None,
-        "hosted_invoice_url": None,
+        "hosted_invoice_url": _page(invoice),
         "invoice_pdf": None,
         "issuer": {"type": "self"},
         "last_finalization_error": None,
@@ -99,6 +99,11 @@ def _progress(invoice: Invoice) -> Json:
             "voided_at": unix_or_none(invoice.voided_at),
         },
     }
+
+
+def _page(invoice: Invoice) -> str | None:
+    """Where the customer sees and pays it, once it is final."""
+    return None if invoice.finalized_at is None else link.hosted("invoice", invoice.environment, invoice.id)
 
 
 def _amounts(invoice: Invoice) -> Json:

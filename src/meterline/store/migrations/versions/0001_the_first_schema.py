@@ -165,6 +165,40 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("environment", name=op.f("pk_catalog_version")),
     )
     op.create_table(
+        "checkout",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("mode", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("payment_status", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("success_url", sa.Text(), nullable=True),
+        sa.Column("cancel_url", sa.Text(), nullable=True),
+        sa.Column("client_reference_id", sa.Text(), nullable=True),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("make_customer", sa.Boolean(), nullable=False),
+        sa.Column("trial_days", sa.Integer(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("setup_future_usage", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("result_metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("payment", sa.Text(), nullable=True),
+        sa.Column("setup", sa.Text(), nullable=True),
+        sa.Column("subscription", sa.Text(), nullable=True),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("payer_name", sa.Text(), nullable=True),
+        sa.Column("payer_email", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_checkout")),
+    )
+    op.create_index("ix_checkout_sequence", "checkout", ["environment", "sequence"], unique=False)
+    op.create_table(
         "credit_grant",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -409,6 +443,7 @@ def upgrade() -> None:
         sa.Column("attempted", sa.Boolean(), nullable=False),
         sa.Column("attempt_count", sa.Integer(), nullable=False),
         sa.Column("finalized_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("usage_counted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paid_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("marked_uncollectible_at", sa.DateTime(timezone=True), nullable=True),
@@ -504,6 +539,7 @@ def upgrade() -> None:
         sa.Column("usage_end", sa.DateTime(timezone=True), nullable=True),
         sa.Column("tier", sa.Integer(), nullable=True),
         sa.Column("flat", sa.Boolean(), nullable=False),
+        sa.Column("late", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("credits", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -1125,6 +1161,7 @@ def upgrade() -> None:
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reverted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("through_stripe", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_usage_correction")),
     )
     op.create_index("ix_usage_correction_id", "usage_correction", ["environment", "id"], unique=False)
@@ -1154,6 +1191,7 @@ def upgrade() -> None:
         sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("voided_by", sa.Text(), nullable=True),
         sa.Column("made_by", sa.Text(), nullable=True),
+        sa.Column("through_stripe", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16", name=op.f("pk_usage_event")),
         postgresql_partition_by="RANGE (occurred_at)",
     )
@@ -1199,6 +1237,7 @@ def upgrade() -> None:
         "usage_policy",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("keep_events_days", sa.Integer(), nullable=True),
+        sa.Column("late_usage", sa.Text(), server_default="next_invoice", nullable=False),
         sa.PrimaryKeyConstraint("environment", name=op.f("pk_usage_policy")),
     )
     op.create_table(
@@ -1530,6 +1569,8 @@ def downgrade() -> None:
     op.drop_index("ix_credit_grant_sequence", table_name="credit_grant")
     op.drop_index("ix_credit_grant_customer", table_name="credit_grant")
     op.drop_table("credit_grant")
+    op.drop_index("ix_checkout_sequence", table_name="checkout")
+    op.drop_table("checkout")
     op.drop_table("catalog_version")
     op.drop_table("budget_tally")
     op.drop_table("budget_reservation")
