@@ -13,6 +13,7 @@ from meterline.limit.budget import Ask
 from meterline.refusal import Missing
 from meterline.store import due, wallet
 from meterline.usecase import keep_budget
+from meterline.usecase.tell_wallet import tell_wallet
 from meterline.usecase.work_wallet import Answer, Refused, Work, once, told, work_on
 from meterline.wallet import hold as holds
 from meterline.wallet.hold import Change, Hold, Policy
@@ -155,6 +156,16 @@ async def expire(
     change = holds.expire(work.pocket(hold.asset), hold, at=now)
     await keep_budget.spent(work, hold, captured=Decimal(0), ended=True)
     await _record(work, change, cause=Cause("hold_expiry", id))
+    await tell_wallet(
+        tx,
+        environment=environment,
+        customer_id=customer_id,
+        topic="hold.expired",
+        about=id,
+        asset=hold.asset,
+        amount=hold.left,
+        now=now,
+    )
     return change.hold
 
 

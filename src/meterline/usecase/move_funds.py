@@ -14,6 +14,7 @@ from meterline.ledger.transaction import Booked, Cause, Transfer
 from meterline.refusal import Refusal
 from meterline.store import due
 from meterline.store.identifier import uuid7
+from meterline.usecase.tell_wallet import tell_wallet
 from meterline.usecase.work_wallet import Answer, Refused, Work, once, slices_told, told, work_on
 from meterline.wallet.grant import DEFAULT_PRIORITY, Grant, Purpose
 from meterline.wallet.pocket import Pocket, dispute, fund, lapse, newest_paid, refund, spend, withdraw
@@ -266,6 +267,17 @@ async def expire_grant(
         ended = next((each for each in pocket.grants if each.id == id), None)
         if ended is not None and ended.over(now):
             after, transfers = lapse(pocket, id)
+            if not ended.lapsed:
+                await tell_wallet(
+                    tx,
+                    environment=environment,
+                    customer_id=customer_id,
+                    topic="grant.expired",
+                    about=id,
+                    asset=pocket.asset,
+                    amount=ended.free,
+                    now=now,
+                )
             return await work.book(
                 cause=Cause("expiry", id), transfers=transfers, pocket=after, business_at=ended.expires_at
             )

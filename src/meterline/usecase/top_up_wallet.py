@@ -23,7 +23,9 @@ from meterline.store.identifier import public
 from meterline.store.top_up import TopUp
 from meterline.usecase.collect_payment import PROCESSORS
 from meterline.usecase.move_funds import NewGrant, put_grant
+from meterline.usecase.tell_wallet import tell_top_up, tell_wallet
 from meterline.usecase.work_wallet import Work, work_on
+from meterline.wallet.news import UNREMARKABLE
 from meterline.wallet.recharge import Recharge, decide
 
 LIFETIME = timedelta(hours=24)
@@ -91,6 +93,7 @@ async def begin(
         expires_at=now + LIFETIME,
     )
     await store.add(tx, new)
+    await tell_top_up(tx, "topup.created", new, now=now)
     return new
 
 
@@ -130,6 +133,7 @@ async def settle(
         message = outcome.message if isinstance(outcome, CardRefused) else "The card needs its holder's consent."
         refused = replace(asked, status="failed", failure=message, settled_at=now)
         await store.save(tx, refused)
+        await tell_top_up(tx, "topup.failed", refused, now=now)
         return refused
     work = await work_on(
         tx, environment=asked.environment, customer_id=asked.customer_id, now=now, active=False
@@ -137,6 +141,7 @@ async def settle(
     await _credit(work, asked, clock)
     paid = replace(asked, status="succeeded", reference=outcome.reference, failure=None, settled_at=now)
     await store.save(tx, paid)
+    await tell_top_up(tx, "topup.succeeded", paid, now=now)
     return paid
 
 
@@ -205,6 +210,18 @@ async def recharge(
             again_at=decision.again_at,
             now=now,
         )
+        if decision.reason not in UNREMARKABLE:
+            await tell_wallet(
+                tx,
+                environment=environment,
+                customer_id=customer_id,
+                topic="autotopup.blocked",
+                about=asset,
+                asset=asset,
+                reason=decision.reason,
+                again_at=decision.again_at,
+                now=now,
+            )
         if decision.again_at is not None:
             await plan_recharge(
                 tx, environment=environment, customer_id=customer_id, asset=asset, at=decision.again_at, clock=clock
@@ -225,6 +242,7 @@ async def recharge(
         automatic=True,
         now=now,
     )
+    await tell_top_up(tx, "autotopup.attempted", made, now=now)
     paid = await pay(tx, environment=environment, id=made.id, reference=method.reference, clock=clock, now=now)
     await store.log(
         tx,
@@ -238,6 +256,7 @@ async def recharge(
         now=now,
     )
     if paid.status == "failed":
+        await tell_top_up(tx, "autotopup.failed", paid, now=now)
         await plan_recharge(
             tx,
             environment=environment,

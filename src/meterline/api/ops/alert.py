@@ -21,6 +21,7 @@ from meterline.store.identifier import public, uuid7
 from meterline.usecase.change_alert import become, create_alert
 from meterline.usecase.moment import moment
 from meterline.usecase.show_alerts import Standing, show_alerts
+from meterline.wallet.news import WalletNews
 
 routes = Routes("billing_alerts")
 
@@ -110,6 +111,27 @@ def render_passed(told: WalletPassed) -> Json:
 
 
 snapshots(WalletPassed, render_passed, url=None)
+
+
+def render_news(told: WalletNews) -> Json:
+    """What `topup.*`, `autotopup.*`, `grant.expired` and `hold.expired` carry."""
+    return {
+        "id": told.id,
+        "object": "wallet.news",
+        "again_at": unix_or_none(told.again_at),
+        "amount": None if told.amount is None else decimal_text(told.amount),
+        "asset": told.asset,
+        "created": unix(told.created),
+        "currency": told.currency,
+        "customer": told.customer,
+        "livemode": told.environment == "live",
+        "price": told.price,
+        "reason": told.reason,
+        "topic": told.topic,
+    }
+
+
+snapshots(WalletNews, render_news, url=None)
 
 
 def render_standing(standing: Standing) -> Json:

@@ -1,0 +1,41 @@
+"""What there is to tell of a wallet, besides its balance: purchases, automatic ones, what ended by itself."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+Topic: TypeAlias = Literal[
+    "topup.created",
+    "topup.succeeded",
+    "topup.failed",
+    "autotopup.attempted",
+    "autotopup.blocked",
+    "autotopup.failed",
+    "grant.expired",
+    "hold.expired",
+]
+
+UNREMARKABLE = frozenset({"disabled", "above_threshold", "in_flight"})
+"""Reasons not to recharge that nobody has to hear of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletNews:
+    """One thing that happened to what `id` names: a top-up, a grant, a hold, or (for automatic ones) the asset.
+
+    `amount` is of `asset`; `price` in minor units of `currency`, null where nothing is paid. `reason` says why
+    something was blocked or failed, `again_at` when it is looked at again. Instants are the customer's, UTC.
+    """
+
+    environment: str
+    id: str
+    customer: str
+    topic: Topic
+    asset: str
+    amount: Decimal | None = None
+    price: int | None = None
+    currency: str | None = None
+    reason: str | None = None
+    again_at: datetime | None = None
+    created: datetime
