@@ -271,3 +271,18 @@ def test_a_call_is_debited_by_its_tokens(credyt: httpx.Client, jane: str) -> Non
     assert (charged.status_code, charged.json()["available"]) == (201, "0.991")
     unknown = credyt.post("/token-prices/quote", json=used | {"model": "never_heard_of"})
     assert unknown.status_code == 422
+
+
+def test_a_price_is_tried_out_before_anybody_pays_it(credyt: httpx.Client) -> None:
+    draft = {"prices": TOKENS["prices"], "publish": False}
+    version = credyt.post("/products/tokens", json=draft).json()["version"]
+    events = [
+        {"event_type": "chat", "data": {"tokens": 900, "model": "large"}},
+        {"event_type": "chat", "data": {"tokens": 200, "model": "large"}},
+        {"event_type": "chat", "data": {"model": "large"}},
+        {"event_type": "never_priced"},
+    ]
+    tried = credyt.post(f"/products/tokens/{version}/simulate-usage", json={"events": events}).json()
+    assert [fee["amount"] for fee in tried["fees"]] == [0.9, 0.15]
+    assert tried["total"] == {"USD": 1.05}
+    assert len(tried["warnings"]) == 2

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import assert_never
+from typing import Protocol, assert_never
 from uuid import UUID
 
 import msgspec
@@ -249,9 +249,18 @@ class _Settling:
         )
 
 
+class Bounds(Protocol):
+    """What bounds the fee of a single event, in major units."""
+
+    @property
+    def minimum(self) -> Decimal | None: ...
+    @property
+    def maximum(self) -> Decimal | None: ...
+
+
 def fee_amount(
     price: Price,
-    tariff: Tariff,
+    bounds: Bounds,
     *,
     before: Decimal | None,
     after: Decimal,
@@ -261,7 +270,7 @@ def fee_amount(
     """What taking the quantity from `before` to `after` costs, and what `after` costs in all, in major units.
 
     The cost of a quantity is rounded to the books' scale before costs are subtracted, so that fees add up to the
-    cost of the whole however usage is cut; the bounds of the tariff are per event. `cost_before` is the cost of
+    cost of the whole however usage is cut; `bounds` are per event. `cost_before` is the cost of
     `before`, where it is at hand.
     """
     if isinstance(price.model, ByDimension) and price.model.row_for(dimensions) is None:
@@ -271,10 +280,10 @@ def fee_amount(
         cost_before = NOTHING if before is None else _cost(priced, before)
     cost = _cost(priced, after)
     amount = cost - cost_before
-    if amount > 0 and tariff.minimum is not None:
-        amount = max(amount, tariff.minimum)
-    if tariff.maximum is not None:
-        amount = min(amount, tariff.maximum)
+    if amount > 0 and bounds.minimum is not None:
+        amount = max(amount, bounds.minimum)
+    if bounds.maximum is not None:
+        amount = min(amount, bounds.maximum)
     return amount, cost
 
 

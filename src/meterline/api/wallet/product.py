@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from meterline.api.wallet.params import Code, ListQuery, Params, Text
+from meterline.api.wallet.params import Code, Instant, ListQuery, Params, Text
 from meterline.api.wallet.price_params import EntitlementParams, PriceParams, new_prices
 from meterline.api.wallet.route import Call, Json, Routes
 from meterline.catalog.offer import Offer, OfferVersion
@@ -13,6 +13,7 @@ from meterline.store import customer as customers
 from meterline.store import offer as store
 from meterline.store import product as products
 from meterline.usecase.publish_offer import add_version, archive_version, change_version, create_offer
+from meterline.usecase.simulate_usage import Event, simulate, total
 
 routes = Routes("products")
 
@@ -229,6 +230,47 @@ async def patch_version(call: Call[VersionPatch]) -> Json:
         now=call.now,
     )
     return await render(call, changed, version)
+
+
+class SimulatedEvent(Params):
+    event_type: Text
+    occurred_at: Instant | None = None
+    id: str | None = None
+    subject: str | None = None
+    description: str | None = None
+    data: dict[str, Any] = {}
+
+
+class Simulate(Params):
+    events: Annotated[list[SimulatedEvent], Field(min_length=1, max_length=1000)]
+
+
+@routes.post("/products/{key}/{version}/simulate-usage", Simulate)
+async def simulate_usage(call: Call[Simulate]) -> Json:
+    """What events would cost a new subscriber of a version, drafts included; nothing is written."""
+    offer = await store.find(call.tx, call.environment, call.path["key"])
+    version = await store.version(call.tx, call.environment, offer.product, await number_of(call, offer))
+    events = [
+        Event(event_type=each.event_type, occurred_at=each.occurred_at or call.now, data=each.data)
+        for each in call.params.events
+    ]
+    simulation = await simulate(call.tx, version, events)
+    return {
+        "fees": [
+            {
+                "event": fee.position,
+                "price_id": fee.price.id,
+                "price_name": fee.price.name,
+                "asset": fee.price.asset,
+                "quantity_before": fee.before,
+                "quantity_after": fee.after,
+                "amount": fee.amount,
+            }
+            for fee in simulation.fees
+        ],
+        "total": total(simulation),
+        "warnings": list(simulation.warnings),
+    }
 
 
 def _patched(before: OfferVersion, patches: list[PricePatch]) -> list[PriceParams]:
