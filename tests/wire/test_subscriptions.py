@@ -300,6 +300,19 @@ def test_updates_that_are_refused(shop: Shop) -> None:
     )
 
 
+def test_an_ended_subscription_keeps_what_is_said_about_it(shop: Shop) -> None:
+    subscription = shop.subscribe(shop.customer(), shop.price())
+    shop.v1.subscriptions.cancel(subscription.id)
+
+    noted = shop.v1.subscriptions.update(
+        subscription.id, {"metadata": {"ticket": "17"}, "cancellation_details": {"comment": "too far away"}}
+    )
+
+    assert noted.status == "canceled"
+    assert noted.metadata.to_dict() == {"ticket": "17"}
+    assert noted.cancellation_details is not None and noted.cancellation_details.comment == "too far away"
+
+
 def test_terms_are_changed_merged_and_unset(shop: Shop, raw: httpx.Client) -> None:
     subscription = shop.subscribe(shop.customer(), shop.price(), metadata={"a": "1", "b": "2"}, description="First")
 

@@ -118,7 +118,13 @@ async def plan_change(tx: AsyncConnection, before: Subscription, asked: AskedCha
 
 
 def _check_allowed(subscription: Subscription, asked: AskedChange) -> None:
-    bare = replace(asked, metadata=UNSAID, cancellation_details={})
+    bare = replace(
+        asked,
+        metadata=UNSAID,
+        cancellation_details={},
+        items=tuple(asked.items),
+        add_invoice_items=tuple(asked.add_invoice_items),
+    )
     if subscription.ended and bare != AskedChange():
         raise Refusal(
             "A canceled subscription can only update its cancellation_details and metadata.",
