@@ -50,12 +50,42 @@ class Part(Protocol):
 P = TypeVar("P", bound=Part)
 
 
+class Gate:
+    """Shared by queues: a small batch waits while another queue commits, and so becomes a larger one.
+
+    A transaction costs as much as some fifty of its rows. Queues only write at once when each has enough to do.
+    """
+
+    def __init__(self, *, enough: int) -> None:
+        self._enough = enough
+        self._busy = 0
+        self._freed = asyncio.Event()
+
+    async def enter(self, queued: Callable[[], int]) -> None:
+        """Wait for the turn of a queue that holds so many rows now."""
+        while self._busy and queued() < self._enough:
+            self._freed.clear()
+            await self._freed.wait()
+        self._busy += 1
+
+    def leave(self) -> None:
+        self._busy -= 1
+        self._freed.set()
+
+
 class GroupCommit(Generic[P]):
     """A bounded queue with one writer. `commit` does a whole batch and answers its callers, or raises."""
 
     def __init__(
-        self, commit: Callable[[list[P]], Awaitable[None]], *, max_batch: int, max_queued: int, name: str
+        self,
+        commit: Callable[[list[P]], Awaitable[None]],
+        *,
+        max_batch: int,
+        max_queued: int,
+        name: str,
+        gate: Gate,
     ) -> None:
+        self._gate = gate
         self._commit = commit
         self._max_batch = max_batch
         self._max_queued = max_queued
@@ -104,7 +134,11 @@ class GroupCommit(Generic[P]):
             for _ in range(_GLANCES):
                 # Requests whose bytes are here already join this batch: no timer, only a look around.
                 await asyncio.sleep(0)
-            await self._settle(self._take())
+            await self._gate.enter(lambda: self._queued)
+            try:
+                await self._settle(self._take())
+            finally:
+                self._gate.leave()
 
     def _take(self) -> list[P]:
         batch: list[P] = []

@@ -21,7 +21,7 @@ from meterline.store.directory import Catalog, Directory, Who
 from meterline.store.event import NewEvent, digest16, uuid16
 from meterline.store.stray import Stray
 from meterline.store.usage import NO_DIMENSIONS, dimensions_text
-from meterline.usecase.group_commit import GroupCommit, Overloaded
+from meterline.usecase.group_commit import Gate, GroupCommit, Overloaded
 from meterline.usecase.write_events import Chunk, Fate, Refused, Ticket, Writer, stray_writer
 
 Origin = Literal["v1", "v2", "stream", "own"]
@@ -48,9 +48,13 @@ class Told(msgspec.Struct, gc=False):
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """How much is done at once: lanes per process, events per transaction, events waiting per lane."""
+    """How much is done at once: lanes per process, events per transaction, events waiting per lane.
+
+    Lanes write side by side when they have `enough` events each.
+    """
 
     lanes: int = 2
+    enough: int = 250
     max_batch: int = 2_000
     max_queued: int = 40_000
 
@@ -63,13 +67,24 @@ class Ingest:
         self.directory = Directory(database)
         self._max_batch = settings.max_batch
         self._writers = [Writer(database.dsn, self._recheck) for _ in range(settings.lanes)]
+        gate = Gate(enough=settings.enough)
         self._lanes = [
-            GroupCommit(writer.commit, max_batch=settings.max_batch, max_queued=settings.max_queued, name=f"lane-{n}")
+            GroupCommit(
+                writer.commit,
+                max_batch=settings.max_batch,
+                max_queued=settings.max_queued,
+                name=f"lane-{n}",
+                gate=gate,
+            )
             for n, writer in enumerate(self._writers)
         ]
         self._stray_writer = stray_writer(database.dsn)
         self._strays = GroupCommit(
-            self._stray_writer.commit, max_batch=settings.max_batch, max_queued=settings.max_queued, name="strays"
+            self._stray_writer.commit,
+            max_batch=settings.max_batch,
+            max_queued=settings.max_queued,
+            name="strays",
+            gate=Gate(enough=1),
         )
         self._last_received = datetime.min.replace(tzinfo=UTC)
 
@@ -103,12 +118,13 @@ class Ingest:
         self._make_sure_of_room(len(told))
         received = self._stamp(now, len(told))
         catalog = await self.directory.catalog(environment)
-        checked = await self._check(told, environment, catalog, received)
+        through_stripe = origin != "own"
+        checked = await self._check(told, environment, catalog, received, through_stripe=through_stripe)
         if any(isinstance(each, Problem) for each in checked):
             newest = await self.directory.reload(environment)
             if newest.version != catalog.version:
                 catalog = newest
-                checked = await self._check(told, environment, catalog, received)
+                checked = await self._check(told, environment, catalog, received, through_stripe=through_stripe)
         fates = await self._write(told, checked, environment, catalog.version)
         strays = [
             _stray(each, fate.problem, environment, origin, at)
@@ -138,7 +154,13 @@ class Ingest:
         return stamps
 
     async def _check(
-        self, told: Sequence[Told], environment: str, catalog: Catalog, received: Sequence[datetime]
+        self,
+        told: Sequence[Told],
+        environment: str,
+        catalog: Catalog,
+        received: Sequence[datetime],
+        *,
+        through_stripe: bool,
     ) -> "list[NewEvent | Problem]":
         """Each event ready to be stored, or what is wrong with it."""
         measured = [measure(each, catalog.meters) for each in told]
@@ -147,16 +169,20 @@ class Ingest:
         frozen = {who.test_clock for name in names if (who := known.get(name)) is not None and who.test_clock}
         clocks = await self.directory.clocks(environment, frozen) if frozen else {}
         return [
-            each if isinstance(each, Problem) else ready(source, each, known, clocks, environment, at)
+            each
+            if isinstance(each, Problem)
+            else ready(source, each, known, clocks, environment, at, through_stripe=through_stripe)
             for source, each, at in zip(told, measured, received, strict=True)
         ]
 
     async def _recheck(
-        self, environment: str, told: Sequence[Any], received: Sequence[datetime]
+        self, environment: str, told: Sequence[Any], before: Sequence[NewEvent]
     ) -> tuple[int, "list[NewEvent | Problem]"]:
         """The same events against the catalog as it is now, for a batch that met a newer one."""
         catalog = await self.directory.reload(environment)
-        return catalog.version, await self._check(told, environment, catalog, received)
+        received = [each.received_at for each in before]
+        through_stripe = before[0].through_stripe
+        return catalog.version, await self._check(told, environment, catalog, received, through_stripe=through_stripe)
 
     async def _write(
         self, told: Sequence[Told], checked: "Sequence[NewEvent | Problem]", environment: str, version: int
@@ -214,6 +240,7 @@ def ready(
     received_at: datetime,
     *,
     told_at: datetime | None = None,
+    through_stripe: bool = False,
 ) -> "NewEvent | Problem":
     """The event ready to be stored, or what is wrong with it.
 
@@ -248,6 +275,7 @@ def ready(
         dimensions=dimensions,
         key16=told.key16,
         key_body16=told.key_body16,
+        through_stripe=through_stripe,
     )
 
 

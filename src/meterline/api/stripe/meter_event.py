@@ -228,11 +228,15 @@ def _name(raw: str) -> str:
 _PLAIN = {"event_name", "identifier", "timestamp"}
 
 
+def _usual(asked: Asked) -> bool:
+    form_body = asked.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    small = len(asked.body) <= _MAX_BODY and asked.body.isascii() and b"%00" not in asked.body
+    return form_body and small and not asked.query
+
+
 def _plain(asked: Asked) -> dict[str, Any] | None:
     """The parameters where nothing about them is unusual; None sends them the careful way round."""
-    if asked.query or not asked.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        return None
-    if len(asked.body) > _MAX_BODY or b"%00" in asked.body or not asked.body.isascii():
+    if not _usual(asked):
         return None
     params: dict[str, Any] = {}
     payload: dict[str, str] = {}
