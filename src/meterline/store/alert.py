@@ -31,13 +31,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.catalog import Price
 from meterline.limit.alert import INCLUDED_USAGE, MOST_PER_CUSTOMER, Alert, Watch
 from meterline.limit.allowance import included
 from meterline.refusal import Missing, Refusal
 from meterline.store import catalog_version, due, schema
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, page
+from meterline.store.price import model_of
 from meterline.store.row import load, values
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -187,25 +187,32 @@ async def metered(connection: Connection, environment: str) -> dict[str, Metered
     """The prices billed by a meter, by id."""
     prices: dict[str, Metered] = {}
     for found in await connection.fetch(_METERED, environment):
-        one = load(Price, _decoded(dict(found)))
-        assert one.recurring is not None and one.recurring.meter is not None
-        prices[one.id] = Metered(price=one.id, meter=one.recurring.meter, size=included(one))
+        size = None
+        if found["model"] is not None:
+            size = included(allowance=Decimal(found["allowance"]), model=model_of(_plain(found["model"])))
+        prices[found["id"]] = Metered(price=found["id"], meter=found["meter"], size=size)
     return prices
 
 
-_METERED = "SELECT * FROM price WHERE environment = $1 AND recurring ->> 'usage_type' = 'metered'"
+_METERED = """
+SELECT id, recurring ->> 'meter' AS meter, adjustment ->> 'allowance' AS allowance,
+    CASE WHEN model ->> 'kind' = 'graduated' OR adjustment ->> 'allowance' <> '0' THEN model END AS model
+FROM price WHERE environment = $1 AND recurring ->> 'usage_type' = 'metered'
+"""
 
 
 def _decoded(row: dict[str, Any]) -> dict[str, Any]:
     """A bare row with its documents decoded, as the control plane's rows are."""
-    return {
-        name: _decode(value) if isinstance(value, str) and name in _DOCUMENTS else value
-        for name, value in row.items()
-    }
+    return {name: _plain(value) if name in _DOCUMENTS else value for name, value in row.items()}
+
+
+def _plain(document: Any) -> Any:
+    """A document from a bare connection, which gives text, or from under the control plane, which decodes it."""
+    return _decode(document) if isinstance(document, str) else document
 
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_DOCUMENTS = frozenset({"levels", "emails", "model", "adjustment", "recurring", "currency_options", "metadata"})
+_DOCUMENTS = frozenset({"levels", "emails"})
 
 
 async def lock_watches(
@@ -270,9 +277,10 @@ async def rearm(tx: AsyncConnection, *, customer_id: UUID, meter: str | None = N
     await tx.execute(statement.values(value=None))
 
 
-async def forget(tx: AsyncConnection, id: str) -> None:
-    """Arm an alert again for everybody: nothing counts as told."""
-    await tx.execute(update(alert_watch).where(alert_watch.c.alert == id).values(value=None, crossed=[]))
+async def forget(tx: AsyncConnection, environment: str, id: str) -> None:
+    """Arm an alert again for everybody in its environment: nothing counts as told."""
+    mine = (alert_watch.c.environment == environment, alert_watch.c.alert == id)
+    await tx.execute(update(alert_watch).where(*mine).values(value=None, crossed=[]))
 
 
 async def of_customer(tx: AsyncConnection, customer_id: UUID) -> list[Watch]:

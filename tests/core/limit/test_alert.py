@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterline.catalog import Adjustment, Graduated, PerUnit, Price, Tier
+from meterline.catalog import Graduated, PerUnit, PriceModel, Tier
 from meterline.limit.alert import Alert, Watch, check_levels, forecast, judge, next_crossing
 from meterline.limit.allowance import included
 from meterline.refusal import Refusal
@@ -129,25 +129,20 @@ def test_levels_are_positive_and_ascend(levels: tuple[Decimal, ...]) -> None:
         check_levels(levels, param="levels")
 
 
-def _price(**of: object) -> Price:
-    plain = {"environment": "test", "id": "price_1", "product": "prod_1", "currency": "usd", "created": MARCH}
-    return Price(**(plain | of))  # type: ignore[arg-type]
-
-
 def _tiers(*tiers: tuple[int | None, str]) -> Graduated:
     return Graduated(tiers=tuple(Tier(up_to=up_to, unit=Decimal(unit)) for up_to, unit in tiers))
 
 
 @pytest.mark.parametrize(
-    ("price", "size"),
+    ("allowance", "model", "size"),
     [
-        (_price(model=PerUnit(unit=Decimal(1))), None),
-        (_price(model=PerUnit(unit=Decimal(1)), adjustment=Adjustment(allowance=Decimal(500))), 500),
-        (_price(model=_tiers((10_000, "0"), (100_000, "5"), (None, "2"))), 10_000),
-        (_price(model=_tiers((10, "0"), (20, "0"), (None, "2"))), 20),
-        (_price(model=_tiers((10, "1"), (None, "2"))), None),
-        (_price(model=_tiers((None, "0"))), None),
+        (0, PerUnit(unit=Decimal(1)), None),
+        (500, PerUnit(unit=Decimal(1)), 500),
+        (0, _tiers((10_000, "0"), (100_000, "5"), (None, "2")), 10_000),
+        (0, _tiers((10, "0"), (20, "0"), (None, "2")), 20),
+        (0, _tiers((10, "1"), (None, "2")), None),
+        (0, _tiers((None, "0")), None),
     ],
 )
-def test_what_a_price_includes(price: Price, size: int | None) -> None:
-    assert included(price) == size
+def test_what_a_price_includes(allowance: int, model: PriceModel, size: int | None) -> None:
+    assert included(allowance=Decimal(allowance), model=model) == size
