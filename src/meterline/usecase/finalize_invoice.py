@@ -44,17 +44,18 @@ async def finalize_invoice(
     paid = await pay_with_credits(tx, draft, named(await with_late_usage(tx, draft)), now=now)
     lines = paid.lines
     counted = replace(draft, lines=lines)
-    own = number(customer.invoice_prefix, customer.next_invoice_sequence)
-    await _require_free(tx, draft, number=draft.number or own)
+    await _require_free(tx, draft)
+    sequence = await _next_sequence(tx, customer)
     issued, settlement = state.finalized(
         counted,
         totals=totals(lines),
         balance=balance_for(customer, draft.currency),
-        number=own,
+        number=number(customer.invoice_prefix, sequence),
         bill_to=bill_to(customer),
         now=now,
     )
-    await _count(tx, customer, used=draft.number is None)
+    if draft.number is None:
+        await customers.save(tx, replace(customer, next_invoice_sequence=sequence + 1))
     await _use_balance(tx, issued, settlement, now=now)
     await keep_books.invoice_finalized(tx, issued, credits=paid.slices, now=now)
     types = ["invoice.updated", "invoice.finalized"]
@@ -77,17 +78,21 @@ async def finalize_invoice(
     return issued
 
 
-async def _require_free(tx: AsyncConnection, draft: Invoice, *, number: str) -> None:
+async def _require_free(tx: AsyncConnection, draft: Invoice) -> None:
     if draft.number is not None and await invoices.number_taken(
-        tx, customer_id=draft.customer_id, number=number, other_than=draft.id
+        tx, customer_id=draft.customer_id, number=draft.number, other_than=draft.id
     ):
-        raise Refusal(f"The invoice number {number} is already in use.", param="number")
+        raise Refusal(f"The invoice number {draft.number} is already in use.", param="number")
 
 
-async def _count(tx: AsyncConnection, customer: Customer, *, used: bool) -> None:
-    if used:
-        changed = replace(customer, next_invoice_sequence=customer.next_invoice_sequence + 1)
-        await customers.save(tx, changed)
+async def _next_sequence(tx: AsyncConnection, customer: Customer) -> int:
+    """The next of the customer's count; numbers that somebody chose by hand are passed over."""
+    sequence = customer.next_invoice_sequence
+    while await invoices.number_taken(
+        tx, customer_id=customer.customer_id, number=number(customer.invoice_prefix, sequence)
+    ):
+        sequence += 1
+    return sequence
 
 
 async def _use_balance(tx: AsyncConnection, issued: Invoice, settlement: Settlement, *, now: datetime) -> None:
