@@ -147,9 +147,7 @@ def test_events_tell_whether_every_endpoint_has_them(client: stripe.StripeClient
         assert [event.id for event in undelivered] == [arrived.event["id"]]
         assert undelivered[0].pending_webhooks == 1
         answers["status"] = 202
-        client.raw_request(
-            "post", f"/ops/events/{undelivered[0].id}/resend", webhook_endpoint=endpoint.id
-        )
+        client.raw_request("post", f"/ops/events/{undelivered[0].id}/resend", webhook_endpoint=endpoint.id)
         receiver.wait_for_count(2)
 
     assert client.v1.events.list({"delivery_success": False}).data == []
@@ -263,9 +261,7 @@ def test_addresses_that_cannot_be_a_webhook(client: stripe.StripeClient, url: st
     assert refused.value.code == "url_invalid"
 
 
-def test_live_endpoints_are_https_and_never_loopback(
-    base_url: str, add_key: Callable[..., str], dsn: str
-) -> None:
+def test_live_endpoints_are_https_and_never_loopback(base_url: str, add_key: Callable[..., str], dsn: str) -> None:
     secret = "sk_live_meterlineWireTests0000000000"
     add_key(secret, environment="live")
     live = stripe_client(base_url, secret)
@@ -287,4 +283,3 @@ def test_an_endpoint_gets_events_in_its_own_api_version(client: stripe.StripeCli
         client.v1.products.create({"name": "Tokens"})
         [arrived] = receiver.wait_for_count(1)
     assert arrived.event["api_version"] == "2025-03-31.basil"
-

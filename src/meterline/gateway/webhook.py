@@ -68,9 +68,7 @@ class _Resolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            host, port, family=family, type=socket.SOCK_STREAM
-        )
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
         results = [
             ResolveResult(
                 hostname=host,
@@ -148,9 +146,7 @@ class Sender:
             session = self._sessions[livemode]
             async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
                 said = await _head(response)
-                return answer(
-                    status=response.status, headers=_bounded(response.headers), body=said, error=None
-                )
+                return answer(status=response.status, headers=_bounded(response.headers), body=said, error=None)
         except TimeoutError:
             return answer(error="timed out")
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -186,6 +182,4 @@ async def _head(response: aiohttp.ClientResponse) -> str:
 
 def _bounded(headers: Mapping[str, str]) -> dict[str, str]:
     """A bounded copy of the answer's headers, names in lower case."""
-    return {
-        name.lower()[:100]: value.replace("\0", "")[:1_000] for name, value in list(headers.items())[:50]
-    }
+    return {name.lower()[:100]: value.replace("\0", "")[:1_000] for name, value in list(headers.items())[:50]}

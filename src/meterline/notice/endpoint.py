@@ -68,9 +68,7 @@ class WebhookEndpoint:
         return tuple(each.value for each in self.secrets if each.until is None or each.until > now)
 
 
-def rolled(
-    endpoint: WebhookEndpoint, *, secret: str, overlap: timedelta, now: datetime
-) -> WebhookEndpoint:
+def rolled(endpoint: WebhookEndpoint, *, secret: str, overlap: timedelta, now: datetime) -> WebhookEndpoint:
     """The endpoint with a new secret, the old one signing beside it for `overlap` (at most a day)."""
     if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
         raise Refusal("The old secret can stay valid for at most 24 hours.", param="expires_in")

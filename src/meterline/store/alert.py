@@ -215,9 +215,7 @@ _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _DOCUMENTS = frozenset({"levels", "emails"})
 
 
-async def lock_watches(
-    connection: Connection, customer_ids: Collection[UUID], meters: Collection[str]
-) -> list[Watch]:
+async def lock_watches(connection: Connection, customer_ids: Collection[UUID], meters: Collection[str]) -> list[Watch]:
     """The watches of those customers on those meters, in key order, locked until the transaction ends."""
     found = await connection.fetch(_LOCK, sorted(set(customer_ids)), sorted(set(meters)))
     return [load(Watch, dict(row)) for row in found]

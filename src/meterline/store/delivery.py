@@ -319,9 +319,7 @@ async def resend(tx: AsyncConnection, *, endpoint: str, told: Notice, now: datet
     }
     again = {"status": "pending", "attempts": 0, "due_at": now, "settled_at": None}
     statement = insert(delivery).values(row)
-    await tx.execute(
-        statement.on_conflict_do_update(index_elements=["endpoint", "position"], set_=again)
-    )
+    await tx.execute(statement.on_conflict_do_update(index_elements=["endpoint", "position"], set_=again))
     await kick(tx)
 
 

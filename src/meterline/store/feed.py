@@ -51,9 +51,7 @@ class Feed:
         while True:
             news = self._news
             async with self._database.begin() as tx:
-                batch = await notice.published(
-                    tx, environment, after=seen, limit=_BATCH, customer_id=customer_id
-                )
+                batch = await notice.published(tx, environment, after=seen, limit=_BATCH, customer_id=customer_id)
             if batch:
                 newest = batch[-1].position
                 assert newest is not None

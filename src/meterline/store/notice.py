@@ -280,9 +280,7 @@ async def find(tx: AsyncConnection, environment: str, id: str, *, now: datetime)
     return load(Notice, found)
 
 
-async def listed(
-    tx: AsyncConnection, environment: str, cursor: Cursor, wanted: Filter, *, now: datetime
-) -> Page:
+async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, wanted: Filter, *, now: datetime) -> Page:
     """A page of notices of the last 30 days, newest first."""
     scope = (notice.c.environment == environment) & (notice.c.recorded_at >= now - RETENTION)
     query = select(notice).where(scope, *wanted.bounds)

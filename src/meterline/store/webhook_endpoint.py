@@ -41,9 +41,7 @@ def new_secret() -> str:
 async def add(tx: AsyncConnection, new: WebhookEndpoint) -> None:
     """Insert an endpoint; refuses the one too many. Concurrent adds in an environment wait for each other."""
     there = webhook_endpoint.c.environment == new.environment
-    await tx.execute(
-        select(webhook_endpoint.c.id).where(there).order_by(webhook_endpoint.c.id).with_for_update()
-    )
+    await tx.execute(select(webhook_endpoint.c.id).where(there).order_by(webhook_endpoint.c.id).with_for_update())
     count = await tx.scalar(select(func.count()).select_from(webhook_endpoint).where(there))
     if count is not None and count >= MAX_ENDPOINTS:
         raise Refusal(
@@ -54,17 +52,13 @@ async def add(tx: AsyncConnection, new: WebhookEndpoint) -> None:
 
 async def find(tx: AsyncConnection, environment: str, id: str) -> WebhookEndpoint:
     """The endpoint of that id. Raises Missing (the call's own subject)."""
-    query = select(webhook_endpoint).where(
-        webhook_endpoint.c.environment == environment, webhook_endpoint.c.id == id
-    )
+    query = select(webhook_endpoint).where(webhook_endpoint.c.environment == environment, webhook_endpoint.c.id == id)
     return _one((await tx.execute(query)).one_or_none(), id)
 
 
 async def lock(tx: AsyncConnection, environment: str, id: str) -> WebhookEndpoint:
     """As `find`, locked until the transaction ends."""
-    query = select(webhook_endpoint).where(
-        webhook_endpoint.c.environment == environment, webhook_endpoint.c.id == id
-    )
+    query = select(webhook_endpoint).where(webhook_endpoint.c.environment == environment, webhook_endpoint.c.id == id)
     return _one((await tx.execute(query.with_for_update())).one_or_none(), id)
 
 
@@ -76,9 +70,7 @@ def _one(found: object, id: str) -> WebhookEndpoint:
 
 async def save(tx: AsyncConnection, changed: WebhookEndpoint) -> None:
     """Write a changed endpoint back."""
-    await tx.execute(
-        update(webhook_endpoint).where(*_is(changed)).values(row.values(changed, webhook_endpoint))
-    )
+    await tx.execute(update(webhook_endpoint).where(*_is(changed)).values(row.values(changed, webhook_endpoint)))
 
 
 async def remove(tx: AsyncConnection, endpoint: WebhookEndpoint) -> None:
@@ -100,9 +92,7 @@ async def all_of(tx: AsyncConnection, environment: str) -> list[WebhookEndpoint]
     return [row.load(WebhookEndpoint, each) for each in found]
 
 
-async def listed(
-    tx: AsyncConnection, environment: str, cursor: Cursor, *, payload: Payload | None = None
-) -> Page:
+async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, *, payload: Payload | None = None) -> Page:
     """A page of endpoints, newest first."""
     scope = webhook_endpoint.c.environment == environment
     query = select(webhook_endpoint).where(scope)

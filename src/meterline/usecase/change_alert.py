@@ -50,5 +50,5 @@ async def become(tx: AsyncConnection, *, environment: str, id: str, status: Stat
     after = replace(before, status=status, updated=now)
     await store.save(tx, after)
     if status == "active":
-        await store.forget(tx, id)
+        await store.forget(tx, environment, id)
     return after

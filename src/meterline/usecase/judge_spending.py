@@ -56,15 +56,13 @@ async def _judged(
     now: datetime,
 ) -> list[AlertTriggered]:
     """The crossings of one subscription's alerts, whose watches are kept."""
-    billed = [(line.usage, line.amount) for line in upcoming.lines if line.usage is not None]
+    billed = [(line.usage, line.amount) for line in upcoming.lines if line.usage is not None and not line.late]
     if not billed or not alerts:
         return []
     window = Period(start=min(usage.start for usage, _ in billed), end=max(usage.end for usage, _ in billed))
     spent = Decimal(sum(amount for _, amount in billed))
     await store.begin(connection, [_fresh(customer, subscription, each, window) for each in alerts])
-    known = {
-        each.alert: each for each in await store.lock_watches(connection, [customer.customer_id], [subscription])
-    }
+    known = {each.alert: each for each in await store.lock_watches(connection, [customer.customer_id], [subscription])}
     told: list[AlertTriggered] = []
     kept: list[Watch] = []
     for alert in alerts:

@@ -52,11 +52,7 @@ async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime)
 
 
 def _concerning(watched: Watched, customer: Customer) -> Sequence[tuple[str, Alert]]:
-    return [
-        (meter, alert)
-        for meter in sorted(watched.concerned)
-        for alert in watched.on(meter, customer.customer_id)
-    ]
+    return [(meter, alert) for meter in sorted(watched.concerned) for alert in watched.on(meter, customer.customer_id)]
 
 
 def _fresh(customer: Customer, meter: str, alert: Alert) -> Watch:

@@ -56,6 +56,4 @@ async def tell_top_up(tx: AsyncConnection, topic: Topic, told: TopUp, *, now: da
         reason=told.failure,
         created=now,
     )
-    await notice.add(
-        tx, environment=told.environment, customer_id=told.customer_id, type=topic, subject=news, now=now
-    )
+    await notice.add(tx, environment=told.environment, customer_id=told.customer_id, type=topic, subject=news, now=now)

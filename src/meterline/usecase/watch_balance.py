@@ -62,9 +62,7 @@ def _change(touched: Touched, now: datetime) -> _Change | None:
     before, after = touched.before.available(now), touched.after.available(now)
     if before == after or not (touched.before.grants or touched.before.debt):
         return None
-    return _Change(
-        customer_id=touched.customer_id, asset=touched.after.asset, before=before, after=after, now=now
-    )
+    return _Change(customer_id=touched.customer_id, asset=touched.after.asset, before=before, after=after, now=now)
 
 
 def _passed(change: _Change, alert: Alert | None) -> list[tuple[Passing, Decimal]]:
@@ -110,8 +108,6 @@ def _letters(customer_id: UUID, told: WalletPassed) -> list[Letter]:
     subject = f"The balance of {told.customer} {way} {level} {told.asset}: {told.alert.title}"
     body = f"{subject}\n\nAvailable now: {available} {told.asset}\nTime: {told.created:%Y-%m-%d %H:%M} UTC\n"
     return [
-        Letter(
-            environment=told.environment, customer_id=customer_id, recipient=recipient, subject=subject, body=body
-        )
+        Letter(environment=told.environment, customer_id=customer_id, recipient=recipient, subject=subject, body=body)
         for recipient in told.alert.emails
     ]

@@ -126,9 +126,7 @@ async def watch_usage(
         by_pair.setdefault((event.customer_id, event.meter), []).append(event)
     alerts = {pair: {each.id: each for each in watched.on(pair[1], pair[0])} for pair in by_pair}
     watches = await _locked(connection, environment, alerts)
-    carried = [
-        _carry(each, watched.meters[each.meter], by_pair[each.customer_id, each.meter]) for each in watches
-    ]
+    carried = [_carry(each, watched.meters[each.meter], by_pair[each.customer_id, each.meter]) for each in watches]
     read = await _read_again(connection, watched, alerts, carried, now)
     await _settle(connection, watched, alerts, before=watches, after=read, now=now)
 

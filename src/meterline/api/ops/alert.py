@@ -203,9 +203,7 @@ async def archive(call: Call[Params]) -> Json:
 
 
 async def _become(call: Call[Params], status: Status) -> Json:
-    return render(
-        await become(call.tx, environment=call.environment, id=call.path["id"], status=status, now=call.now)
-    )
+    return render(await become(call.tx, environment=call.environment, id=call.path["id"], status=status, now=call.now))
 
 
 @routes.get("/ops/customers/{id}/alerts", Params)

@@ -136,9 +136,7 @@ async def resend(call: Call[Resend]) -> Json:
 
 
 async def _one(call: Call[Resend], endpoint: str, position: int) -> Json:
-    [found] = await delivery.listed(
-        call.tx, call.environment, endpoint, status=None, limit=1, before=position + 1
-    )
+    [found] = await delivery.listed(call.tx, call.environment, endpoint, status=None, limit=1, before=position + 1)
     return render_delivery(found)
 
 

@@ -19,6 +19,7 @@ from meterline.usecase.change_alert import become, create_alert
 
 routes = Routes("billing_alerts")
 
+
 class CustomerFilter(Hash):
     type: Literal["customer"]
     customer: Text | None = None
@@ -105,9 +106,7 @@ async def retrieve(call: Call[RetrieveParams]) -> Json:
 
 @routes.get("/v1/billing/alerts", AlertList)
 async def listed(call: Call[AlertList]) -> Json:
-    found = await store.listed(
-        call.tx, call.environment, cursor(call.params), meter=call.params.meter, one_time=True
-    )
+    found = await store.listed(call.tx, call.environment, cursor(call.params), meter=call.params.meter, one_time=True)
     data = [render(row.load(Alert, each)) for each in found.rows]
     return list_of(data, url=call.url, has_more=found.has_more)
 
@@ -128,6 +127,4 @@ async def archive(call: Call[Params]) -> Json:
 
 
 async def _become(call: Call[Params], status: Status) -> Json:
-    return render(
-        await become(call.tx, environment=call.environment, id=call.path["id"], status=status, now=call.now)
-    )
+    return render(await become(call.tx, environment=call.environment, id=call.path["id"], status=status, now=call.now))

@@ -137,9 +137,7 @@ async def listed(call: Call[EventList]) -> Json:
 async def _rendered(call: Call[RetrieveParams] | Call[EventList], told: list[Notice]) -> list[Json]:
     positions = [each.position for each in told if each.position is not None]
     waiting = await delivery.pending(call.tx, positions)
-    return [
-        render(each, version=call.caller.version, waiting=waiting.get(each.position or 0, 0)) for each in told
-    ]
+    return [render(each, version=call.caller.version, waiting=waiting.get(each.position or 0, 0)) for each in told]
 
 
 def _bounds(created: InstantRange | TimestampRange | None) -> list[ColumnElement[bool]]:

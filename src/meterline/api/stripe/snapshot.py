@@ -58,9 +58,7 @@ def snapshots(cls: type[T], render: Callable[[T], Json], *, url: str | None) -> 
     _snapshots[kind] = _Snapshot(render=render, cls=cls, url=url)
 
 
-def reports(
-    cls: type[T], *, data: Callable[[T], Json | None], related: Callable[[T], Related | None]
-) -> None:
+def reports(cls: type[T], *, data: Callable[[T], Json | None], related: Callable[[T], Related | None]) -> None:
     """Register how thin-only notices about `cls` are shown: their data, and the object they point at."""
     _reports[kind_of(cls)] = _Report(cls=cls, data=data, related=related)
 
