@@ -14,7 +14,7 @@ from meterline.api.ingest import correction, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
-from meterline.api.ops import stream, webhook
+from meterline.api.ops import invariant, stream, webhook
 from meterline.api.stripe import (
     account,
     alert,
@@ -99,6 +99,7 @@ RESOURCES = [
     webhook.routes,
     alert.routes,
     ops_alert.routes,
+    invariant.routes,
 ]
 
 

@@ -5,15 +5,20 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 import stripe
+from sqlalchemy import text
 
 from meterline.cli.books import audited, written
+from meterline.store import invariant
+from meterline.store.database import Database
 from tests.wire import working
 from tests.wire.billing import Month, customer_with, draft_of
 from tests.wire.test_credits import JUNE, grant
@@ -123,7 +128,7 @@ def cents(amount: int) -> Decimal:
 
 
 def test_whatever_is_done_the_books_say_what_the_objects_say(
-    client: stripe.StripeClient, dsn: str, tmp_path: Path
+    client: stripe.StripeClient, raw: httpx.Client, dsn: str, tmp_path: Path
 ) -> None:
     business = Business(client, random.Random(4))
     for _ in range(STEPS):
@@ -145,6 +150,43 @@ def test_whatever_is_done_the_books_say_what_the_objects_say(
         held = sum(each.amount_captured - each.amount_refunded for each in taken if each.paid and not each.disputed)
         assert -books.get((customer.id, "clearing:test"), Decimal(0)) == cents(held)
     assert_audited(dsn, tmp_path)
+    report = raw.get("/ops/invariants").json()
+    assert {each["name"]: each["rows"] for each in report["data"] if not each["holds"]} == {}
+
+
+@pytest.mark.parametrize(
+    ("tampering", "noticed"),
+    [
+        (
+            "UPDATE ledger_account SET posted = posted + 1 WHERE kind = 'revenue'",
+            {"books_balanced", "balances_are_folds"},
+        ),
+        (
+            "UPDATE invoice SET status = 'open', amount_remaining = 7 WHERE status = 'paid'",
+            {"receivable_is_open_invoices"},
+        ),
+        ("UPDATE customer SET balance = balance + 5 WHERE currency IS NOT NULL", {"customer_balances_booked"}),
+        ("UPDATE payment SET amount_received = amount_received + 1 WHERE status = 'succeeded'", {"clearing_explained"}),
+        ("UPDATE payment_attempt SET amount_refunded = amount_captured + 1 WHERE captured", {"refunds_bounded"}),
+        ("UPDATE payment_attempt SET outcome = NULL, created = '2020-01-01Z'", {"answers_known"}),
+    ],
+)
+def test_tampering_is_noticed(
+    client: stripe.StripeClient, dsn: str, tampering: str, noticed: set[str]
+) -> None:
+    client.v1.invoices.pay(draft_of(client, customer_with(client), 900).id)
+    assert asyncio.run(violated_after(dsn, tampering)) == noticed
+
+
+async def violated_after(dsn: str, tampering: str) -> set[str]:
+    """The invariants that do not hold once somebody has changed the data by hand; undone at the end."""
+    database = Database(dsn)
+    async with database.begin() as tx:
+        await tx.execute(text(tampering))
+        found = [await invariant.check(tx, "test", each, now=datetime.now(UTC)) for each in invariant.INVARIANTS]
+        await tx.rollback()
+    await database.close()
+    return {each.invariant.name for each in found if each.violations}
 
 
 def assert_audited(dsn: str, directory: Path) -> None:
