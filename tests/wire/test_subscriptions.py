@@ -630,13 +630,43 @@ def test_while_collection_is_paused_invoices_are_made_and_not_collected(
 def test_older_versions_say_the_anchor_in_a_word(shop: Shop, raw: httpx.Client) -> None:
     subscription = shop.subscribe(shop.customer(), shop.price())
 
-    answer = raw.post(
-        f"/v1/subscriptions/{subscription.id}",
-        data={"billing_cycle_anchor": "unchanged"},
-        headers={"stripe-version": "2026-08-26.dahlia"},
-    )
+    def said(anchor: dict[str, str], version: str) -> httpx.Response:
+        return raw.post(f"/v1/subscriptions/{subscription.id}", data=anchor, headers={"stripe-version": version})
 
-    assert answer.status_code == 200, answer.text
+    older = said({"billing_cycle_anchor": "unchanged"}, "2026-08-26.dahlia")
+    newest = said({"billing_cycle_anchor[type]": "unchanged"}, "2026-10-28.endive")
+    refused = said({"billing_cycle_anchor": "unchanged"}, "2026-10-28.endive")
+
+    assert older.status_code == 200, older.text
+    assert newest.status_code == 200, newest.text
+    assert refused.status_code == 400 and refused.json()["error"]["param"] == "billing_cycle_anchor"
+
+
+def test_a_previewed_anchor_is_said_in_the_same_two_ways(shop: Shop, raw: httpx.Client) -> None:
+    subscription = shop.subscribe(shop.customer(), shop.price())
+
+    def said(anchor: dict[str, str], version: str) -> httpx.Response:
+        body = {"subscription": subscription.id} | anchor
+        return raw.post("/v1/invoices/create_preview", data=body, headers={"stripe-version": version})
+
+    older = said({"subscription_details[billing_cycle_anchor]": "now"}, "2026-08-26.dahlia")
+    newest = said({"subscription_details[billing_cycle_anchor][type]": "now"}, "2026-10-28.endive")
+
+    assert older.status_code == 200, older.text
+    assert newest.status_code == 200, newest.text
+    assert older.json()["total"] == newest.json()["total"]
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [("2025-08-27.basil", "classic"), ("2025-09-30.clover", "flexible"), ("2026-10-28.endive", "flexible")],
+)
+def test_what_saying_nothing_of_billing_modes_means(shop: Shop, raw: httpx.Client, version: str, mode: str) -> None:
+    body = {"customer": shop.customer().id, "items[0][price]": shop.price().id}
+
+    made = raw.post("/v1/subscriptions", data=body, headers={"stripe-version": version}).json()
+
+    assert made["billing_mode"]["type"] == mode
 
 
 def test_a_trial_is_announced_three_days_before_it_ends(shop: Shop) -> None:

@@ -2,7 +2,7 @@
 
 import secrets
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -48,6 +48,7 @@ from meterline.api.stripe.subscription_params import (
     ProrationBehavior,
     TrialEndParam,
 )
+from meterline.api.stripe.version import accepted_before
 from meterline.customer import Customer, prefix_from
 from meterline.refusal import Refusal
 from meterline.store.identifier import public, uuid7
@@ -125,6 +126,24 @@ class CreatePreview(Params):
     schedule_details: Off = None
     subscription: Text | None = None
     subscription_details: SubscriptionDetails | None = None
+
+
+@accepted_before("2025-09-30", CreatePreview)
+def previewed_classic_unless_said(raw: dict[str, Any]) -> None:
+    """The subscription that a preview would begin is meant as one that a call would create."""
+    details = raw.get("subscription_details")
+    if isinstance(details, dict) and details.get("items") and "subscription" not in raw:
+        details.setdefault("billing_mode", {"type": "classic"})
+
+
+@accepted_before("2026-09-30", CreatePreview)
+def previewed_anchor_as_word(raw: dict[str, Any]) -> None:
+    """Before endive the anchor of a previewed change was a word or an instant."""
+    details = raw.get("subscription_details")
+    said = details.get("billing_cycle_anchor") if isinstance(details, dict) else None
+    if isinstance(details, dict) and isinstance(said, str):
+        moved = {"type": said} if said in ("now", "unchanged") else {"type": "timestamp", "timestamp": said}
+        details["billing_cycle_anchor"] = moved
 
 
 @routes.post("/v1/invoices/create_preview", CreatePreview)

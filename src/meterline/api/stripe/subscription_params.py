@@ -145,16 +145,8 @@ class AnchorConfigParams(Hash):
     second: Annotated[Int, Field(ge=0, le=59)] | None = None
 
 
-def _anchor_word(value: Any) -> Any:
-    """Versions before endive say the word alone."""
-    return {"type": value} if isinstance(value, str) else value
-
-
-class AnchorChange(Hash):
+class AnchorParams(Hash):
     type: Literal["now", "unchanged"]
-
-
-AnchorParams = Annotated[AnchorChange, BeforeValidator(_anchor_word)]
 
 
 class FlexibleParams(Hash):
