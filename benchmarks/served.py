@@ -1,5 +1,6 @@
 """The applications that benchmarks put behind the same server."""
 
+import gc
 import os
 from typing import Any
 
@@ -11,7 +12,8 @@ from meterline.app import create_app
 
 
 def create() -> Any:
-    """Meterline."""
+    """Meterline, with the web process's own setting of the garbage collector."""
+    gc.set_threshold(50_000, 20, 100)
     return create_app(os.environ["BENCH_DSN"])
 
 

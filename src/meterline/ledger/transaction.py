@@ -9,7 +9,7 @@ from typing import TypeAlias
 from uuid import UUID
 
 from meterline.ledger.account import Account
-from meterline.money import EXACT, MAX_DECIMALS, add, round_debit, subtract
+from meterline.money import EXACT, add, round_debit, subtract
 
 LARGEST = Decimal(10) ** 18
 """No single transfer reaches this; a column of 38 digits then holds 10^8 of the largest."""
@@ -92,10 +92,7 @@ Balances: TypeAlias = Mapping[Account, Decimal]
 
 def exact(amount: Decimal) -> bool:
     """Whether the books can hold the amount as it is."""
-    exponent = amount.as_tuple().exponent
-    if not isinstance(exponent, int):
-        return False
-    return exponent >= -MAX_DECIMALS or amount == round_debit(amount)
+    return amount.is_finite() and amount == round_debit(amount)
 
 
 def new_books(customer_id: UUID) -> Head:

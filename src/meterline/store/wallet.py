@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 
 from meterline.store import schema
+from meterline.store.identifier import uuid7
 from meterline.store.ledger import AMOUNT, Connection
 from meterline.wallet.grant import Grant
 from meterline.wallet.hold import Hold
@@ -378,6 +379,30 @@ async def save_hold(connection: Connection, *, environment: str, customer_id: UU
         hold.subject,
         hold.created,
         hold.expires_at,
+    )
+
+
+async def plan_expiry(
+    connection: Connection, *, environment: str, customer_id: UUID, kind: str, hold: Hold, clock: str | None
+) -> None:
+    """Let the worker end the hold when its time is over. Hand-written: it is done for every call that is gated."""
+    await connection.execute(
+        "INSERT INTO due (environment, customer_id, kind, subject, boundary, due_at, sequence, clock)"
+        " VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT DO NOTHING",
+        environment,
+        customer_id,
+        kind,
+        hold.id,
+        hold.expires_at,
+        uuid7(),
+        clock,
+    )
+
+
+async def drop_expiry(connection: Connection, *, customer_id: UUID, kind: str, hold: str) -> None:
+    """The hold ended by itself, or lives longer: what was planned for it is off."""
+    await connection.execute(
+        "DELETE FROM due WHERE customer_id = $1 AND kind = $2 AND subject = $3", customer_id, kind, hold
     )
 
 

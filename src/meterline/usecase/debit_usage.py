@@ -38,12 +38,19 @@ ONE = Decimal(1)
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debited:
+class Debited(msgspec.Struct, frozen=True, gc=False):
     """What an event cost (nothing: no price of a wallet applies) and what is available after it, per asset."""
 
     fees: tuple[Fee, ...]
     available: Mapping[str, Decimal]
+
+
+class _Moved(msgspec.Struct, frozen=True, gc=False):
+    """A quantity that an event moves, and the price of it."""
+
+    tariff: Tariff
+    key: TallyKey
+    dimensions: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -95,9 +102,13 @@ async def debit_usage(
     ids = {tariff.price for book in books.values() for of_meter in book.tariffs.values() for tariff in of_meter}
     prices = await offer.prices(connection, environment, ids)
     settling = _Settling(prices=prices, reached={}, changed={}, costs={})
-    settling.reached = await offer.tallies(connection, settling.keys(books, [event for _, event in concerned]))
+    opened = [(position, event, settling.open(books[event.customer_id], event)) for position, event in concerned]
+    keys = {each.key for _, _, moved in opened for each in moved}
+    settling.reached = await offer.tallies(connection, sorted(keys))
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
-    done = {position: settling.settle(books[event.customer_id], event) for position, event in concerned}
+    done = {
+        position: settling.settle(books[event.customer_id], event, moved) for position, event, moved in opened
+    }
     for book in books.values():
         book.settle()
     await ledger.book_all(
@@ -160,10 +171,6 @@ def cell(price: Price, dimensions: Mapping[str, str]) -> str:
     return "-" if found is None else "/".join(f"{key}={found.match[key]}" for key in price.model.keys)
 
 
-def _dimensions(event: NewEvent) -> dict[str, str]:
-    return _decode(event.dimensions) if event.dimensions else {}
-
-
 def _touched(books: Mapping[UUID, _Books], before: Mapping[UUID, Mapping[str, Pocket]]) -> list[Touched]:
     return [
         Touched(
@@ -184,43 +191,45 @@ class _Settling:
     changed: dict[TallyKey, Decimal]
     costs: dict[TallyKey, Decimal]
 
-    def keys(self, books: Mapping[UUID, _Books], events: Sequence[NewEvent]) -> list[TallyKey]:
-        """Which quantities the events move."""
-        moved = {
-            self._key(event, tariff, _dimensions(event))
-            for event in events for tariff in books[event.customer_id].tariffs[event.meter]
-        }
-        return sorted(moved)
+    def open(self, books: _Books, event: NewEvent) -> list[_Moved]:
+        """Which quantities an event moves."""
+        dimensions = _decode(event.dimensions) if event.dimensions else {}
+        return [
+            _Moved(
+                tariff,
+                (
+                    event.customer_id,
+                    tariff.subscription,
+                    tariff.price,
+                    cell(self.prices[tariff.price], dimensions),
+                    span_start(tariff.cadence, event.occurred_at),
+                ),
+                dimensions,
+            )
+            for tariff in books.tariffs[event.meter]
+            if tariff.covers(event.occurred_at)
+        ]
 
-    def _key(self, event: NewEvent, tariff: Tariff, dimensions: Mapping[str, str]) -> TallyKey:
-        span = span_start(tariff.cadence, event.occurred_at)
-        row = cell(self.prices[tariff.price], dimensions)
-        return (event.customer_id, tariff.subscription, tariff.price, row, span)
-
-    def settle(self, books: _Books, event: NewEvent) -> Debited:
+    def settle(self, books: _Books, event: NewEvent, moved: list[_Moved]) -> Debited:
         """Debit one event under every price that applies to it."""
         fees: list[Fee] = []
-        transfers: list[Transfer] = []
-        for tariff in books.tariffs[event.meter]:
-            if not tariff.covers(event.occurred_at):
-                continue
-            fee = self._fee(event, tariff)
+        transfers: tuple[Transfer, ...] = ()
+        number = books.head.number + len(books.transactions) + 1
+        for each in moved:
+            fee = self._fee(event, each, number)
             if fee.amount:
-                transfers += _move(books, event, tariff, fee.amount)
+                transfers += _move(books, event, each.tariff, fee.amount)
             fees.append(fee)
         if transfers:
             cause = Cause("event", event.identifier)
             books.transactions.append(
-                LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=tuple(transfers))
+                LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=transfers)
             )
-            number = books.head.number + len(books.transactions)
-            fees = [msgspec.structs.replace(fee, transaction=number if fee.amount else None) for fee in fees]
         available = {fee.asset: books.run(fee.asset).available for fee in fees}
-        return Debited(fees=tuple(fees), available=available)
+        return Debited(tuple(fees), available)
 
-    def _fee(self, event: NewEvent, tariff: Tariff) -> Fee:
-        dimensions = _dimensions(event)
-        key = self._key(event, tariff, dimensions)
+    def _fee(self, event: NewEvent, moved: _Moved, number: int) -> Fee:
+        tariff, key = moved.tariff, moved.key
         before = self.reached.get(key)
         after = _after(tariff.formula, event.value, before)
         self.reached[key] = self.changed[key] = after
@@ -229,7 +238,7 @@ class _Settling:
             tariff,
             before=before,
             after=after,
-            dimensions=dimensions,
+            dimensions=moved.dimensions,
             cost_before=self.costs.get(key),
         )
         return Fee(
@@ -245,7 +254,7 @@ class _Settling:
             after=after,
             asset=tariff.asset,
             amount=amount,
-            transaction=None,
+            transaction=number if amount else None,
         )
 
 

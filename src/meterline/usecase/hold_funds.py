@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.ledger.transaction import Cause
 from meterline.limit.budget import Ask
 from meterline.refusal import Missing
-from meterline.store import due, wallet
+from meterline.store import wallet
 from meterline.usecase import keep_budget
 from meterline.usecase.tell_wallet import tell_wallet
 from meterline.usecase.work_wallet import Answer, Refused, Work, once, told, work_on
@@ -93,7 +93,7 @@ async def capture(
         ended = change.hold.status != "open"
         await keep_budget.spent(work, hold, captured=change.captured, ended=ended)
         if ended:
-            await due.remove(work.tx, customer_id=work.customer_id, subject=id, kinds=[EXPIRE])
+            await _drop_expiry(work, id)
         answer = await _record(work, change, cause=Cause("capture", capture_id or id))
         return answer | {"captured_now": told(change.captured), "uncovered_now": told(change.uncovered)}
 
@@ -122,6 +122,7 @@ async def extend(
         )
         change = holds.extend(work.pocket(hold.asset), hold, amount=amount, ttl=ttl, at=now)
         await keep_budget.save(work, id, reserved)
+        await _drop_expiry(work, id)
         await _plan_expiry(work, change.hold, clock)
         return await _record(work, change, cause=Cause("extension", extension_id))
 
@@ -139,7 +140,7 @@ async def release(
         hold = await _hold(work, id)
         change = holds.release(work.pocket(hold.asset), hold)
         await keep_budget.spent(work, hold, captured=Decimal(0), ended=True)
-        await due.remove(tx, customer_id=customer_id, subject=id, kinds=[EXPIRE])
+        await _drop_expiry(work, id)
         return await _record(work, change, cause=Cause("release", id))
 
     return await once(work, id=f"release:{id}", kind="release", said={"hold": id}, act=act)
@@ -177,17 +178,18 @@ async def _hold(work: Work, id: str) -> Hold:
 
 
 async def _plan_expiry(work: Work, hold: Hold, clock: str | None) -> None:
-    await due.remove(work.tx, customer_id=work.customer_id, subject=hold.id, kinds=[EXPIRE])
-    await due.add(
-        work.tx,
+    await wallet.plan_expiry(
+        work.connection,
         environment=work.environment,
         customer_id=work.customer_id,
         kind=EXPIRE,
-        subject=hold.id,
-        boundary=hold.expires_at,
-        due_at=hold.expires_at,
+        hold=hold,
         clock=clock,
     )
+
+
+async def _drop_expiry(work: Work, id: str) -> None:
+    await wallet.drop_expiry(work.connection, customer_id=work.customer_id, kind=EXPIRE, hold=id)
 
 
 async def _record(work: Work, change: Change, *, cause: Cause) -> Answer:
