@@ -221,7 +221,12 @@ def counted_again(lines: Sequence[InvoiceLine], fresh: Mapping[UsageKey, Gathere
 
 
 def usage_key(line: InvoiceLine) -> UsageKey | None:
-    """Which metered billable a line belongs to; None for a line that counts no usage."""
+    """Which metered billable a line belongs to; None for a line that counts no usage of its own time."""
+    return None if line.late else window_key(line)
+
+
+def window_key(line: InvoiceLine) -> UsageKey | None:
+    """Which metered billable a line is about, the line of a correction too."""
     if line.usage is None or line.subscription_item is None or line.price is None:
         return None
     return (line.subscription_item, line.price, line.usage)

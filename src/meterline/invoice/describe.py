@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Literal
 
 from meterline.money import decimal_text, display_exact
-from meterline.period import Interval
+from meterline.period import Interval, Period
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -42,8 +42,18 @@ def proration(*, direction: Literal["credit", "debit"], quantity: Decimal, name:
     """`Unused time on 2 × Pro after 14 Jan 2019`: the day of the change, UTC."""
     word = "Unused" if direction == "credit" else "Remaining"
     what = name if quantity == 1 else f"{decimal_text(quantity)} × {name}"
-    day = since.astimezone(UTC)
-    return f"{word} time on {what} after {day.day:02d} {_MONTHS[day.month - 1]} {day.year}"
+    return f"{word} time on {what} after {_day(since)}"
+
+
+def late(*, name: str, period: Period, more: bool) -> str:
+    """`Late usage of API, 14 Jan 2019 to 14 Feb 2019`: its first day and the day after its last, UTC."""
+    what = "Late usage" if more else "Usage taken back"
+    return f"{what} of {name}, {_day(period.start)} to {_day(period.end)}"
+
+
+def _day(instant: datetime) -> str:
+    at = instant.astimezone(UTC)
+    return f"{at.day:02d} {_MONTHS[at.month - 1]} {at.year}"
 
 
 def trial(*, quantity: Decimal | None, name: str) -> str:

@@ -50,7 +50,9 @@ class InvoiceLine:
 
     `amount` is before discounts, credits and tax. `usage` is the window of usage that a metered line counts,
     null for anything else; such a line is computed again while its invoice is a draft. `tier` is the tier
-    (from 1) that the line was rated in; `flat` marks a tier's flat amount, whose quantity is 0.
+    (from 1) that the line was rated in; `flat` marks a tier's flat amount, whose quantity is 0. `late` marks the
+    difference that usage makes which came, or was corrected, after its own invoice was finalized; `usage` is then
+    the window that was billed there.
     """
 
     id: str
@@ -71,6 +73,7 @@ class InvoiceLine:
     usage: Period | None = None
     tier: int | None = None
     flat: bool = False
+    late: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     discounts: tuple[LineDiscount, ...] = ()
     credits: tuple[LineCredit, ...] = ()

@@ -95,6 +95,8 @@ class Invoice:
     `customer` is the public id of `customer_id`. `auto_advance` says that it finalizes and collects by itself;
     `automatically_finalizes_at` and `next_payment_attempt` say when. `attempt_count` counts the first attempt
     and then only automatic ones. `days_until_due` fixes `due_date` at finalization where that was not given.
+    `usage_counted_at` is when the usage on its lines was counted for good: wall clock, also for customers on a
+    test clock.
     """
 
     environment: str
@@ -126,6 +128,7 @@ class Invoice:
     attempted: bool = False
     attempt_count: int = 0
     finalized_at: datetime | None = None
+    usage_counted_at: datetime | None = None
     paid_at: datetime | None = None
     voided_at: datetime | None = None
     marked_uncollectible_at: datetime | None = None

@@ -1,13 +1,17 @@
 """Where usage ended up: the invoice lines and wallet debits that an event went into."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.store.invoice import invoice, invoice_line
+from meterline.invoice.late import BilledLine
+from meterline.period import Period
+from meterline.store.invoice import invoice, invoice_line, line_of
 from meterline.store.offer import usage_fee
 from meterline.store.price import price
 
@@ -32,6 +36,83 @@ async def lines(
         .order_by(invoice_line.c.sequence)
     )
     return [{"invoice": r.invoice, "invoice_status": r.status, "line": r.id, "price": r.price} for r in rows]
+
+
+async def about(
+    tx: AsyncConnection, *, customer_id: UUID, since: datetime, subscription: str | None = None, but: str = ""
+) -> list[BilledLine]:
+    """The lines that bill or correct the usage of windows that end after `since`, oldest invoice first.
+
+    Of one subscription, or of all of the customer's; without those on the invoice `but`.
+    """
+    query = (
+        select(invoice_line, invoice.c.status, invoice.c.usage_counted_at)
+        .join(
+            invoice,
+            and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice),
+        )
+        .where(
+            invoice.c.customer_id == customer_id,
+            invoice.c.created >= since,
+            ~invoice.c.deleted,
+            invoice.c.id != but,
+            invoice_line.c.usage_end > since,
+        )
+        .order_by(invoice.c.sequence, invoice_line.c.position)
+    )
+    if subscription is not None:
+        query = query.where(invoice.c.subscription == subscription)
+    return [
+        BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line_of(row))
+        for row in await tx.execute(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateCount:
+    """How many events of a window came after it was counted, by the routes they came by, and were voided since."""
+
+    events: int
+    through_stripe: int
+    voided: int
+
+    @property
+    def any(self) -> bool:
+        """Whether anything came or was taken back."""
+        return self.events + self.through_stripe + self.voided > 0
+
+
+_CAME_LATE = """
+SELECT count(*) FILTER (WHERE late AND NOT e.through_stripe AND e.voided_at IS NULL),
+       count(*) FILTER (WHERE late AND e.through_stripe AND e.voided_at IS NULL),
+       count(*) FILTER (WHERE NOT late AND e.voided_at > w.counted_at)
+FROM unnest($2::text[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[])
+     WITH ORDINALITY AS w(meter, starts, ends, counted_at, n)
+LEFT JOIN LATERAL (
+  SELECT u.through_stripe, u.voided_at, u.received_at > w.counted_at AS late FROM usage_event u
+  WHERE u.customer_id = $1 AND u.occurred_at >= w.starts AND u.occurred_at < w.ends AND u.meter = w.meter
+) e ON true
+GROUP BY w.n ORDER BY w.n"""
+
+
+async def came_late(
+    tx: AsyncConnection, *, customer_id: UUID, windows: Sequence[tuple[str, Period, datetime]]
+) -> list[LateCount]:
+    """What came late to windows of usage, each given with its meter and the instant it was counted. Costs events."""
+    columns = (
+        [meter for meter, _, _ in windows],
+        [window.start for _, window, _ in windows],
+        [window.end for _, window, _ in windows],
+        [counted for _, _, counted in windows],
+    )
+    rows: Iterable[Any] = await tx.exec_driver_sql(_CAME_LATE, (customer_id, *columns))
+    return [LateCount(events=row[0], through_stripe=row[1], voided=row[2]) for row in rows]
+
+
+async def counted_at(tx: AsyncConnection) -> datetime:
+    """The database's wall clock now: after everything that the statements before this one have seen."""
+    instant: datetime = (await tx.execute(select(func.clock_timestamp()))).scalar_one()
+    return instant
 
 
 async def debits(

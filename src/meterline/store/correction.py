@@ -46,6 +46,7 @@ usage_correction = Table(
     schema.instant("created", nullable=False),
     schema.instant("applied_at"),
     schema.instant("reverted_at"),
+    Column("through_stripe", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_usage_correction_sequence", "environment", "sequence"),
     Index("ix_usage_correction_id", "environment", "id"),
@@ -72,7 +73,8 @@ class Correction:
     """One correction. [start, end) is the time it touches; `before` and `after` are the meter's quantity in it.
 
     `replaces` says whether a backfill takes the place of what was counted in that time. `detail` holds the
-    event before and after.
+    event before and after. `through_stripe` says that it was asked for on one of Stripe's routes, which never
+    change what an invoice has billed.
     """
 
     environment: str
@@ -94,6 +96,7 @@ class Correction:
     created: datetime
     applied_at: datetime | None
     reverted_at: datetime | None = None
+    through_stripe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 from asyncpg.pgproto import pgproto
-from sqlalchemy import Column, Date, Numeric, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import Boolean, Column, Date, Numeric, PrimaryKeyConstraint, Table, Text
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 
 from meterline.store import schema
@@ -44,11 +44,13 @@ usage_event = Table(
     schema.instant("voided_at"),
     Column("voided_by", Text),
     Column("made_by", Text),
+    Column("through_stripe", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16"),
     postgresql_partition_by="RANGE (occurred_at)",
 )
 """`value16` is the digest of the value of a meter that counts distinct ones. `voided_by` and `made_by` are the
-corrections that took an event out of what counts, or put it in."""
+corrections that took an event out of what counts, or put it in. `through_stripe` says that it came through one of
+Stripe's routes, whose late usage no invoice bills."""
 
 recent_identifier = Table(
     "recent_identifier",
@@ -101,6 +103,7 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
     dimensions: str | None = None
     key16: UUID | None = None
     key_body16: UUID | None = None
+    through_stripe: bool = False
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -139,10 +142,11 @@ _INCOMING = """
 WITH incoming AS (
   SELECT * FROM unnest(
     $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-    $9::uuid[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::uuid[]
+    $9::uuid[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::uuid[],
+    $18::bool[]
   ) WITH ORDINALITY AS i(
     customer_id, occurred_at, identifier16, environment, meter, identifier, value, dimensions16,
-    value16, body16, received_at, key_owner, key16, key_body16, n)
+    value16, body16, received_at, key_owner, key16, key_body16, through_stripe, n)
 )"""
 
 _KEY_CLAIMS = """
@@ -159,28 +163,31 @@ def _store_statement(*, keyed: bool) -> str:
 
     The planner cannot know how many rows the arrays hold. So yesterday's claim is looked up by a scalar subquery,
     which stays an index probe per row, and `IN … IS TRUE` keeps the look-ups among the rows themselves hashed.
+    A claim made just before midnight is in today's partition too; after 24 hours it is taken over.
     """
     return f"""{_INCOMING}, claims AS (
   SELECT customer_id, identifier16, received_at, occurred_at, body16 FROM incoming
   {_KEY_CLAIMS if keyed else ""}
 ), claimed AS (
-  INSERT INTO recent_identifier (customer_id, identifier16, day, received_at, occurred_at, body16)
+  INSERT INTO recent_identifier AS r (customer_id, identifier16, day, received_at, occurred_at, body16)
   SELECT c.customer_id, c.identifier16, d.day, c.received_at, c.occurred_at, c.body16
   FROM claims c CROSS JOIN unnest($15::date[]) AS d(day)
-  WHERE (SELECT true FROM recent_identifier r
-         WHERE r.customer_id = c.customer_id AND r.identifier16 = c.identifier16 AND r.day = $16::date
-           AND r.received_at > c.received_at - interval '24 hours') IS NULL
+  WHERE (SELECT true FROM recent_identifier y
+         WHERE y.customer_id = c.customer_id AND y.identifier16 = c.identifier16 AND y.day = $16::date
+           AND y.received_at > c.received_at - interval '24 hours') IS NULL
   ORDER BY c.customer_id, c.identifier16, d.day
-  ON CONFLICT DO NOTHING
+  ON CONFLICT (customer_id, identifier16, day) DO UPDATE
+  SET received_at = excluded.received_at, occurred_at = excluded.occurred_at, body16 = excluded.body16
+  WHERE r.received_at <= excluded.received_at - interval '24 hours'
   RETURNING customer_id, identifier16
 ), held AS (
   SELECT customer_id, identifier16 FROM claimed
   GROUP BY customer_id, identifier16 HAVING count(*) = cardinality($15::date[])
 ), stored AS (
   INSERT INTO usage_event (customer_id, occurred_at, identifier16, environment, meter, identifier, value,
-                           dimensions16, value16, body16, received_at)
+                           dimensions16, value16, body16, received_at, through_stripe)
   SELECT i.customer_id, i.occurred_at, i.identifier16, i.environment, i.meter, i.identifier,
-         i.value::numeric, i.dimensions16, i.value16, i.body16, i.received_at
+         i.value::numeric, i.dimensions16, i.value16, i.body16, i.received_at, i.through_stripe
   FROM incoming i
   WHERE ((i.customer_id, i.identifier16) IN (SELECT h.customer_id, h.identifier16 FROM held h)) IS TRUE
   {_KEY_HELD if keyed else ""}
@@ -226,21 +233,26 @@ async def store(
         days,
         yesterday,
         environments,
+        [e.through_stripe for e in events],
     )
     assert row is not None
     return Outcome(refused=sorted(row[0]), versions=dict(zip(row[1], row[2], strict=True)))
 
 
+# The event of that very timestamp is the one meant; else a claim of the last 24 hours, whatever was claimed before.
 _PAST = """
 SELECT i.n, p.received_at, p.occurred_at, p.body16
-FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS i(customer_id, identifier16, occurred_at, n)
+FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $5::timestamptz[])
+  WITH ORDINALITY AS i(customer_id, identifier16, occurred_at, received_at, n)
 CROSS JOIN LATERAL (
-    SELECT r.received_at, r.occurred_at, r.body16 FROM recent_identifier r
+    SELECT r.received_at, r.occurred_at, r.body16,
+           CASE WHEN r.received_at > i.received_at - interval '24 hours' THEN 1 ELSE 2 END AS rank
+    FROM recent_identifier r
     WHERE r.customer_id = i.customer_id AND r.identifier16 = i.identifier16 AND r.day = ANY($4::date[])
   UNION ALL
-    SELECT e.received_at, e.occurred_at, e.body16 FROM usage_event e
+    SELECT e.received_at, e.occurred_at, e.body16, 0 FROM usage_event e
     WHERE e.customer_id = i.customer_id AND e.occurred_at = i.occurred_at AND e.identifier16 = i.identifier16
-  ORDER BY received_at LIMIT 1
+  ORDER BY rank, received_at LIMIT 1
 ) p"""
 
 
@@ -254,6 +266,7 @@ async def past(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequenc
         [e.identifier16 for e in events],
         [e.occurred_at for e in events],
         looked_at,
+        [e.received_at for e in events],
     )
     by_event = {row[0] - 1: Kept(row[1], row[2], row[3]) for row in own}
     keyed = [n for n, e in enumerate(events) if e.key16 is not None]
@@ -263,6 +276,7 @@ async def past(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequenc
         [events[n].key16 for n in keyed],
         [events[n].occurred_at for n in keyed],
         looked_at,
+        [events[n].received_at for n in keyed],
     )
     by_key = {keyed[row[0] - 1]: Kept(row[1], row[2], row[3]) for row in found}
     return [Past(by_event.get(n), by_key.get(n)) for n in range(len(events))]
@@ -303,11 +317,12 @@ class Stored(msgspec.Struct, frozen=True):
     voided_at: datetime | None
     voided_by: str | None
     made_by: str | None
+    through_stripe: bool
 
 
 _STORED = (
     "environment, customer_id, occurred_at, identifier16, identifier, meter, value, dimensions16, value16, body16,"
-    " received_at, voided_at, voided_by, made_by"
+    " received_at, voided_at, voided_by, made_by, through_stripe"
 )
 
 
@@ -381,9 +396,12 @@ async def within(
 async def void(
     connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Stored], *, by: str, now: datetime
 ) -> int:
-    """Take events out of what counts, and say how many still counted. Recount their hours after this."""
+    """Take events out of what counts, and say how many still counted. Recount their hours after this.
+
+    `now` may be rounded to the second; what is kept is exact, to be compared with when invoices counted usage.
+    """
     done = await connection.execute(
-        "UPDATE usage_event e SET voided_at = $4, voided_by = $5"
+        "UPDATE usage_event e SET voided_at = greatest($4::timestamptz, clock_timestamp()), voided_by = $5"
         " FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS v(customer_id, occurred_at, identifier16)"
         " WHERE e.customer_id = v.customer_id AND e.occurred_at = v.occurred_at"
         " AND e.identifier16 = v.identifier16 AND e.voided_at IS NULL",

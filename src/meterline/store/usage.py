@@ -80,13 +80,16 @@ NO_DIMENSIONS = UUID(int=0)
 class Wanted:
     """One quantity to read: of a customer on a meter in [period.start, period.end).
 
-    With `dimensions`, only events that carry all of these values; otherwise all events of the meter.
+    With `dimensions`, only events that carry all of these values; otherwise all events of the meter. With `in_time`
+    (wall clock), without what came through Stripe's routes after that instant: neither its events nor its
+    cancellations. That is read from the events alone, so it costs events, and needs them to be kept.
     """
 
     customer_id: UUID
     meter: Meter
     period: Period
     dimensions: Mapping[str, str] | None = None
+    in_time: datetime | None = None
 
 
 async def quantity(
@@ -127,21 +130,21 @@ async def _quantities(
     fetch: Callable[[str, tuple[Any, ...]], Awaitable[Iterable[Any]]], wanted: Sequence[Wanted]
 ) -> list[Decimal]:
     found = [Decimal(0)] * len(wanted)
-    alike: dict[tuple[Kind, Formula], list[int]] = {}
+    alike: dict[tuple[Kind, Formula, bool], list[int]] = {}
     for n, each in enumerate(wanted):
-        alike.setdefault((_kind(each.meter), each.meter.formula), []).append(n)
-    for (kind, formula), chosen in alike.items():
-        statement = _statement(kind, formula, grouped=False)
-        for row in await fetch(statement, _arguments(kind, wanted, chosen)):
+        alike.setdefault((_kind(each.meter), each.meter.formula, each.in_time is not None), []).append(n)
+    for (kind, formula, in_time), chosen in alike.items():
+        statement = _statement(kind, formula, grouped=False, in_time=in_time)
+        for row in await fetch(statement, _arguments(kind, wanted, chosen, in_time=in_time)):
             found[row[0]] = _answer(wanted[row[0]].meter, row[1], row[2])
     return found
 
 
 async def grouped(tx: AsyncConnection, wanted: Wanted) -> dict[tuple[tuple[str, str], ...], Decimal]:
     """One quantity per combination of dimension values seen, keyed by sorted (name, value) pairs."""
-    kind = _kind(wanted.meter)
-    statement = _statement(kind, wanted.meter.formula, grouped=True)
-    rows: Iterable[Any] = await tx.exec_driver_sql(statement, _arguments(kind, [wanted], [0]))
+    kind, in_time = _kind(wanted.meter), wanted.in_time is not None
+    statement = _statement(kind, wanted.meter.formula, grouped=True, in_time=in_time)
+    rows: Iterable[Any] = await tx.exec_driver_sql(statement, _arguments(kind, [wanted], [0], in_time=in_time))
     answers = {row[3]: _answer(wanted.meter, row[1], row[2]) for row in rows}
     named = await _named_dimensions(tx, wanted.customer_id, wanted.meter.id, list(answers))
     return {named.get(key, ()): answer for key, answer in answers.items()}
@@ -201,10 +204,10 @@ def hour_of(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _pieces(kind: Kind, period: Period) -> list[_Piece]:
+def _pieces(kind: Kind, period: Period, *, in_time: bool) -> list[_Piece]:
     start, end = period.start.astimezone(UTC), period.end.astimezone(UTC)
     first, last = hour_of(start), hour_of(end)
-    if first == last:
+    if first == last or in_time:
         return [_Piece(start, end, raw=True)]
     if kind == "additive":
         return _signed_pieces(start, end, first, last)
@@ -227,7 +230,7 @@ def _signed_pieces(start: datetime, end: datetime, first: datetime, last: dateti
     return [piece for piece in cut if piece.start < piece.end]
 
 
-def _arguments(kind: Kind, wanted: Sequence[Wanted], chosen: Sequence[int]) -> tuple[Any, ...]:
+def _arguments(kind: Kind, wanted: Sequence[Wanted], chosen: Sequence[int], *, in_time: bool) -> tuple[Any, ...]:
     rows = [
         (
             n,
@@ -238,14 +241,16 @@ def _arguments(kind: Kind, wanted: Sequence[Wanted], chosen: Sequence[int]) -> t
             piece.raw,
             piece.sign,
             _filter(wanted[n].dimensions),
+            wanted[n].in_time,
         )
         for n in chosen
-        for piece in _pieces(kind, wanted[n].period)
+        for piece in _pieces(kind, wanted[n].period, in_time=in_time)
     ]
     if not rows:
-        return (*([] for _ in range(8)), datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    return (*columns, min(columns[3]), max(columns[4]))
+        never = datetime.max.replace(tzinfo=UTC)
+        return (*([] for _ in range(8)), never, never, *([[]] if in_time else []))
+    *columns, instants = [list(column) for column in zip(*rows, strict=True)]
+    return (*columns, min(columns[3]), max(columns[4]), *([instants] if in_time else []))
 
 
 def _filter(dimensions: Mapping[str, str] | None) -> str | None:
@@ -267,6 +272,15 @@ WITH wanted AS (
 )
 """
 
+_WANTED_IN_TIME = _WANTED.replace("$8::text[]", "$8::text[], $11::timestamptz[]").replace("filter)", "filter, in_time)")
+
+_COUNTS = "e.voided_at IS NULL"
+
+_COUNTS_IN_TIME = """(NOT e.through_stripe OR e.received_at <= w.in_time)
+      AND (e.voided_at IS NULL OR (e.voided_at > w.in_time AND EXISTS (
+        SELECT FROM usage_correction c
+        WHERE c.customer_id = e.customer_id AND c.id = e.voided_by AND c.through_stripe)))"""
+
 _HOURS = """
     FROM {table} h
     WHERE NOT w.raw AND h.customer_id = w.customer_id AND h.meter = w.meter
@@ -276,10 +290,10 @@ _HOURS = """
         WHERE d.customer_id = w.customer_id AND d.meter = w.meter AND d.dimensions @> w.filter::jsonb))
 """
 
-_EVENTS = """
+_EVENTS = f"""
     FROM usage_event e
     WHERE w.raw AND e.customer_id = w.customer_id AND e.occurred_at >= w.starts AND e.occurred_at < w.ends
-      AND e.occurred_at >= $9 AND e.occurred_at < $10 AND e.meter = w.meter AND e.voided_at IS NULL
+      AND e.occurred_at >= $9 AND e.occurred_at < $10 AND e.meter = w.meter AND {_COUNTS}
       AND (w.filter IS NULL OR e.dimensions16 IN (
         SELECT d.dimensions16 FROM usage_dimension d
         WHERE d.customer_id = w.customer_id AND d.meter = w.meter AND d.dimensions @> w.filter::jsonb))
@@ -357,7 +371,14 @@ GROUP BY n{", dimensions16" if grouped else ""}"""
 
 
 @cache
-def _statement(kind: Kind, formula: Formula, *, grouped: bool) -> str:
+def _statement(kind: Kind, formula: Formula, *, grouped: bool, in_time: bool) -> str:
+    statement = _of_kind(kind, formula, grouped=grouped)
+    if in_time:
+        statement = statement.replace(_WANTED, _WANTED_IN_TIME).replace(_COUNTS, _COUNTS_IN_TIME)
+    return statement
+
+
+def _of_kind(kind: Kind, formula: Formula, *, grouped: bool) -> str:
     match kind:
         case "additive":
             return _additive(grouped=grouped)

@@ -1,19 +1,27 @@
-"""What each environment wants of its usage: how long events are kept. Counters are kept for ever."""
+"""What each environment wants of its usage: how long events are kept, and what becomes of late ones.
+
+Counters are kept for ever.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
-from sqlalchemy import Column, Integer, PrimaryKeyConstraint, Table, select
+from sqlalchemy import Column, Integer, PrimaryKeyConstraint, Table, Text, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import row, schema
+
+LateUsage = Literal["next_invoice", "ignore"]
+"""What becomes of usage that came after its invoice was finalized: it is billed later, or never."""
 
 usage_policy = Table(
     "usage_policy",
     schema.metadata,
     schema.environment(),
     Column("keep_events_days", Integer),
+    Column("late_usage", Text, nullable=False, server_default="next_invoice"),
     PrimaryKeyConstraint("environment"),
 )
 
@@ -24,6 +32,7 @@ class UsagePolicy:
 
     environment: str
     keep_events_days: int | None = None
+    late_usage: LateUsage = "next_invoice"
 
 
 async def find(tx: AsyncConnection, environment: str) -> UsagePolicy:
@@ -35,12 +44,8 @@ async def find(tx: AsyncConnection, environment: str) -> UsagePolicy:
 
 async def save(tx: AsyncConnection, policy: UsagePolicy) -> None:
     """Set the environment's policy."""
-    statement = insert(usage_policy).values(row.values(policy, usage_policy))
-    await tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=["environment"], set_={"keep_events_days": policy.keep_events_days}
-        )
-    )
+    new = row.values(policy, usage_policy)
+    await tx.execute(insert(usage_policy).values(new).on_conflict_do_update(index_elements=["environment"], set_=new))
 
 
 async def keep_events(tx: AsyncConnection) -> timedelta | None:

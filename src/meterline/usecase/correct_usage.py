@@ -31,10 +31,11 @@ INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Author:
-    """Who corrects, and why."""
+    """Who corrects, and why, and whether through one of Stripe's routes."""
 
     actor: str
     reason: str
+    through_stripe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +241,7 @@ def _correction(
         detail={"before": {"value": str(found.value), "timestamp": found.occurred_at.isoformat()}},
         created=now,
         applied_at=now,
+        through_stripe=author.through_stripe,
     )
 
 

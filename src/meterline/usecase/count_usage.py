@@ -1,6 +1,7 @@
 """Gather what lines are written from: usage, products, and the earlier lines that credits give back."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -20,18 +21,28 @@ from meterline.subscription.billable import Billable
 
 
 async def gather(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, billables: Sequence[Billable]
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID,
+    billables: Sequence[Billable],
+    in_time: Mapping[int, datetime] | None = None,
 ) -> list[Gathered]:
-    """What the lines of these billables are written from, in the same order. Usage is as known now."""
+    """What the lines of these billables are written from, in the same order. Usage is as known now.
+
+    `in_time` leaves out, by the place of the billable, what came through Stripe's routes after an instant.
+    """
+    received = in_time or {}
     named = await products.find(tx, environment, sorted({each.price.product for each in billables}))
     metered = {each.price.recurring.meter for each in billables if each.usage and each.price.recurring}
     counted_by = await meters.find(tx, environment, sorted(id for id in metered if id is not None))
-    counts = await _counts(tx, customer_id, billables, counted_by)
+    counts = await _counts(tx, customer_id, billables, counted_by, received)
     found: list[Gathered] = []
     for place, billable in enumerate(billables):
         product = named[billable.price.product]
         if billable.usage is not None:
-            found.append(await _metered(tx, customer_id, billable, product, counted_by, counts.get(place)))
+            used = counts.get(place)
+            found.append(await _metered(tx, customer_id, billable, product, counted_by, used, received.get(place)))
         elif billable.proration is not None and billable.proration.credited is not None:
             found.append(await _credit(tx, customer_id, billable, product))
         else:
@@ -40,7 +51,11 @@ async def gather(
 
 
 async def _counts(
-    tx: AsyncConnection, customer_id: UUID, billables: Sequence[Billable], counted_by: dict[str, Meter]
+    tx: AsyncConnection,
+    customer_id: UUID,
+    billables: Sequence[Billable],
+    counted_by: dict[str, Meter],
+    received: Mapping[int, datetime],
 ) -> dict[int, Decimal]:
     """The quantities of plainly metered billables by their place, in one read per kind of aggregation."""
     places = [
@@ -49,8 +64,10 @@ async def _counts(
         if each.usage is not None and not isinstance(each.price.model, ByDimension)
     ]
     wanted = [
-        usage.Wanted(customer_id=customer_id, meter=_meter(each, counted_by), period=each.usage)
-        for each in (billables[place] for place in places)
+        usage.Wanted(
+            customer_id=customer_id, meter=_meter(each, counted_by), period=each.usage, in_time=received.get(place)
+        )
+        for place, each in ((place, billables[place]) for place in places)
         if each.usage is not None
     ]
     return dict(zip(places, await usage.quantities(tx, wanted), strict=True))
@@ -69,12 +86,13 @@ async def _metered(
     product: Product,
     counted_by: dict[str, Meter],
     used: Decimal | None,
+    received: datetime | None,
 ) -> Gathered:
     meter = _meter(billable, counted_by)
     if used is not None:
         return Gathered(billable=billable, product=product, used=used, formula=meter.formula)
     assert billable.usage is not None
-    wanted = usage.Wanted(customer_id=customer_id, meter=meter, period=billable.usage)
+    wanted = usage.Wanted(customer_id=customer_id, meter=meter, period=billable.usage, in_time=received)
     split = await usage.grouped(tx, wanted)
     return Gathered(billable=billable, product=product, used_by_dimension=split, formula=meter.formula)
 

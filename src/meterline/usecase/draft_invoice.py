@@ -21,6 +21,7 @@ from meterline.store.identifier import public
 from meterline.subscription.billable import Billable
 from meterline.subscription.model import Subscription
 from meterline.usecase import record_invoice
+from meterline.usecase.bill_late_usage import bill_late_usage
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.count_usage import gather
@@ -45,7 +46,8 @@ async def draft_invoice(
 
     The subscription is locked. `period` bounds what the invoice covers, `now` (the customer's time, UTC) by
     default. `omit_unused` leaves metered billables out of which nothing was used; None when nothing is left.
-    Metered lines hold the usage known now and are counted again at finalization.
+    Metered lines hold the usage known now and are counted again at finalization; so are the corrections of windows
+    that were billed before.
     """
     customer = await _customer(tx, subscription, now=now)
     draft, swept = await compose_draft(
@@ -127,7 +129,7 @@ async def compose_draft(
         custom_fields=customer.invoice_settings.custom_fields,
         payment_method_types=subscription.payment_settings.payment_method_types,
     )
-    lines = await with_tentative_credits(tx, draft, lines)
+    lines = await with_tentative_credits(tx, draft, await bill_late_usage(tx, draft, lines))
     balance = balance_for(customer, draft.currency)
     return state.reckoned(replace(draft, lines=lines), totals=totals(lines), balance=balance), swept
 

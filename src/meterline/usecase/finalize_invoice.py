@@ -13,12 +13,13 @@ from meterline.invoice.number import number
 from meterline.invoice.total import totals
 from meterline.payment.payment import InvoicePayment, Payment
 from meterline.refusal import Refusal
+from meterline.store import billed_usage, due
 from meterline.store import customer as customers
-from meterline.store import due
 from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.usecase import keep_books, record_invoice, record_payment
+from meterline.usecase.bill_late_usage import bill_late_usage
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.count_usage import with_late_usage
@@ -41,7 +42,8 @@ async def finalize_invoice(
     state.require_draft(draft)
     if auto_advance is not None:
         draft = replace(draft, auto_advance=auto_advance)
-    paid = await pay_with_credits(tx, draft, named(await with_late_usage(tx, draft)), now=now)
+    draft = await _counted(tx, draft)
+    paid = await pay_with_credits(tx, draft, draft.lines, now=now)
     lines = paid.lines
     counted = replace(draft, lines=lines)
     await _require_free(tx, draft)
@@ -76,6 +78,13 @@ async def finalize_invoice(
             now=now,
         )
     return issued
+
+
+async def _counted(tx: AsyncConnection, draft: Invoice) -> Invoice:
+    """The draft with its usage counted for good, and the instant after which usage comes too late for it."""
+    lines = named(await bill_late_usage(tx, draft, await with_late_usage(tx, draft)))
+    metered = any(line.usage is not None for line in lines)
+    return replace(draft, lines=lines, usage_counted_at=await billed_usage.counted_at(tx) if metered else None)
 
 
 async def _require_free(tx: AsyncConnection, draft: Invoice) -> None:

@@ -56,7 +56,7 @@ class Refused(msgspec.Struct, frozen=True, gc=False):
 Fate: TypeAlias = Accepted | Duplicate | KeyReused | Refused
 
 Recheck: TypeAlias = Callable[
-    [str, Sequence[Any], Sequence[datetime]], Awaitable[tuple[int, "list[NewEvent | Problem]"]]
+    [str, Sequence[Any], Sequence[NewEvent]], Awaitable[tuple[int, "list[NewEvent | Problem]"]]
 ]
 
 
@@ -265,8 +265,7 @@ class Writer(Session):
         """The batch against the newest catalog; events that it refuses now get that as their fate."""
         remaining = []
         for chunk in batch:
-            received = [each.received_at for each in chunk.events]
-            version, checked = await self._recheck(chunk.environment, chunk.told, received)
+            version, checked = await self._recheck(chunk.environment, chunk.told, chunk.events)
             good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
             for n, each in enumerate(checked):
                 if isinstance(each, Problem):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from meterline.api.ingest import late
 from meterline.api.stripe.call import Call
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.params import Params, Text
@@ -12,6 +13,7 @@ from meterline.store.event import Stored
 from meterline.store.usage import hour_of
 from meterline.usecase.correct_usage import find_event
 from meterline.usecase.ingest_events import identifier16
+from meterline.usecase.show_late_usage import life_of_late
 
 routes = Routes("meter_events")
 
@@ -81,10 +83,12 @@ async def _life(call: Call[Any], found: Stored, owner: str) -> Json:
         "event_name": counted_by.event_name,
         "fate": "accepted" if found.voided_at is None else "voided",
         "invoice_lines": lines,
+        "late": [late.life(each) for each in await life_of_late(call.tx, found)],
         "livemode": call.livemode,
         "made_by": found.made_by,
         "meter": found.meter,
         "received_at": unix(found.received_at),
+        "through_stripe": found.through_stripe,
         "timestamp": unix(found.occurred_at),
         "value": format(found.value, "f"),
         "voided_at": unix_or_none(found.voided_at),

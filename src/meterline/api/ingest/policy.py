@@ -1,5 +1,6 @@
-"""`/ingest/policy`: how long an environment wants its events kept."""
+"""`/ingest/policy`: how long an environment wants its events kept, and what becomes of late ones."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from meterline.api.stripe.json import Json
 from meterline.api.stripe.params import Natural, Params, RetrieveParams, Unset
 from meterline.api.stripe.route import Routes
 from meterline.store import usage_policy
-from meterline.store.usage_policy import UsagePolicy
+from meterline.store.usage_policy import LateUsage
 
 routes = Routes("usage_policy")
 
@@ -18,13 +19,15 @@ SHORTEST = 36
 
 class PolicyUpdate(Params):
     keep_events_days: Unset[Annotated[Natural, Field(ge=SHORTEST, le=36_500)]] = None
+    late_usage: LateUsage | None = None
 
 
-def render(policy: UsagePolicy) -> Json:
+def render(policy: usage_policy.UsagePolicy) -> Json:
     """The policy; null days mean for ever."""
     return {
         "object": "usage_policy",
         "keep_events_days": policy.keep_events_days,
+        "late_usage": policy.late_usage,
         "livemode": policy.environment == "live",
     }
 
@@ -37,10 +40,15 @@ async def retrieve(call: Call[RetrieveParams]) -> Json:
 
 @routes.post("/ingest/policy", PolicyUpdate)
 async def change(call: Call[PolicyUpdate]) -> Json:
-    """Set how many days events are kept, at least 36: a day more than they may be late. Empty keeps them for ever.
+    """Set how many days events are kept, at least 36 (empty keeps them for ever), and whether late usage is billed.
 
     Events of all environments share partitions, so they go when no environment wants them any more.
     """
-    policy = UsagePolicy(environment=call.environment, keep_events_days=call.params.keep_events_days)
+    asked = call.params
+    policy = await usage_policy.find(call.tx, call.environment)
+    if asked.sent("keep_events_days"):
+        policy = replace(policy, keep_events_days=asked.keep_events_days)
+    if asked.late_usage is not None:
+        policy = replace(policy, late_usage=asked.late_usage)
     await usage_policy.save(call.tx, policy)
     return render(policy)

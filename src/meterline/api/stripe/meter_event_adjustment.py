@@ -95,5 +95,5 @@ async def _cancel(
         raise Missing("meter event", identifier, param="cancel[identifier]")
     if now - found.received_at > WINDOW:
         raise Refusal("Only events received within the last 24 hours can be canceled.", param="cancel[identifier]")
-    author = Author(actor=actor, reason="canceled by a meter event adjustment")
+    author = Author(actor=actor, reason="canceled by a meter event adjustment", through_stripe=True)
     return await void_event(tx, found=found, public_customer=owner, author=author, now=now)
