@@ -26,7 +26,7 @@ from meterline.usecase.move_funds import NewGrant, put_grant
 from meterline.usecase.tell_wallet import tell_top_up, tell_wallet
 from meterline.usecase.work_wallet import Work, work_on
 from meterline.wallet.news import UNREMARKABLE
-from meterline.wallet.recharge import Recharge, decide
+from meterline.wallet.recharge import NoRecharge, Recharge, decide
 
 LIFETIME = timedelta(hours=24)
 """How long the hosted page of a top-up can be used."""
@@ -123,9 +123,7 @@ async def pay(
     return await settle(tx, asked, outcome, clock=clock, now=now)
 
 
-async def settle(
-    tx: AsyncConnection, asked: TopUp, outcome: Outcome, *, clock: str | None, now: datetime
-) -> TopUp:
+async def settle(tx: AsyncConnection, asked: TopUp, outcome: Outcome, *, clock: str | None, now: datetime) -> TopUp:
     """Record what the processor said about a locked top-up; money that arrived is credited, once."""
     if asked.status == "succeeded":
         return asked
@@ -135,9 +133,7 @@ async def settle(
         await store.save(tx, refused)
         await tell_top_up(tx, "topup.failed", refused, now=now)
         return refused
-    work = await work_on(
-        tx, environment=asked.environment, customer_id=asked.customer_id, now=now, active=False
-    )
+    work = await work_on(tx, environment=asked.environment, customer_id=asked.customer_id, now=now, active=False)
     await _credit(work, asked, clock)
     paid = replace(asked, status="succeeded", reference=outcome.reference, failure=None, settled_at=now)
     await store.save(tx, paid)
@@ -200,32 +196,16 @@ async def recharge(
     history = await store.history(tx, customer_id, asset, now=now)
     decision = decide(rule, available=available, history=history, now=now)
     if not isinstance(decision, Recharge):
-        await store.log(
+        await _not_now(
             tx,
+            decision,
             environment=environment,
             customer_id=customer_id,
             asset=asset,
-            decision=decision.reason,
             available=available,
-            again_at=decision.again_at,
+            clock=clock,
             now=now,
         )
-        if decision.reason not in UNREMARKABLE:
-            await tell_wallet(
-                tx,
-                environment=environment,
-                customer_id=customer_id,
-                topic="autotopup.blocked",
-                about=asset,
-                asset=asset,
-                reason=decision.reason,
-                again_at=decision.again_at,
-                now=now,
-            )
-        if decision.again_at is not None:
-            await plan_recharge(
-                tx, environment=environment, customer_id=customer_id, asset=asset, at=decision.again_at, clock=clock
-            )
         return None
     assert rule.payment_method is not None
     method = (await payment_method.find(tx, environment, [rule.payment_method])).get(rule.payment_method)
@@ -266,6 +246,46 @@ async def recharge(
             clock=clock,
         )
     return paid
+
+
+async def _not_now(
+    tx: AsyncConnection,
+    decision: NoRecharge,
+    *,
+    environment: str,
+    customer_id: UUID,
+    asset: str,
+    available: Decimal,
+    clock: str | None,
+    now: datetime,
+) -> None:
+    """Keep why nothing is bought, tell what somebody should hear of, and look again when that is worth it."""
+    await store.log(
+        tx,
+        environment=environment,
+        customer_id=customer_id,
+        asset=asset,
+        decision=decision.reason,
+        available=available,
+        again_at=decision.again_at,
+        now=now,
+    )
+    if decision.reason not in UNREMARKABLE:
+        await tell_wallet(
+            tx,
+            environment=environment,
+            customer_id=customer_id,
+            topic="autotopup.blocked",
+            about=asset,
+            asset=asset,
+            reason=decision.reason,
+            again_at=decision.again_at,
+            now=now,
+        )
+    if decision.again_at is not None:
+        await plan_recharge(
+            tx, environment=environment, customer_id=customer_id, asset=asset, at=decision.again_at, clock=clock
+        )
 
 
 def _whole(amount: Decimal, asset: str) -> Decimal:
