@@ -72,7 +72,7 @@ class Directory:
         if not missing:
             return known
         if len(known) > MOST:
-            known.clear()
+            known = self._customers[environment] = {}  # who still waits keeps what it found
             missing = list(ids)
         found = await asyncio.gather(*[self._ask(environment, id) for id in missing])
         present = {id: who for id, who in zip(missing, found, strict=True) if who is not None}
