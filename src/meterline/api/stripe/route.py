@@ -37,6 +37,9 @@ Handler: TypeAlias = Callable[[Any], Awaitable[Json | Refusal]]
 recorded and answers with the error, as for a declined payment."""
 
 MAX_BODY = 2 * 1024 * 1024
+_MAX_DISCARDED = 64 * 1024 * 1024
+"""How much of a body that is too large is read and dropped: a client that is hung up on while it sends never
+reads why."""
 _LONGEST_ID = 255
 _DEEPEST_JSON = 12
 
@@ -244,12 +247,15 @@ async def _bounded_body(request: Request) -> bytes:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MAX_BODY:
-            raise StripeError.invalid(
-                f"The request body is too large: at most {MAX_BODY} bytes are accepted.",
-                status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            )
-        chunks.append(chunk)
+        if size <= MAX_BODY:
+            chunks.append(chunk)
+        elif size > _MAX_DISCARDED:
+            break
+    if size > MAX_BODY:
+        raise StripeError.invalid(
+            f"The request body is too large: at most {MAX_BODY} bytes are accepted.",
+            status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        )
     return b"".join(chunks)
 
 

@@ -60,14 +60,20 @@ def _stripe_error(details: list[ErrorDetails]) -> StripeError:
             message = f"This value must be {_bound(first)}."
             return StripeError.invalid(message, code="parameter_invalid_integer", param=param)
         case "string_too_long":
-            start, limit = str(first["input"])[:20], first.get("ctx", {})["max_length"]
-            return StripeError.invalid(f"Invalid string: {start}...; must be at most {limit} characters", param=param)
+            return _long_text(first, param)
+        case "too_long" if isinstance(first["input"], str):
+            return _long_text(first, param)
         case "too_long" | "too_short":
             return StripeError.invalid(f"Invalid array: {_length(first)}", param=param)
         case "model_type" | "model_attributes_type" | "dict_type" | "parameter_invalid_hash":
             return StripeError.invalid("Invalid object", param=param)
     code = first["type"] if first["type"] in _CODES else None
     return StripeError.invalid(first["msg"], code=code, param=param)
+
+
+def _long_text(detail: ErrorDetails, param: str) -> StripeError:
+    start, limit = str(detail["input"])[:20], detail.get("ctx", {})["max_length"]
+    return StripeError.invalid(f"Invalid string: {start}...; must be at most {limit} characters", param=param)
 
 
 def _unknown(names: list[str]) -> StripeError:
