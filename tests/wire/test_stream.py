@@ -8,6 +8,8 @@ import httpx
 import pytest
 import stripe
 
+from meterline.store.database import Database
+from meterline.store.feed import Feed
 from tests.wire.delivering import delivering, publish_all
 
 
@@ -79,3 +81,13 @@ def test_a_key_needs_the_permission_to_read_events(base_url: str, add_key: Calla
     secret = add_key("rk_test_meterlineStreamTests000", kind="restricted", permissions={"prices": "read"})
     answer = httpx.get(f"{base_url}/ops/stream", headers={"authorization": f"Bearer {secret}"})
     assert answer.status_code == 403
+
+
+async def test_watchers_are_let_go_when_the_process_leaves(database: Database) -> None:
+    feed = Feed(database)
+    watching = feed.follow("test", after=None)
+    assert await anext(watching) == []
+    feed.end()
+    with pytest.raises(StopAsyncIteration):
+        await anext(watching)
+    await feed.close()

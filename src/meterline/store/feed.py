@@ -31,6 +31,7 @@ class Feed:
         self._database = database
         self._poll_s = poll.total_seconds()
         self._news = asyncio.Event()
+        self._ended = False
         self._listening: asyncio.Task[None] | None = None
 
     async def position(self) -> int:
@@ -41,14 +42,14 @@ class Feed:
     async def follow(
         self, environment: str, *, after: int | None, customer_id: UUID | None = None
     ) -> AsyncIterator[list[Notice]]:
-        """The notices after a position (null: from now on), in order, batch by batch, for ever.
+        """The notices after a position (null: from now on), in order, batch by batch, until the feed ends.
 
         An empty batch comes every few seconds of silence, so that a follower can tell that it is still alive.
         """
         if self._listening is None or self._listening.done():
             self._listening = asyncio.create_task(self._listen(), name="feed")
         seen = await self.position() if after is None else after
-        while True:
+        while not self._ended:
             news = self._news
             async with self._database.begin() as tx:
                 batch = await notice.published(tx, environment, after=seen, limit=_BATCH, customer_id=customer_id)
@@ -62,6 +63,11 @@ class Feed:
                 await asyncio.wait_for(news.wait(), self._poll_s)
                 continue
             yield []
+
+    def end(self) -> None:
+        """Let every follower go, because the process is about to leave."""
+        self._ended = True
+        self._wake()
 
     async def close(self) -> None:
         """Stop listening."""
