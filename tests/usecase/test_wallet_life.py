@@ -255,6 +255,17 @@ async def test_a_declined_card_backs_off_and_is_given_up_in_the_end(database: Da
     assert log[-1] == "declined_too_often"
 
 
+async def test_money_whose_answer_was_lost_is_asked_for_again_and_credited_once(database: Database, jane: Jane) -> None:
+    await recharges(jane, await saved_card(jane, reference_of("pm_card_answerLost")))
+    await jane.give("10")
+    await jane.charge("6", START)
+    await jane.work_until(START)
+    assert (await jane.available(START), await log_of(jane)) == (Decimal(4), ["unanswered"])
+    await jane.work_until(START + 3 * HOUR)
+    assert await jane.available(START + 3 * HOUR) == 25
+    assert (await jane.books())[Account("clearing", "USD", "test")] == -21
+
+
 TWO_TIERS = Graduated(tiers=(Tier(up_to=10, unit=Decimal(7)), Tier(up_to=None, unit=Decimal("2.5"), flat=Decimal(3))))
 MODELS: list[tuple[PriceModel, tuple[str, ...], Cadence]] = [
     (PerUnit(unit=Decimal("0.3333333333")), (), "lifetime"),

@@ -145,6 +145,17 @@ async def find(tx: AsyncConnection, environment: str, id: str, *, lock: bool = F
     return row.load(TopUp, found)
 
 
+async def pending(tx: AsyncConnection, customer_id: UUID, asset: str) -> list[TopUp]:
+    """The automatic top-ups that the processor has not answered for."""
+    key = top_up.c
+    rows = await tx.execute(
+        select(top_up).where(
+            key.customer_id == customer_id, key.asset == asset, key.automatic, key.status == "pending"
+        )
+    )
+    return [row.load(TopUp, found) for found in rows]
+
+
 async def rule(tx: AsyncConnection, customer_id: UUID, asset: str) -> RechargeRule | None:
     """By which the wallet recharges that asset."""
     found = (
@@ -229,7 +240,7 @@ async def _last_debit(tx: AsyncConnection, customer_id: UUID, asset: str) -> dat
 async def wake(connection: Connection, seen: Sequence[tuple[UUID, str, Decimal, datetime]]) -> None:
     """Plan a look at the wallets that fell below their threshold: (customer, asset, available, customer's time).
 
-    One look per pocket is planned at most, however many debits ask for it.
+    One look per pocket is planned at most, however many debits ask for it; one that was given up is tried again.
     """
     rows = [(*each, uuid7()) for each in sorted(seen, key=lambda each: each[:2])]
     if rows:
@@ -237,14 +248,16 @@ async def wake(connection: Connection, seen: Sequence[tuple[UUID, str, Decimal, 
 
 
 _WAKE = """
-INSERT INTO due (environment, customer_id, kind, subject, boundary, due_at, sequence, clock)
+INSERT INTO due AS planned (environment, customer_id, kind, subject, boundary, due_at, sequence, clock)
 SELECT rule.environment, rule.customer_id, $6, rule.asset, $7, seen.at, seen.sequence, customer.test_clock
 FROM unnest($1::uuid[], $2::text[], $3::numeric[], $4::timestamptz[], $5::uuid[])
     AS seen (customer_id, asset, available, at, sequence)
 JOIN recharge_rule AS rule ON rule.customer_id = seen.customer_id AND rule.asset = seen.asset
 JOIN customer ON customer.customer_id = rule.customer_id
 WHERE rule.enabled AND seen.available < rule.threshold
-ON CONFLICT DO NOTHING
+ON CONFLICT (customer_id, kind, subject, boundary) DO UPDATE
+SET due_at = excluded.due_at, attempts = 0, claimed_until = NULL, failed_at = NULL, last_error = NULL
+WHERE planned.failed_at IS NOT NULL
 """
 
 

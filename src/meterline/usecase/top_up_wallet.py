@@ -13,7 +13,7 @@ from meterline.ledger.account import Account
 from meterline.ledger.posting import units_paid
 from meterline.ledger.transaction import Cause
 from meterline.money import check_currency, minimum_payment, round_debit, to_major, to_minor
-from meterline.payment.payment import Outcome, Succeeded
+from meterline.payment.payment import Outcome, Succeeded, Unknown
 from meterline.payment.payment import Refused as CardRefused
 from meterline.refusal import Refusal
 from meterline.store import asset as assets
@@ -26,7 +26,7 @@ from meterline.usecase.move_funds import NewGrant, put_grant
 from meterline.usecase.tell_wallet import tell_top_up, tell_wallet
 from meterline.usecase.work_wallet import Work, work_on
 from meterline.wallet.news import UNREMARKABLE
-from meterline.wallet.recharge import NoRecharge, Recharge, decide
+from meterline.wallet.recharge import NoRecharge, Recharge, RechargeRule, decide
 
 LIFETIME = timedelta(hours=24)
 """How long the hosted page of a top-up can be used."""
@@ -113,7 +113,9 @@ async def pay(
     assert not processor.networked, "a processor behind a network is asked between transactions"
     outcome = processor.collect(
         Collection(
-            key=asked.id,
+            # A refused attempt is over; one without an answer is asked for again under its own key.
+            key=asked.id if asked.settled_at is None else f"{asked.id}/{asked.settled_at.isoformat()}",
+            again=asked.status == "pending",
             reference=reference,
             amount=asked.price,
             currency=asked.currency,
@@ -127,6 +129,10 @@ async def settle(tx: AsyncConnection, asked: TopUp, outcome: Outcome, *, clock: 
     """Record what the processor said about a locked top-up; money that arrived is credited, once."""
     if asked.status == "succeeded":
         return asked
+    if isinstance(outcome, Unknown):
+        waiting = replace(asked, status="pending")
+        await store.save(tx, waiting)
+        return waiting
     if not isinstance(outcome, Succeeded):
         message = outcome.message if isinstance(outcome, CardRefused) else "The card needs its holder's consent."
         refused = replace(asked, status="failed", failure=message, settled_at=now)
@@ -191,6 +197,10 @@ async def recharge(
     rule = await store.rule(tx, customer_id, asset)
     if rule is None:
         return None
+    if not await _still_saved(tx, environment, customer_id, rule.payment_method):
+        rule = replace(rule, payment_method=None)
+    for waiting in [] if rule.payment_method is None else await store.pending(tx, customer_id, asset):
+        await _collect(tx, rule, waiting, environment=environment, clock=clock, now=now)
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
     available = work.pocket(asset).available(now)
     history = await store.history(tx, customer_id, asset, now=now)
@@ -207,10 +217,6 @@ async def recharge(
             now=now,
         )
         return None
-    assert rule.payment_method is not None
-    method = (await payment_method.find(tx, environment, [rule.payment_method])).get(rule.payment_method)
-    if method is None or method.customer_id != customer_id:
-        raise Refusal("The payment method of the auto-recharge is gone.", code="no_payment_method")
     asked = Asked(amount=_whole(decision.amount, asset), currency=asset.lower(), description="Auto-recharge")
     made = await begin(
         tx,
@@ -223,13 +229,13 @@ async def recharge(
         now=now,
     )
     await tell_top_up(tx, "autotopup.attempted", made, now=now)
-    paid = await pay(tx, environment=environment, id=made.id, reference=method.reference, clock=clock, now=now)
+    paid = await _collect(tx, rule, made, environment=environment, clock=clock, now=now)
     await store.log(
         tx,
         environment=environment,
         customer_id=customer_id,
         asset=asset,
-        decision="recharged" if paid.status == "succeeded" else "declined",
+        decision=_DECISION[paid.status],
         available=available,
         amount=asked.amount,
         top_up_id=made.id,
@@ -237,15 +243,38 @@ async def recharge(
     )
     if paid.status == "failed":
         await tell_top_up(tx, "autotopup.failed", paid, now=now)
+    if paid.status != "succeeded":
+        soon = now + (_SOON if paid.status == "failed" else _ASK_AGAIN)
         await plan_recharge(
-            tx,
-            environment=environment,
-            customer_id=customer_id,
-            asset=asset,
-            at=now + timedelta(seconds=1),
-            clock=clock,
+            tx, environment=environment, customer_id=customer_id, asset=asset, at=soon, clock=clock
         )
     return paid
+
+
+_SOON, _ASK_AGAIN = timedelta(seconds=1), timedelta(minutes=1)
+_DECISION = {"succeeded": "recharged", "failed": "declined", "pending": "unanswered"}
+
+
+async def _still_saved(tx: AsyncConnection, environment: str, customer_id: UUID, method: str | None) -> bool:
+    """Whether the payment method is (still) the customer's."""
+    found = None if method is None else (await payment_method.find(tx, environment, [method])).get(method)
+    return found is not None and found.customer_id == customer_id
+
+
+async def _collect(
+    tx: AsyncConnection,
+    rule: RechargeRule,
+    made: TopUp,
+    *,
+    environment: str,
+    clock: str | None,
+    now: datetime,
+) -> TopUp:
+    assert rule.payment_method is not None
+    method = (await payment_method.find(tx, environment, [rule.payment_method])).get(rule.payment_method)
+    if method is None or method.customer_id != made.customer_id:
+        raise Refusal("The payment method of the auto-recharge is gone.", code="no_payment_method")
+    return await pay(tx, environment=environment, id=made.id, reference=method.reference, clock=clock, now=now)
 
 
 async def _not_now(
