@@ -6,7 +6,7 @@ where they stood; the line is what that comes to, less everything billed for the
 billed once, however often it is looked for.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -115,11 +115,6 @@ def with_corrections(lines: Iterable[InvoiceLine], fresh: Iterable[InvoiceLine])
         if again is not None:
             kept.append(replace(again, id=line.id, metadata=line.metadata))
     return (*kept, *wanted.values())
-
-
-def differing(fresh: Mapping[UsageKey, Gathered], billed: Mapping[UsageKey, BilledWindow]) -> list[UsageKey]:
-    """The windows that do not cost what was billed for them."""
-    return [key for key, gathered in fresh.items() if correction(gathered, billed[key]) is not None]
 
 
 def _quantity(lines: Iterable[InvoiceLine]) -> Decimal:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import Price
 from meterline.invoice.compose import Gathered, UsageKey
-from meterline.invoice.late import BilledWindow, billed_windows, correction, differing, with_corrections
+from meterline.invoice.late import BilledWindow, billed_windows, correction, with_corrections
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.store import billed_usage, usage_policy
@@ -67,7 +67,7 @@ async def corrections(
     corrected.
     """
     counted = await _counted(tx, environment, customer_id, billed)
-    changed = {key: billed[key] for key in differing(counted, billed)}
+    changed = {key: window for key, window in billed.items() if correction(counted[key], window) is not None}
     if not changed:
         return []
     if await usage_policy.keep_events(tx) is not None:
