@@ -39,7 +39,7 @@ async def run(dsn: str, addresses: list[tuple[str, int]], options: argparse.Name
             )
             for n in range(0, len(events), _BATCH)
         ]
-        await load(addresses, bodies, connections=24)
+        await load(addresses, bodies, connections=16)
         costs.append((sent + _AT_ONCE, await read_ms(dsn, furnished.meter, next(iter(furnished.customers.values())))))
     out.print(f"web process: {before:.0f} MB at start, {peak_mb(server):.0f} MB at most over {options.events:,} events")
     (few, cheap), (many, dear) = costs[0], costs[-1]
