@@ -221,7 +221,9 @@ class Session:
         """Make sure of the partitions that these events go to."""
         days = {e.occurred_at.date() for e in events}
         needed = {(table, day) for day in days for table in ("usage_event", "usage_hour", "usage_unique")}
-        needed |= {("recent_identifier", day) for day in event.days_of(events[0].received_at)[0]}
+        received = [e.received_at for e in events]
+        claimed = (day for at in (min(received), max(received)) for day in event.days_of(at)[0])
+        needed |= {("recent_identifier", day) for day in claimed}
         for table, day in sorted(needed - self._partitions):
             await partition.create(self.connection, partition.holding(table, day))
             self._partitions.add((table, day))
@@ -245,40 +247,41 @@ class Writer(Session):
             events = [each for chunk in batch for each in chunk.events]
             versions: dict[str, int] = {}
             for chunk in batch:
-                versions[chunk.environment] = min(chunk.version, versions.get(chunk.environment, chunk.version))
-            await self.make_room(events)
-            try:
-                async with self.connection.transaction():
-                    fates = await record(self.connection, events, versions, self._watching)
-            except Stale:
-                batch = await self._check_again(batch)
-                if not batch:
-                    return
-                continue
+                if chunk.events:
+                    versions[chunk.environment] = min(chunk.version, versions.get(chunk.environment, chunk.version))
+            fates: list[Fate] = []
+            if events:
+                await self.make_room(events)
+                try:
+                    async with self.connection.transaction():
+                        fates = await record(self.connection, events, versions, self._watching)
+                except Stale:
+                    await self._check_again(batch)
+                    continue
             position = 0
             for chunk in batch:
                 chunk.answer(fates[position : position + chunk.size])
                 position += chunk.size
             return
 
-    async def _check_again(self, batch: list[Chunk]) -> list[Chunk]:
-        """The batch against the newest catalog; events that it refuses now get that as their fate."""
-        remaining = []
+    async def _check_again(self, batch: list[Chunk]) -> None:
+        """Hold the batch against the newest catalog; events that it refuses now leave it with that as their fate.
+
+        A chunk of which nothing is left stays in the batch: it is answered once, with the others, however often
+        the batch is tried.
+        """
         for chunk in batch:
+            if not chunk.events:
+                continue
             version, checked = await self._recheck(chunk.environment, chunk.told, chunk.events)
             good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
             for n, each in enumerate(checked):
                 if isinstance(each, Problem):
                     chunk.ticket.fates[chunk.positions[n]] = Refused(each)
-            if not good:
-                chunk.ticket.part_done()
-                continue
             chunk.version = version
             chunk.positions = [chunk.positions[n] for n in good]
             chunk.told = [chunk.told[n] for n in good]
             chunk.events = [each for each in checked if not isinstance(each, Problem)]
-            remaining.append(chunk)
-        return remaining
 
 
 def stray_writer(dsn: str) -> Session:
