@@ -15,6 +15,7 @@ from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
 from meterline.api.ops import invariant, stream, webhook
+from meterline.api.ops import processor as ops_processor
 from meterline.api.stripe import (
     account,
     alert,
@@ -32,6 +33,7 @@ from meterline.api.stripe import (
     invoice_line,
     invoice_payment,
     invoice_preview,
+    link,
     meter,
     meter_event_adjustment,
     meter_event_v2,
@@ -52,15 +54,18 @@ from meterline.api.wallet import hosted
 from meterline.api.wallet import route as wallet_route
 from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
 from meterline.gateway.mail import Mailer
+from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.gateway.webhook import Reach, Sender
 from meterline.portal import hosted as portal_hosted
 from meterline.store.database import Database
 from meterline.store.feed import Feed
+from meterline.usecase.ask_processor import PROCESSORS
 from meterline.usecase.ingest_events import Ingest
 from meterline.usecase.keep_usage import plan_upkeep
 from meterline.worker.delivery import Deliveries
 from meterline.worker.loop import Worker
 from meterline.worker.mail import Mails
+from meterline.worker.poll import Poll
 from meterline.worker.registry import HANDLERS
 
 RESOURCES = [
@@ -104,8 +109,14 @@ RESOURCES = [
 ]
 
 
-def create_app(dsn: str) -> FastAPI:
-    """The application of one web process on the database at `dsn`."""
+def create_app(
+    dsn: str, *, processor: StripeProcessor | None = None, public_url: str | None = None
+) -> FastAPI:
+    """The application of one web process on the database at `dsn`.
+
+    `processor` takes the money of live mode; `public_url` is where hosted pages are reached.
+    """
+    _connect(processor, public_url)
     database = Database(dsn)
     keys = Keys(database)
     ingest = Ingest(database)
@@ -125,8 +136,11 @@ def create_app(dsn: str) -> FastAPI:
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
     app.include_router(portal_hosted.router(database))
+    if processor is not None:
+        app.include_router(ops_processor.router(database, processor))
     app.include_router(route.router(database, keys, RESOURCES))
     app.include_router(stream.router(database, keys, feed))
+    app.state.end_streams = feed.end
     app.include_router(wallet_route.router(database, keys, ingest, WALLET_RESOURCES))
     app.include_router(hosted.router(database))
 
@@ -139,12 +153,22 @@ def create_app(dsn: str) -> FastAPI:
     return app
 
 
+def _connect(processor: StripeProcessor | None, public_url: str | None) -> None:
+    """Tell this process who takes money, and under which address it is known."""
+    if processor is not None:
+        PROCESSORS[processor.name] = processor
+    if public_url is not None:
+        link.HOME.configured = public_url.rstrip("/")
+
+
 @asynccontextmanager
 async def create_worker(
     dsn: str,
     *,
     webhook_networks: Sequence[IPv4Network | IPv6Network] = (),
     mailer: Mailer | None = None,
+    processor: StripeProcessor | None = None,
+    public_url: str | None = None,
     lease: timedelta = timedelta(seconds=60),
 ) -> AsyncIterator[Worker]:
     """The worker of one worker process on the database at `dsn`.
@@ -152,6 +176,7 @@ async def create_worker(
     Webhooks go to public addresses, in test environments to loopback too, and to `webhook_networks` always. Without a
     `mailer` e-mails wait. `lease` is how long a webhook under way stays claimed by a worker that died.
     """
+    _connect(processor, public_url)
     database = Database(dsn)
     await database.open()
     live = Reach(allowed=webhook_networks)
@@ -161,6 +186,7 @@ async def create_worker(
             deliveries = Deliveries(database=database, sender=sender, render=event.payload, lease=lease)
             await plan_upkeep(database, now=datetime.now(UTC))
             mails = [] if mailer is None else [Mails(database=database, mailer=mailer).run]
-            yield Worker(database=database, handlers=HANDLERS, beside=[deliveries.run, *mails])
+            polls = [] if processor is None else [Poll(database=database, processor=processor).run]
+            yield Worker(database=database, handlers=HANDLERS, beside=[deliveries.run, *mails, *polls])
     finally:
         await database.close()

@@ -74,6 +74,22 @@ class Settings(BaseSettings):
         " `smtp+plain://…`. Without one, e-mails wait.",
     )
     mail_from: str = Field(default="meterline@localhost", description="The address that e-mails come from.")
+    public_url: str | None = Field(
+        default=None,
+        description="Where Meterline is reached from outside, for links to hosted pages: `https://billing.example.com`.",
+    )
+    stripe_api_key: SecretStr | None = Field(
+        default=None,
+        description="The secret key of the Stripe account that takes the money of live mode. Without one, no cards are"
+        " taken there.",
+    )
+    stripe_api_url: str = Field(
+        default="https://api.stripe.com", description="Where that Stripe account's API is reached."
+    )
+    stripe_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="What proves that a webhook to `/webhooks/stripe` is Stripe's: the endpoint's `whsec_…`.",
+    )
     stop_grace_s: int = Field(
         default=30, ge=0, description="How long requests in flight may take to finish when the server stops, seconds."
     )

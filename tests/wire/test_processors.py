@@ -4,7 +4,7 @@ The Stripe processor is the real one: the official SDK over HTTP. Its cards are 
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -112,7 +112,7 @@ def test_what_may_be_shown_of_a_card(bank: Bank) -> None:
 def test_no_answer_is_unknown_and_asking_again_finds_what_was_taken(
     base_url: str, client: stripe.StripeClient, upstream: StripeProcessor
 ) -> None:
-    bank = Bank(processor=upstream, card=lambda id: _known(upstream.named(id)))
+    bank = Bank(processor=upstream, card=lambda saved: _known(upstream.named(saved)))
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": client.v1.customers.create({}).id})
     asked = bank.collection(method.id)
     unreachable = StripeProcessor(stripe_client("http://127.0.0.1:9", SECRET))
@@ -136,13 +136,13 @@ def test_a_poll_finds_money_that_was_never_heard_of(client: stripe.StripeClient,
 
 
 @pytest.fixture
-def told(client: stripe.StripeClient, upstream: StripeProcessor, raw: httpx.Client) -> Iterator[tuple[str, bytes]]:
+def told(client: stripe.StripeClient, upstream: StripeProcessor, raw: httpx.Client) -> tuple[str, bytes]:
     """The attempt that a webhook of the upstream tells of, and its body."""
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": client.v1.customers.create({}).id})
     key = public("ch")
     upstream.collect(Collection(key=key, reference=method.id, amount=700, currency="usd", off_session=True))
     events = raw.get("/v1/events", params={"type": "payment_intent.succeeded", "limit": 1}).json()
-    yield key, json.dumps(events["data"][0]).encode()
+    return key, json.dumps(events["data"][0]).encode()
 
 
 def signature(body: bytes, *, secret: str = WEBHOOK_SECRET, at: datetime | None = None) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from ipaddress import ip_network
 
 import msgspec
+import stripe
 import uvicorn
 import uvloop
 
@@ -21,6 +22,7 @@ from meterline.app import create_app, create_worker
 from meterline.cli import log
 from meterline.cli.process import Instructions
 from meterline.gateway.mail import Mailer
+from meterline.gateway.stripe_processor import StripeProcessor
 
 _LIFELINE = 0
 
@@ -35,8 +37,9 @@ async def web(told: Instructions) -> None:
     gc.freeze()
     gc.set_threshold(*_GARBAGE)
     assert told.listening is not None, "a web process is given its socket"
+    app = create_app(told.dsn, processor=processor(told), public_url=told.public_url)
     config = uvicorn.Config(
-        create_app(told.dsn),
+        app,
         http="httptools",
         log_config=None,
         access_log=False,
@@ -48,6 +51,7 @@ async def web(told: Instructions) -> None:
 
     def leave() -> None:
         server.should_exit = True
+        app.state.end_streams()
 
     _on_stop(leave)
     await server.serve(sockets=[socket.socket(fileno=told.listening)])
@@ -60,8 +64,22 @@ async def worker(told: Instructions) -> None:
     _on_stop(stop.set)
     networks = [ip_network(each) for each in told.webhook_networks]
     mailer = None if told.smtp_url is None else Mailer.of(told.smtp_url, sender=told.mail_from)
-    async with create_worker(told.dsn, webhook_networks=networks, mailer=mailer) as working:
+    async with create_worker(
+        told.dsn,
+        webhook_networks=networks,
+        mailer=mailer,
+        processor=processor(told),
+        public_url=told.public_url,
+    ) as working:
         await working.run(stop)
+
+
+def processor(told: Instructions) -> StripeProcessor | None:
+    """The Stripe account of live mode, where one is configured."""
+    if told.stripe_api_key is None:
+        return None
+    client = stripe.StripeClient(told.stripe_api_key, base_addresses={"api": told.stripe_api_url})
+    return StripeProcessor(client, webhook_secret=told.stripe_webhook_secret)
 
 
 def _on_stop(leave: Callable[[], None]) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 import asyncpg
 import structlog
 from prometheus_client.multiprocess import mark_process_dead
+from pydantic import SecretStr
 
 from meterline.cli.database import embedded
 from meterline.cli.process import Child, Instructions, stop_all
@@ -55,8 +56,12 @@ def serving(settings: Settings, *, hurry: Callable[[], bool] = lambda: False) ->
             log_level=settings.log_level,
             listening=listening.fileno(),
             webhook_networks=tuple(str(network) for network in settings.webhook_networks),
-            smtp_url=None if settings.smtp_url is None else settings.smtp_url.get_secret_value(),
+            smtp_url=_secret(settings.smtp_url),
             mail_from=settings.mail_from,
+            public_url=settings.public_url,
+            stripe_api_key=_secret(settings.stripe_api_key),
+            stripe_api_url=settings.stripe_api_url,
+            stripe_webhook_secret=_secret(settings.stripe_webhook_secret),
         )
         children = [
             Child("web", instructions, environment=environment, on_death=_forget) for _ in range(settings.workers)
@@ -69,6 +74,10 @@ def serving(settings: Settings, *, hurry: Callable[[], bool] = lambda: False) ->
         _log.info("stopping")
         stop_all(children, grace_s=settings.stop_grace_s + _LEAVING_S, hurry=hurry)
     _log.info("stopped")
+
+
+def _secret(setting: SecretStr | None) -> str | None:
+    return None if setting is None else setting.get_secret_value()
 
 
 async def prepare(dsn: str, settings: Settings) -> None:

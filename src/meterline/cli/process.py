@@ -29,6 +29,10 @@ class Instructions(msgspec.Struct, frozen=True, kw_only=True):
     webhook_networks: tuple[str, ...] = ()
     smtp_url: str | None = None
     mail_from: str = ""
+    public_url: str | None = None
+    stripe_api_key: str | None = None
+    stripe_api_url: str = ""
+    stripe_webhook_secret: str | None = None
 
 
 class Child:

@@ -153,9 +153,7 @@ def moved(grant: CreditGrant, movement: Movement, amount: int, *, now: datetime)
     assert amount > 0
     after = grant.remaining + (amount if movement in CREDITS else -amount)
     assert 0 <= after <= grant.value, "a grant gives what it has, and gets back what it gave"
-    return replace(
-        grant, remaining=after, applied=grant.applied or movement == "credits_applied", updated=now
-    )
+    return replace(grant, remaining=after, applied=grant.applied or movement == "credits_applied", updated=now)
 
 
 def check_terms(grant: CreditGrant, *, now: datetime) -> None:

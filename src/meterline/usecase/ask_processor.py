@@ -14,6 +14,7 @@ from meterline.gateway.processor import Collection, Processor
 from meterline.gateway.test_processor import TestProcessor
 from meterline.payment.method import PaymentMethod
 from meterline.payment.payment import ActionNeeded, Attempt, Outcome, Payment, Refused, Unknown, answered
+from meterline.refusal import Refusal
 from meterline.store import customer as customers
 from meterline.store import due
 from meterline.store import payment as payments
@@ -63,6 +64,8 @@ async def ask(
         off_session=off_session,
     )
     processor = PROCESSORS[method.processor]
+    if processor.networked and payment.capture_method == "manual":
+        raise Refusal("Payments in live mode are captured automatically; a manual capture is not offered.")
     outcome: Outcome = Unknown()
     if _expired(method, now):
         outcome = EXPIRED

@@ -14,7 +14,8 @@ from meterline.store import payment_method
 from meterline.store.identifier import public
 from meterline.usecase.collect_payment import PROCESSORS
 
-_LIVE = "live"
+LIVE = "live"
+"""The environment where money is real."""
 
 
 async def create_payment_method(
@@ -29,6 +30,11 @@ async def create_payment_method(
 ) -> PaymentMethod:
     """A new card, attached to nobody. Raises Declined for a card that cannot be one, Missing for a token."""
     processor = processor_of(environment)
+    if processor.networked:
+        raise Refusal(
+            "Cards are not handed over here in live mode. Collect them with Stripe's own form, and attach the payment"
+            " method by its id at Stripe (`pm_…`)."
+        )
     if details.token is None:
         _check_expiry(details, now)
     answer = processor.register(details)
@@ -55,15 +61,16 @@ async def keep(
     processor: Processor,
     registered: Registered,
     now: datetime,
+    id: str | None = None,
     billing_details: BillingDetails | None = None,
     allow_redisplay: Literal["always", "limited", "unspecified"] = "unspecified",
     metadata: Mapping[str, str] | None = None,
 ) -> PaymentMethod:
-    """Store a card that a processor has registered."""
+    """Store a card that a processor has registered, under `id` where it has one already."""
     method = PaymentMethod(
         environment=environment,
         customer_id=payment_method.NOBODY,
-        id=public("pm"),
+        id=id or public("pm"),
         customer=None,
         created=now,
         type="card",
@@ -79,8 +86,10 @@ async def keep(
 
 
 def processor_of(environment: str) -> Processor:
-    """Who takes the cards of an environment. Refuses live, which no processor serves yet."""
-    if environment == _LIVE:
+    """Who takes the cards of an environment. Refuses live where no processor is configured."""
+    if environment == LIVE:
+        if "stripe" in PROCESSORS:
+            return PROCESSORS["stripe"]
         raise Refusal(
             "No payment processor is configured for live mode, so cards cannot be taken. Use a test key, or collect"
             " invoices outside and mark them as paid out of band."

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.api.stripe.call import Call, cursor
+from meterline.api.stripe.call import Call, Staged, cursor
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of
@@ -32,6 +32,7 @@ from meterline.store import payment_method as store
 from meterline.usecase.attach_payment_method import attach_payment_method
 from meterline.usecase.create_payment_method import create_payment_method
 from meterline.usecase.detach_payment_method import detach_payment_method
+from meterline.usecase.import_method import import_method
 from meterline.usecase.moment import moment
 
 routes = Routes("payment_methods")
@@ -182,17 +183,17 @@ async def change(call: Call[MethodUpdate]) -> Json:
     return render(after)
 
 
-@routes.post("/v1/payment_methods/{payment_method}/attach", Attach)
-async def attach(call: Call[Attach]) -> Json:
+@routes.post("/v1/payment_methods/{payment_method}/attach", Attach, staged=True)
+async def attach(call: Staged[Attach]) -> Json:
     """Attach a payment method to a customer."""
     if call.params.customer is None:
         raise Refusal("Missing required param: customer.", code="parameter_missing", param="customer")
-    customer = await customers.get(call.tx, call.environment, call.params.customer, lock=True)
-    now = await moment(call.tx, environment=call.environment, test_clock=customer.test_clock, now=call.now)
-    attached = await attach_payment_method(
-        call.tx, customer=customer, id=call.path["payment_method"], now=now, subject=True
-    )
-    return render(attached)
+    id = call.path["payment_method"]
+    await import_method(call.database, environment=call.environment, id=id, now=call.now)
+    async with call.database.begin() as tx:
+        customer = await customers.get(tx, call.environment, call.params.customer, lock=True)
+        now = await moment(tx, environment=call.environment, test_clock=customer.test_clock, now=call.now)
+        return render(await attach_payment_method(tx, customer=customer, id=id, now=now, subject=True))
 
 
 @routes.post("/v1/payment_methods/{payment_method}/detach", Detach)

@@ -1,0 +1,155 @@
+"""Money in live mode, taken by Stripe: asked for by the worker, told by webhooks and polls, booked once.
+
+A second environment of the same server stands in for Stripe; between them is the official SDK over HTTP.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+import stripe
+
+from meterline.app import create_app
+from meterline.gateway.stripe_processor import StripeProcessor
+from meterline.notice.signature import signed
+from meterline.store.database import Database
+from meterline.usecase.ask_processor import PROCESSORS
+from meterline.worker.poll import Poll
+from meterline.worker.registry import HANDLERS
+from meterline.worker.wall import run_due
+from tests.wire.billing import draft_of
+from tests.wire.conftest import stripe_client
+from tests.wire.test_books_of_business import cents, standing
+
+SECRET = "sk_live_meterlineWireTests0000000000"
+WEBHOOK_SECRET = "whsec_theSecretOfTheLiveTests"
+
+
+@pytest.fixture(scope="module")
+def processor(client: stripe.StripeClient) -> Iterator[StripeProcessor]:
+    """Live mode's processor, whose upstream is the test environment."""
+    connected = StripeProcessor(client, webhook_secret=WEBHOOK_SECRET)
+    PROCESSORS["stripe"] = connected
+    yield connected
+    del PROCESSORS["stripe"]
+
+
+@pytest.fixture(scope="module")
+def live(processor: StripeProcessor, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
+    return stripe_client(base_url, add_key(SECRET, environment="live"))
+
+
+def work(dsn: str) -> None:
+    """A worker does what is due."""
+
+    async def once() -> None:
+        database = Database(dsn)
+        await database.open()
+        now = datetime.now(UTC) + timedelta(seconds=2)
+        while await run_due(database, HANDLERS, now=now, lease=timedelta(seconds=30)):
+            pass
+        await database.close()
+
+    asyncio.run(once())
+
+
+def payer(live: stripe.StripeClient, client: stripe.StripeClient, card: str = "pm_card_visa") -> stripe.Customer:
+    """A live customer whose card is saved upstream."""
+    saved = client.v1.payment_methods.attach(card, {"customer": client.v1.customers.create({}).id})
+    customer = live.v1.customers.create({})
+    live.v1.payment_methods.attach(saved.id, {"customer": customer.id})
+    return live.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": saved.id}})
+
+
+def asked(live: stripe.StripeClient, customer: stripe.Customer, amount: int) -> tuple[stripe.Invoice, str]:
+    """An invoice whose money was asked for, and the attempt's id."""
+    draft = draft_of(live, customer, amount)
+    invoice = live.v1.invoices.pay(draft.id, {"expand": ["payments.data.payment.payment_intent"]})
+    assert invoice.payments is not None
+    intent = invoice.payments.data[0].payment.payment_intent
+    assert isinstance(intent, stripe.PaymentIntent)
+    assert (invoice.status, intent.status) == ("open", "processing")
+    return invoice, str(intent.latest_charge)
+
+
+def test_an_invoice_is_paid_by_stripe_and_refunded_there(
+    live: stripe.StripeClient, client: stripe.StripeClient, dsn: str
+) -> None:
+    customer = payer(live, client)
+    invoice, charge = asked(live, customer, 1700)
+    work(dsn)
+    assert live.v1.invoices.retrieve(invoice.id).status == "paid"
+    found = client.v1.payment_intents.list({}).data
+    [upstream] = [each for each in found if each.metadata.to_dict().get("meterline_attempt") == charge]
+    assert (upstream.status, upstream.amount_received) == ("succeeded", 1700)
+    assert standing(dsn)[customer.id, "clearing:stripe"] == -cents(1700)
+
+    refund = live.v1.refunds.create({"charge": charge, "amount": 700})
+    assert refund.status == "pending"
+    work(dsn)
+    assert live.v1.refunds.retrieve(refund.id).status == "succeeded"
+    assert client.v1.charges.retrieve(str(upstream.latest_charge)).amount_refunded == 700
+    assert standing(dsn)[customer.id, "clearing:stripe"] == -cents(1000)
+
+
+def test_a_decline_upstream_is_a_failed_payment_here(
+    live: stripe.StripeClient, client: stripe.StripeClient, dsn: str
+) -> None:
+    invoice, charge = asked(live, payer(live, client, "pm_card_chargeCustomerFail"), 900)
+    work(dsn)
+    assert live.v1.invoices.retrieve(invoice.id).status == "open"
+    assert live.v1.charges.retrieve(charge).failure_code == "card_declined"
+
+
+def test_news_that_come_often_and_from_everywhere_credit_once(
+    live: stripe.StripeClient, client: stripe.StripeClient, raw: httpx.Client, processor: StripeProcessor, dsn: str
+) -> None:
+    customer = payer(live, client)
+    invoice, charge = asked(live, customer, 2300)
+    method = str(live.v1.charges.retrieve(charge).payment_method)
+    client.v1.payment_intents.create(
+        {
+            "amount": 2300,
+            "currency": "usd",
+            "customer": str(client.v1.payment_methods.retrieve(method).customer),
+            "payment_method": method,
+            "confirm": True,
+            "metadata": {"meterline_attempt": charge},
+        },
+        {"idempotency_key": charge},
+    )
+    [event] = raw.get("/v1/events", params={"type": "payment_intent.succeeded", "limit": 1}).json()["data"]
+    asyncio.run(hear_often(dsn, processor, json.dumps(event).encode()))
+
+    assert live.v1.invoices.retrieve(invoice.id).amount_paid == 2300
+    assert standing(dsn)[customer.id, "clearing:stripe"] == -cents(2300)
+
+
+async def hear_often(dsn: str, processor: StripeProcessor, body: bytes) -> None:
+    """The same webhook five times at once, forged ones between them, and a poll that finds it too."""
+    now = datetime.now(UTC)
+    app = create_app(dsn, processor=processor)
+    good = {"stripe-signature": signed(body, secrets=[WEBHOOK_SECRET], now=now)}
+    forged = {"stripe-signature": signed(body, secrets=["whsec_other"], now=now)}
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://ours") as ours,
+    ):
+        sent = [ours.post("/webhooks/stripe", content=body, headers=each) for each in (good, forged) * 5]
+        answers = await asyncio.gather(*sent)
+        assert sorted(answer.status_code for answer in answers) == [200] * 5 + [400] * 5
+    database = Database(dsn)
+    await database.open()
+    assert await Poll(database=database, processor=processor).once(now=now) >= 1
+    await database.close()
+
+
+def test_live_mode_takes_no_test_cards_and_no_numbers(live: stripe.StripeClient) -> None:
+    customer = live.v1.customers.create({})
+    with pytest.raises(stripe.InvalidRequestError, match="No such PaymentMethod"):
+        live.v1.payment_methods.attach("pm_card_visa", {"customer": customer.id})
+    with pytest.raises(stripe.InvalidRequestError, match="Stripe's own form"):
+        live.v1.payment_methods.create({"type": "card", "card": {"token": "tok_visa"}})
