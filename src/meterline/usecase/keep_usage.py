@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from meterline.store import counter, due, partition, usage_policy
+from meterline.store import counter, due, idempotency, partition, usage_policy
 from meterline.store.counter import Difference
 from meterline.store.database import Database
 from meterline.store.usage import HOUR, hour_of
@@ -40,14 +40,18 @@ async def plan_upkeep(database: Database, *, now: datetime) -> None:
 
 
 async def upkeep(database: Database, *, now: datetime) -> Upkeep:
-    """Make partitions, drop what is past its retention, verify the last two days, plan the next night."""
+    """Make partitions, drop what is past its retention, verify the last two days.
+
+    The next night is planned first: one that fails for good does not end them all.
+    """
+    await plan_upkeep(database, now=now)
     async with database.begin() as tx:
         keep_events = await usage_policy.keep_events(tx)
+        await idempotency.sweep(tx, now=now)
     async with database.pool.acquire() as pooled:
         await partition.create_ahead(pooled, now=now)
         dropped = await partition.drop_past(pooled, now=now, keep_events=keep_events)
     differences = await verify(database, start=now - LOOKS_BACK, end=now + HOUR)
-    await plan_upkeep(database, now=now)
     return Upkeep(dropped=dropped, differences=differences)
 
 
