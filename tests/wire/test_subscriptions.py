@@ -414,6 +414,28 @@ def test_backdating_bills_the_time_since(shop: Shop) -> None:
     assert subscription.start_date == unix("2026-01-15")
 
 
+def test_backdating_flexibly_bills_the_usage_since(shop: Shop) -> None:
+    clock = shop.clock("2026-03-10")
+    customer = shop.customer(clock=clock)
+    price = shop.metered("backdated_tokens", "10")
+    shop.use("backdated_tokens", customer, 7, "2026-03-05")
+    shop.use("backdated_tokens", customer, 5, "2026-02-20")
+
+    subscription = shop.subscribe(customer, price, backdate_start_date=unix("2026-03-01"), expand=["latest_invoice"])
+    quiet = shop.subscribe(shop.customer(clock=clock), price, backdate_start_date=unix("2026-03-01"))
+    shop.use("backdated_tokens", customer, 2, "2026-03-10")
+    shop.advance(clock, "2026-04-11")
+
+    first = subscription.latest_invoice
+    assert isinstance(first, stripe.Invoice)
+    assert (first.status, first.total) == ("paid", 70)
+    assert [(line.period.start, line.period.end) for line in first.lines.data] == [
+        (unix("2026-03-01"), unix("2026-03-10"))
+    ]
+    assert quiet.latest_invoice is None and quiet.status == "active"
+    assert sorted(invoice.total for invoice in shop.invoices(subscription)) == [20, 70]
+
+
 def test_something_billed_once_comes_with_the_first_invoice(shop: Shop) -> None:
     setup = shop.v1.prices.create({"currency": "usd", "unit_amount": 9900, "product_data": {"name": "Setup"}})
 

@@ -32,23 +32,59 @@ def open_subscription(
     billables: list[Billable] = []
     for item in draft.items:
         price = prices[item.price]
-        current = cycle.span(draft, price, start=now)
+        current = _current(draft, price, now=now)
         placed = replace(item, period_start=current.start, period_end=current.end)
         if price.metered:
-            items.append(replace(placed, usage_from=draft.start_date))
-            if draft.billing_mode.type == "classic":
-                billables.append(arrears(draft.id, items[-1], price, until=draft.start_date, period=current))
+            used, lines = _first_usage(draft, placed, price, current)
+            items.append(used)
+            billables.extend(lines)
             continue
         lines = _first_lines(draft, placed, price, current, free=proration_behavior == "none")
         billables.extend(lines)
         items.append(_debited(placed, current) if lines else placed)
     if len(billables) > MAX_LINES:
-        raise Refusal(
-            f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
-            param="backdate_start_date",
-        )
+        raise _too_far()
     status: Status = "active" if draft.collection_method == "send_invoice" else "incomplete"
     return replace(draft, items=tuple(items), status=status), tuple(billables)
+
+
+def _current(draft: Subscription, price: Price, *, now: datetime) -> Period:
+    """The period that the subscription is in: a backdated one is in it since it began, not since it was made."""
+    since = cycle.tiles(draft, price).containing(now).start
+    return cycle.span(draft, price, start=max(draft.start_date, since))
+
+
+def _first_usage(
+    draft: Subscription, item: SubscriptionItem, price: Price, current: Period
+) -> tuple[SubscriptionItem, list[Billable]]:
+    """A metered item as it begins, and the usage it is billed at the start.
+
+    Flexible billing bills what was used in the periods before the current one, each on a line of its own;
+    classic billing begins with a line of nothing and bills all of it with the current period.
+    """
+    if draft.billing_mode.type == "classic":
+        begun = replace(item, usage_from=draft.start_date)
+        return begun, [arrears(draft.id, begun, price, until=draft.start_date, period=current)]
+    past = _past(draft, price, current)
+    lines = [
+        arrears(draft.id, replace(item, usage_from=span.start), price, until=span.end, period=span) for span in past
+    ]
+    return replace(item, usage_from=current.start), lines
+
+
+def _past(draft: Subscription, price: Price, current: Period) -> list[Period]:
+    """The periods of a backdated subscription before the current one."""
+    past = cycle.spans(draft, price, start=draft.start_date, end=current.start)
+    if len(past) > MAX_LINES:
+        raise _too_far()
+    return past
+
+
+def _too_far() -> Refusal:
+    return Refusal(
+        f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
+        param="backdate_start_date",
+    )
 
 
 def _open_trial(
@@ -77,15 +113,11 @@ def _first_lines(
     `free` leaves out whatever is not a whole interval bought now.
     """
     share = cycle.share(draft, price, current)
-    lines = [] if free and share != 1 else [advance(draft.id, item, price, period=current, share=share)]
+    bought_whole = share == 1 and current.start >= draft.created
+    lines = [] if free and not bought_whole else [advance(draft.id, item, price, period=current, share=share)]
     if draft.start_date >= current.start or free:
         return lines
-    past = cycle.spans(draft, price, start=draft.start_date, end=current.start)
-    if len(past) > MAX_LINES:
-        raise Refusal(
-            f"Backdating this far makes more than {MAX_LINES} invoice lines. Choose a later start date.",
-            param="backdate_start_date",
-        )
+    past = _past(draft, price, current)
     shares = [cycle.share(draft, price, span) for span in past]
     if draft.billing_mode.type == "classic":
         whole = Period(start=draft.start_date, end=current.start)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from meterline.period import Period
 from meterline.refusal import Refusal
 from meterline.subscription.billable import Billable
 from meterline.subscription.item import check_price, check_together, settle_quantity
@@ -103,10 +104,46 @@ def test_backdating_bills_the_time_since_the_start(start: str, now: str, mode: M
     assert told(billables) == expected
 
 
-def test_backdating_picks_up_earlier_usage() -> None:
-    subscription, billables = opened("tokens", now="2026-03-01", start="2026-02-15")
+@pytest.mark.parametrize(
+    ("mode", "now", "expected"),
+    [
+        ("flexible", "2026-03-10", ["+1 × gold 2026-02-15…2026-03-01 ·1/2", "+1 × gold 2026-03-01…2026-04-01"]),
+        ("flexible", "2026-02-20", ["+1 × gold 2026-02-15…2026-03-01 ·1/2"]),
+        ("classic", "2026-02-20", ["+1 × gold 2026-02-15…2026-03-01 ·1/2"]),
+    ],
+)
+def test_backdating_before_a_future_anchor_bills_no_day_twice(mode: Mode, now: str, expected: list[str]) -> None:
+    anchor = "2026-03-01" if now < "2026-03-01" else "2026-04-01"
+
+    subscription, billables = opened("gold", now=now, start="2026-02-15", anchor=anchor, mode=mode)
+
+    assert told(billables) == expected
+    assert subscription.items[0].period_end == at(anchor)
+
+
+def test_what_is_not_prorated_is_free_when_backdated_into_a_period_under_way() -> None:
+    _, billables = opened("gold", now="2026-03-10", start="2026-02-15", anchor="2026-04-01", behavior="none")
 
     assert billables == ()
+
+
+def test_flexible_backdating_bills_earlier_usage_at_once() -> None:
+    subscription, billables = opened("tokens", now="2026-03-01", start="2026-01-15")
+
+    assert [(each.usage, each.period) for each in billables] == [
+        (span, span)
+        for span in (
+            Period(start=at("2026-01-15"), end=at("2026-02-01")),
+            Period(start=at("2026-02-01"), end=at("2026-03-01")),
+        )
+    ]
+    assert subscription.items[0].usage_from == at("2026-03-01")
+
+
+def test_classic_backdating_bills_earlier_usage_with_the_first_period() -> None:
+    subscription, billables = opened("tokens", now="2026-03-01", start="2026-02-15", mode="classic")
+
+    assert [each.usage for each in billables] == [Period(start=at("2026-02-15"), end=at("2026-02-15"))]
     assert subscription.items[0].usage_from == at("2026-02-15")
 
 
