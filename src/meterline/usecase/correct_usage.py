@@ -17,7 +17,7 @@ from meterline.meter import Meter
 from meterline.period import Period
 from meterline.refusal import Missing, Refusal
 from meterline.store import correction as store
-from meterline.store import counter, customer, event, meter, partition, usage
+from meterline.store import counter, customer, event, meter, offer, partition, usage
 from meterline.store.alert import Connection
 from meterline.store.correction import Correction, Staged
 from meterline.store.database import driver
@@ -178,6 +178,12 @@ async def _apply(
     known: bool = False,
 ) -> Correction:
     connection = await driver(tx)
+    if any(each.meter == correction.meter for each in await offer.tariffs(connection, [correction.customer_id])):
+        # What a wallet paid at once has tiers and slices behind it: counters alone must not be changed under them.
+        raise Refusal(
+            "The customer's wallet paid for this usage as it happened; give back what it cost by an adjustment.",
+            code="debited_usage",
+        )
     before = await _quantity(tx, correction)
     taken = await event.void(connection, voided, by=correction.id, now=now) if voided else 0
     if taken != len(voided) and not known:
@@ -277,7 +283,7 @@ async def find_event(
 ) -> tuple[Stored, str]:
     """An event by its identifier, with its customer's public id. Raises Missing.
 
-    Without the customer, only events received in the last 24 hours are found.
+    Without the customer, only events received in the last 24 hours are found; refuses to choose between customers.
     """
     connection = await driver(tx)
     if customer_id is not None:
@@ -286,8 +292,10 @@ async def find_event(
         if found is not None:
             return found, owner.id
     else:
-        found = await event.recent(connection, environment=environment, identifier16=identifier16, now=now)
-        if found is not None:
-            owners = await customer.find_all(tx, [UUID(bytes=found.customer_id.bytes)])
-            return found, next(iter(owners.values())).id
+        recent = await event.recent(connection, environment=environment, identifier16=identifier16, now=now)
+        if len(recent) > 1:
+            raise Refusal("Several customers have an event of that identifier: say whose is meant.", param="customer")
+        if recent:
+            owners = await customer.find_all(tx, [UUID(bytes=recent[0].customer_id.bytes)])
+            return recent[0], next(iter(owners.values())).id
     raise Missing("meter event", identifier16.hex)
