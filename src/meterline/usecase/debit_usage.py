@@ -106,9 +106,7 @@ async def debit_usage(
     keys = {each.key for _, _, moved in opened for each in moved}
     settling.reached = await offer.tallies(connection, sorted(keys))
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
-    done = {
-        position: settling.settle(books[event.customer_id], event, moved) for position, event, moved in opened
-    }
+    done = {position: settling.settle(books[event.customer_id], event, moved) for position, event, moved in opened}
     for book in books.values():
         book.settle()
     await ledger.book_all(
@@ -128,9 +126,7 @@ async def debit_usage(
     )
     await top_up.wake(connection, [_seen(books[each.customer_id], each) for each in touched])
     await offer.save_tallies(connection, environment=environment, reached=settling.changed)
-    await offer.add_fees(
-        connection, environment=environment, fees=[fee for each in done.values() for fee in each.fees]
-    )
+    await offer.add_fees(connection, environment=environment, fees=[fee for each in done.values() for fee in each.fees])
     return done
 
 
@@ -173,9 +169,7 @@ def cell(price: Price, dimensions: Mapping[str, str]) -> str:
 
 def _touched(books: Mapping[UUID, _Books], before: Mapping[UUID, Mapping[str, Pocket]]) -> list[Touched]:
     return [
-        Touched(
-            customer_id=customer_id, before=before[customer_id].get(asset) or Pocket(asset=asset), after=pocket
-        )
+        Touched(customer_id=customer_id, before=before[customer_id].get(asset) or Pocket(asset=asset), after=pocket)
         for customer_id, book in books.items()
         for asset, pocket in book.pockets.items()
         if pocket is not before[customer_id].get(asset)

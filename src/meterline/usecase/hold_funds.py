@@ -146,9 +146,7 @@ async def release(
     return await once(work, id=f"release:{id}", kind="release", said={"hold": id}, act=act)
 
 
-async def expire(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime
-) -> Hold | None:
+async def expire(tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime) -> Hold | None:
     """The time of a hold is over; None when it had ended, or was extended meanwhile."""
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
     hold = await wallet.hold(work.connection, customer_id, id)
@@ -217,10 +215,7 @@ def told_hold(hold: Hold) -> Answer:
         "uncovered": told(hold.uncovered),
         "policy": hold.policy,
         "subject": hold.subject,
-        "slices": [
-            {"grant": each.grant, "funding": each.funding, "amount": told(each.amount)} for each in hold.slices
-        ],
+        "slices": [{"grant": each.grant, "funding": each.funding, "amount": told(each.amount)} for each in hold.slices],
         "created_at": hold.created.isoformat(),
         "expires_at": hold.expires_at.isoformat(),
     }
-

@@ -146,9 +146,7 @@ async def grant(
 ) -> Answer | Refused:
     """Give prepaid value with a priority, an end and a scope, under the caller's id."""
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
-    house = (
-        Account("clearing", new.asset, "outside") if new.funding == "paid" else Account("promo_expense", new.asset)
-    )
+    house = Account("clearing", new.asset, "outside") if new.funding == "paid" else Account("promo_expense", new.asset)
 
     async def act() -> Answer:
         before = work.pocket(new.asset)
@@ -284,9 +282,7 @@ async def expire_grant(
     return None
 
 
-def _receipt(
-    work: Work, id: str, kind: str, amount: Decimal, before: Pocket, booked: Booked | None
-) -> Answer:
+def _receipt(work: Work, id: str, kind: str, amount: Decimal, before: Pocket, booked: Booked | None) -> Answer:
     after = work.pocket(before.asset)
     return {
         "id": id,

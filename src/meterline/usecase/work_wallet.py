@@ -66,15 +66,11 @@ class Work:
         """Record a decision: the pocket as it became, and its transfers as one transaction of the books."""
         touched = [Touched(customer_id=self.customer_id, before=self.pocket(pocket.asset), after=pocket)]
         await wallet.write(self.connection, environment=self.environment, touched=touched)
-        await watch_balances(
-            self.connection, environment=self.environment, touched=touched, now_of=lambda _: self.now
-        )
+        await watch_balances(self.connection, environment=self.environment, touched=touched, now_of=lambda _: self.now)
         self.pockets[pocket.asset] = pocket
         if not transfers:
             return None
-        transaction = LedgerTransaction(
-            cause=cause, business_at=business_at or self.now, transfers=tuple(transfers)
-        )
+        transaction = LedgerTransaction(cause=cause, business_at=business_at or self.now, transfers=tuple(transfers))
         done = await ledger.book_all(
             self.connection,
             environment=self.environment,
@@ -153,9 +149,7 @@ async def once(
         environment=work.environment,
         customer_id=work.customer_id,
         sequence=uuid7(),
-        operation=Operation(
-            id=id, kind=kind, digest=digest, refused=refused, outcome=answer, created=work.now
-        ),
+        operation=Operation(id=id, kind=kind, digest=digest, refused=refused, outcome=answer, created=work.now),
     )
     return _refused(answer) if refused else answer
 
