@@ -350,12 +350,12 @@ async def find(
 
 async def recent(
     connection: "asyncpg.Connection[asyncpg.Record]", *, environment: str, identifier16: UUID, now: datetime
-) -> Stored | None:
-    """The event received under that identifier in the last 24 hours, whoever's it is.
+) -> list[Stored]:
+    """The events received under that identifier in the last 24 hours, whoever's they are: the latest two.
 
     Costs one index probe per customer of the environment: identifiers are kept by customer.
     """
-    row = await connection.fetchrow(
+    rows = await connection.fetch(
         f"SELECT {', '.join('e.' + name for name in _STORED.split(', '))}"
         " FROM customer c CROSS JOIN LATERAL ("
         "   SELECT r.customer_id, r.occurred_at FROM recent_identifier r"
@@ -364,13 +364,13 @@ async def recent(
         " CROSS JOIN LATERAL ("
         "   SELECT * FROM usage_event u WHERE u.customer_id = k.customer_id AND u.occurred_at = k.occurred_at"
         "     AND u.identifier16 = $2 OFFSET 0) e"
-        " WHERE c.environment = $1 ORDER BY e.received_at DESC LIMIT 1",
+        " WHERE c.environment = $1 ORDER BY e.received_at DESC LIMIT 2",
         environment,
         identifier16,
         [now.astimezone(UTC).date() + timedelta(days=n) for n in (-1, 0, 1)],
         now - WINDOW,
     )
-    return None if row is None else Stored(*row)
+    return [Stored(*row) for row in rows]
 
 
 async def within(
