@@ -120,6 +120,15 @@ def test_deleted_customers_and_those_on_test_clocks_are_not_found(client: stripe
     assert client.v1.customers.search({"query": "name:'Unseen'"}).data == []
 
 
+def test_names_in_any_script_are_found(client: stripe.StripeClient) -> None:
+    made = client.v1.customers.create({"name": "ŁUKASZ Ünal 日本"})
+
+    whole = client.v1.customers.search({"query": "name:'ŁUKASZ Ünal 日本'"})
+    part = client.v1.customers.search({"query": "name~'KASZ Ünal'"})
+
+    assert [each.id for each in whole.data] == [each.id for each in part.data] == [made.id]
+
+
 def test_products_and_prices_have_fields_of_their_own(client: stripe.StripeClient) -> None:
     shirt = client.v1.products.create({"name": "Shirt", "shippable": True, "description": "Soft and grey"})
     price = client.v1.prices.create(

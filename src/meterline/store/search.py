@@ -112,7 +112,8 @@ def _compared(
 ) -> ColumnElement[bool]:
     match kind, clause.comparison:
         case ("text" | "token"), ":":
-            return func.lower(column) == value.lower()
+            # Both sides are folded by the database: another notion of small letters would find no "Ł" at all.
+            return func.lower(column) == func.lower(value)
         case "text", "~":
             if len(value) < _SHORTEST_PART:
                 raise Refusal(
