@@ -167,6 +167,13 @@ async def next_on_clock(tx: AsyncConnection, *, environment: str, clock: str, un
     return None if found is None else load(Due, found)
 
 
+async def prolong(tx: AsyncConnection, row: Due, *, by: timedelta) -> None:
+    """The work takes longer: its claim lasts that much longer, too."""
+    await tx.execute(
+        update(due).where(*_is(row), due.c.claimed_until.is_not(None)).values(claimed_until=due.c.claimed_until + by)
+    )
+
+
 async def postpone(tx: AsyncConnection, row: Due, *, until: datetime, error: str) -> None:
     """The attempt failed: let the row rest until the given instant."""
     await tx.execute(update(due).where(*_is(row)).values(claimed_until=until, last_error=error))

@@ -1,6 +1,8 @@
 """Work that falls due by the wall clock."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 import structlog
@@ -33,8 +35,32 @@ async def run_due(database: Database, handlers: Handlers, *, now: datetime, leas
     async with database.begin() as tx:
         rows = await store.claim(tx, now=now, lease=lease, limit=_BATCH)
     for row in rows:
-        await _attempt(database, handlers, row, now=now)
+        if row.kind in handlers.in_stages:
+            async with _claim_kept(database, row, lease):
+                await _attempt(database, handlers, row, now=now)
+        else:
+            await _attempt(database, handlers, row, now=now)
     return len(rows)
+
+
+@asynccontextmanager
+async def _claim_kept(database: Database, row: Due, lease: timedelta) -> AsyncIterator[None]:
+    """Prolong the claim meanwhile: what takes minutes is not begun by every other worker in turn."""
+    prolonging = asyncio.create_task(_prolong(database, row, lease / 3))
+    try:
+        yield
+    finally:
+        prolonging.cancel()
+        [ended] = await asyncio.gather(prolonging, return_exceptions=True)
+        if not isinstance(ended, asyncio.CancelledError):
+            log.warning("claim_not_prolonged", kind=row.kind, subject=row.subject, error=repr(ended))
+
+
+async def _prolong(database: Database, row: Due, every: timedelta) -> None:
+    while True:
+        await asyncio.sleep(every.total_seconds())
+        async with database.begin() as tx:
+            await store.prolong(tx, row, by=every)
 
 
 async def _attempt(database: Database, handlers: Handlers, row: Due, *, now: datetime) -> None:
