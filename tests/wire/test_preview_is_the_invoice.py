@@ -77,11 +77,11 @@ def test_the_preview_is_the_invoice(client: stripe.StripeClient, story: dict[str
         assert _totals(made) == _totals(preview)
     assert issued.ending_balance == preview.ending_balance
     assert issued.amount_due == issued.amount_paid
-    assert issued.total == sum(line.amount for line in issued.lines.data)
+    assert issued.total == sum(line.amount for line in issued.lines.auto_paging_iter())
 
 
 def _lines(invoice: stripe.Invoice) -> list[dict[str, Any]]:
-    lines = [line.to_dict(for_json=True) for line in invoice.lines.data]
+    lines = [line.to_dict(for_json=True) for line in invoice.lines.auto_paging_iter()]
     return [{name: value for name, value in line.items() if name not in ("id", "invoice")} for line in lines]
 
 
