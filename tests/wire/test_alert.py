@@ -278,6 +278,52 @@ def test_what_usage_costs_so_far_is_watched(
     assert [each["level"] for each in told] == ["500", "1000"]
 
 
+def test_a_customer_sees_what_it_spent_as_it_is_judged(
+    client: stripe.StripeClient, raw: httpx.Client, meter: stripe.billing.Meter, customer: stripe.Customer
+) -> None:
+    subscription = _subscribe(client, meter, customer, 100)
+    of_customer = {"title": "Mine", "measure": "spend", "customer": customer.id}
+    levels = {"levels[0]": "500", "levels[1]": "1000"}
+    alert = raw.post("/ops/alerts", data=of_customer | levels | {"asset": "usd"}).json()
+    raw.post("/ops/alerts", data=of_customer | levels | {"asset": "eur"})
+    _use(client, meter, customer, 240)
+
+    [standing] = _on_spending(raw, customer)
+    assert (standing["alert"]["id"], standing["subscription"], standing["meter"]) == (
+        alert["id"],
+        subscription.id,
+        None,
+    )
+    item = subscription["items"].data[0]
+    assert standing["period"] == {"start": item.current_period_start, "end": item.current_period_end}
+    assert (standing["value"], standing["crossed"]) == ("700", ["500"])
+    assert (standing["next"]["level"], standing["next"]["threshold"]) == ("1000", "1000")
+    upcoming = client.v1.invoices.create_preview({"subscription": subscription.id})
+    assert standing["value"] == str(upcoming.total)
+
+    raw.post(f"/ops/alerts/{alert['id']}/deactivate")
+    assert _on_spending(raw, customer) == []
+
+
+def _on_spending(raw: httpx.Client, customer: stripe.Customer) -> list[dict[str, Any]]:
+    standings = raw.get(f"/ops/customers/{customer.id}/alerts").json()["data"]
+    mine = [each for each in standings if each["alert"]["customer"] == customer.id]
+    return [each for each in mine if each["alert"]["measure"] == "spend"]
+
+
+def test_the_meter_of_an_alert_can_be_expanded(client: stripe.StripeClient, meter: stripe.billing.Meter) -> None:
+    alert = _alert(client, meter, 100)
+    assert alert.usage_threshold is not None and alert.usage_threshold.meter == meter.id
+    path = "usage_threshold.meter"
+    found = client.v1.billing.alerts.retrieve(alert.id, {"expand": [path]})
+    assert found.usage_threshold is not None
+    expanded = found.usage_threshold.meter
+    assert isinstance(expanded, stripe.billing.Meter)
+    assert (expanded.id, expanded.event_name) == (meter.id, meter.event_name)
+    [listed] = client.v1.billing.alerts.list({"meter": meter.id, "expand": [f"data.{path}"]}).data
+    assert listed.usage_threshold is not None and listed.usage_threshold.meter == expanded
+
+
 def _await_spending(client: stripe.StripeClient, customer: stripe.Customer, *, count: int) -> list[dict[str, Any]]:
     deadline = time.monotonic() + 60
     while len(told := _told(client, customer, "spend.threshold")) < count:

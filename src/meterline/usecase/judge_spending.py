@@ -4,14 +4,13 @@ The cost is the preview's: the lines of the next invoice that bill usage. Usage 
 stores it; the look takes the plan's lock before it reads, so no usage goes unseen.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer
-from meterline.invoice.model import Invoice
 from meterline.limit.alert import Alert, AlertTriggered, Watch, judge
 from meterline.period import Period
 from meterline.store import alert as store
@@ -22,6 +21,33 @@ from meterline.store.due import Due
 from meterline.usecase.moment import moment
 from meterline.usecase.preview_invoice import AskedPreview, NothingUpcoming, preview_invoice
 from meterline.usecase.watch_usage import tell, triggered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What the usage of a subscription costs so far, in minor units of `currency`, in the window it is billed for."""
+
+    subscription: str
+    currency: str
+    window: Period
+    spent: Decimal
+
+
+async def spending_of(tx: AsyncConnection, *, customer: Customer, now: datetime) -> list[Spending]:
+    """What each subscription of the customer with usage to bill has cost so far; `now` is the wall clock, UTC."""
+    found: list[Spending] = []
+    for subscription in await subscriptions.of_customer(tx, customer_id=customer.customer_id):
+        asked = AskedPreview(environment=customer.environment, customer=customer.id, subscription=subscription.id)
+        try:
+            upcoming = await preview_invoice(tx, asked, now=now)
+        except NothingUpcoming:
+            continue
+        billed = [(line.usage, line.amount) for line in upcoming.lines if line.usage is not None and not line.late]
+        if billed:
+            window = Period(start=min(usage.start for usage, _ in billed), end=max(usage.end for usage, _ in billed))
+            spent = Decimal(sum(amount for _, amount in billed))
+            found.append(Spending(subscription=subscription.id, currency=upcoming.currency, window=window, spent=spent))
+    return found
 
 
 async def judge_spending(tx: AsyncConnection, row: Due, now: datetime) -> None:
@@ -35,57 +61,53 @@ async def judge_spending(tx: AsyncConnection, row: Due, now: datetime) -> None:
     at = await moment(tx, environment=row.environment, test_clock=customer.test_clock, now=now)
     told: list[AlertTriggered] = []
     names: dict[str, str] = {}
-    for subscription in await subscriptions.of_customer(tx, customer_id=customer.customer_id):
-        asked = AskedPreview(environment=row.environment, customer=customer.id, subscription=subscription.id)
-        try:
-            upcoming = await preview_invoice(tx, asked, now=now)
-        except NothingUpcoming:
-            continue
-        names[subscription.id] = f"usage of {subscription.id} in {upcoming.currency}, minor units"
-        mine = [each for each in alerts if each.asset == upcoming.currency]
-        told += await _judged(connection, customer, subscription.id, upcoming, mine, at)
+    for each in await spending_of(tx, customer=customer, now=now):
+        names[each.subscription] = f"usage of {each.subscription} in {each.currency}, minor units"
+        told += await _judged(connection, customer, each, [one for one in alerts if one.asset == each.currency], at)
     await tell(connection, [(customer.customer_id, each) for each in told], names=names, now=now)
 
 
 async def _judged(
     connection: store.Connection,
     customer: Customer,
-    subscription: str,
-    upcoming: Invoice,
+    spending: Spending,
     alerts: list[Alert],
     now: datetime,
 ) -> list[AlertTriggered]:
     """The crossings of one subscription's alerts, whose watches are kept."""
-    billed = [(line.usage, line.amount) for line in upcoming.lines if line.usage is not None and not line.late]
-    if not billed or not alerts:
+    if not alerts:
         return []
-    window = Period(start=min(usage.start for usage, _ in billed), end=max(usage.end for usage, _ in billed))
-    spent = Decimal(sum(amount for _, amount in billed))
-    await store.begin(connection, [_fresh(customer, subscription, each, window) for each in alerts])
-    known = {each.alert: each for each in await store.lock_watches(connection, [customer.customer_id], [subscription])}
+    await store.begin(connection, [fresh(customer, spending, each) for each in alerts])
+    watches = await store.lock_watches(connection, [customer.customer_id], [spending.subscription])
+    known = {each.alert: each for each in watches}
     told: list[AlertTriggered] = []
     kept: list[Watch] = []
     for alert in alerts:
-        watch = known[alert.id]
-        crossed = watch.crossed if watch.window_start == window.start else ()
-        seen = replace(watch, window_start=window.start, window_end=window.end, value=spent, crossed=crossed)
-        judged, crossings = judge(alert, seen)
+        judged, crossings = judge(alert, seen(known[alert.id], spending))
         kept.append(judged)
         told += [triggered(alert, judged, crossing, now) for crossing in crossings]
     await store.keep(connection, kept)
     return told
 
 
-def _fresh(customer: Customer, subscription: str, alert: Alert, window: Period) -> Watch:
+def seen(watch: Watch, spending: Spending) -> Watch:
+    """The watch with what was spent; another window than before arms all levels again."""
+    window = spending.window
+    crossed = watch.crossed if watch.window_start == window.start else ()
+    return replace(watch, window_start=window.start, window_end=window.end, value=spending.spent, crossed=crossed)
+
+
+def fresh(customer: Customer, spending: Spending, alert: Alert) -> Watch:
+    """A watch that has not looked at anything yet."""
     return Watch(
         environment=customer.environment,
         customer_id=customer.customer_id,
-        meter=subscription,
+        meter=spending.subscription,
         alert=alert.id,
         customer=customer.id,
         test_clock=customer.test_clock,
-        window_start=window.start,
-        window_end=window.end,
+        window_start=spending.window.start,
+        window_end=spending.window.end,
         size=None,
         value=None,
     )

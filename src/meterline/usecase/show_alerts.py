@@ -1,6 +1,6 @@
 """How a customer stands under the alerts that concern it, and when the next level is likely to be crossed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,12 +12,13 @@ from meterline.limit.alert import LIFETIME, Alert, Crossing, Watch, forecast, ju
 from meterline.store import alert as store
 from meterline.store import usage
 from meterline.store.database import driver
+from meterline.usecase.judge_spending import fresh, seen, spending_of
 from meterline.usecase.watch_usage import Watched, load, wanted_of, with_window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One alert on one meter for one customer: where it stands, what comes next and when (UTC, null: not at this
+    """One alert on one meter, or on what one subscription spends, for one customer: where it stands, what comes next and when (UTC, null: not at this
     pace, or not in this window)."""
 
     alert: Alert
@@ -26,8 +27,8 @@ class Standing:
     expected_at: datetime | None
 
 
-async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime) -> list[Standing]:
-    """The standings of a customer, read in full; `now` is the customer's time, UTC.
+async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime, wall: datetime) -> list[Standing]:
+    """The standings of a customer, read in full; `now` is the customer's time, `wall` the wall clock's, UTC.
 
     Left out are allowance alerts on meters where the customer's prices include nothing, and alerts for everybody on
     meters that the customer did not use.
@@ -44,10 +45,27 @@ async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime)
             standing.append((alert, watch))
     asked = [wanted_of(watch, watched.meters[watch.meter]) for _, watch in standing]
     values = await usage.quantities(tx, asked)
-    return [
+    counted = [
         _standing(alert, replace(watch, value=value), customer, now)
         for (alert, watch), value in zip(standing, values, strict=True)
         if value or watch.size or alert.customer
+    ]
+    spent = await _on_spending(tx, customer, known, wall)
+    return counted + [_standing(alert, watch, customer, now) for alert, watch in spent]
+
+
+async def _on_spending(
+    tx: AsyncConnection, customer: Customer, known: Mapping[tuple[str, str], Watch], wall: datetime
+) -> list[tuple[Alert, Watch]]:
+    """Alerts on spending beside what each subscription spent, read as the worker reads it, of the same preview."""
+    alerts = await store.on_spending(await driver(tx), customer.environment, customer.customer_id)
+    if not alerts or customer.deleted:
+        return []
+    return [
+        (alert, seen(known.get((each.subscription, alert.id), fresh(customer, each, alert)), each))
+        for each in await spending_of(tx, customer=customer, now=wall)
+        for alert in alerts
+        if alert.asset == each.currency
     ]
 
 

@@ -138,14 +138,16 @@ def render_standing(standing: Standing) -> Json:
     """How a customer stands: levels crossed, and when the next one is to be expected at the present pace."""
     watch, coming = standing.watch, standing.next
     assert watch.value is not None
+    spending = standing.alert.measure == "spend"
     return {
         "object": "alert.standing",
         "alert": render(standing.alert),
         "allowance": None if watch.size is None else decimal_text(watch.size),
         "crossed": [decimal_text(level) for level in watch.crossed],
-        "meter": watch.meter,
+        "meter": None if spending else watch.meter,
         "next": None if coming is None else _level(coming) | {"expected_at": unix_or_none(standing.expected_at)},
         "period": {"start": unix(watch.window_start), "end": unix_or_none(watch.window_end)},
+        "subscription": watch.meter if spending else None,
         "value": decimal_text(watch.value),
     }
 
@@ -211,5 +213,5 @@ async def standings(call: Call[Params]) -> Json:
     """How one customer stands under every alert that concerns it."""
     found = await customer.get(call.tx, call.environment, call.path["id"], param="id", subject=True)
     now = await moment(call.tx, environment=call.environment, test_clock=found.test_clock, now=call.now)
-    data = [render_standing(each) for each in await show_alerts(call.tx, customer=found, now=now)]
+    data = [render_standing(each) for each in await show_alerts(call.tx, customer=found, now=now, wall=call.now)]
     return list_of(data, url=call.url, has_more=False)

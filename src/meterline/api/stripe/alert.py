@@ -7,6 +7,7 @@ from pydantic import Field
 
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.error import StripeError
+from meterline.api.stripe.expand import expandable
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import Hash, Int, List, ListParams, Params, RetrieveParams, Text
@@ -18,6 +19,8 @@ from meterline.store.identifier import public, uuid7
 from meterline.usecase.change_alert import become, create_alert
 
 routes = Routes("billing_alerts")
+
+expandable("billing.alert.usage_threshold", "meter", kind="billing.meter")
 
 
 class CustomerFilter(Hash):

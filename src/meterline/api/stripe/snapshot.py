@@ -64,15 +64,19 @@ def reports(cls: type[T], *, data: Callable[[T], Json | None], related: Callable
 
 
 def rendered(told: Notice, *, version: str) -> Json:
-    """The object after the change, in the shape of an API version."""
-    return _shown(told.kind, told.snapshot, version)
+    """The object after the change, in the shape of an API version.
+
+    A kind that this server does not know (written by a newer one, or by one that had more features) is shown by its
+    id alone: its members may hold what nobody is to see, and the list that it is in has to be readable.
+    """
+    return _shown(told, told.snapshot, version)
 
 
 def previous_attributes(told: Notice, *, version: str) -> Json | None:
     """The old values of the members that changed, in the same shape; None where the notice is no change."""
     if told.previous is None:
         return None
-    before = _shown(told.kind, told.previous, version)
+    before = _shown(told, told.previous, version)
     return changes(before, rendered(told, version=version))
 
 
@@ -81,7 +85,8 @@ def related(told: Notice, *, version: str) -> Related | None:
     report = _reports.get(told.kind)
     if report is not None:
         return report.related(load(report.cls, told.snapshot))
-    url = _snapshots[told.kind].url
+    known = _snapshots.get(told.kind)
+    url = None if known is None else known.url
     if url is None:
         return None
     return Related(
@@ -97,8 +102,10 @@ def data(told: Notice) -> Json | None:
     return None if report is None else report.data(load(report.cls, told.snapshot))
 
 
-def _shown(kind: str, snapshot: Mapping[str, Any], version: str) -> Json:
-    known = _snapshots[kind]
+def _shown(told: Notice, snapshot: Mapping[str, Any], version: str) -> Json:
+    known = _snapshots.get(told.kind)
+    if known is None:
+        return {"id": told.object_id, "object": told.kind}
     body = known.render(load(known.cls, snapshot))
     conceal(body)
     shape(body, version)
