@@ -14,6 +14,7 @@ from meterline.ledger.transaction import Booked, Cause, Transfer
 from meterline.refusal import Refusal
 from meterline.store import due
 from meterline.store.identifier import uuid7
+from meterline.usecase.remind_of_expiry import plan_reminders
 from meterline.usecase.tell_wallet import tell_wallet
 from meterline.usecase.work_wallet import Answer, Refused, Work, once, slices_told, told, work_on
 from meterline.wallet.grant import DEFAULT_PRIORITY, Grant, Purpose
@@ -75,6 +76,15 @@ async def put_grant(
             boundary=new.expires_at,
             due_at=new.expires_at,
             clock=clock,
+        )
+        await plan_reminders(
+            work.tx,
+            environment=work.environment,
+            customer_id=work.customer_id,
+            grant=new.id,
+            expires_at=new.expires_at,
+            clock=clock,
+            now=work.now,
         )
     return booked
 

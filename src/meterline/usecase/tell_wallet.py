@@ -23,6 +23,7 @@ async def tell_wallet(
     amount: Decimal | None = None,
     reason: str | None = None,
     again_at: datetime | None = None,
+    expires_at: datetime | None = None,
     now: datetime,
 ) -> None:
     """Write the notice of a topic about the thing with that id; `now` is the customer's time, UTC."""
@@ -36,6 +37,7 @@ async def tell_wallet(
         amount=amount,
         reason=reason,
         again_at=again_at,
+        expires_at=expires_at,
         created=now,
     )
     await notice.add(tx, environment=environment, customer_id=customer_id, type=topic, subject=news, now=now)

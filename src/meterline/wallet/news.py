@@ -12,6 +12,7 @@ Topic: TypeAlias = Literal[
     "autotopup.attempted",
     "autotopup.blocked",
     "autotopup.failed",
+    "grant.expiring",
     "grant.expired",
     "hold.expired",
 ]
@@ -25,7 +26,8 @@ class WalletNews:
     """One thing that happened to what `id` names: a top-up, a grant, a hold, or (for automatic ones) the asset.
 
     `amount` is of `asset`; `price` in minor units of `currency`, null where nothing is paid. `reason` says why
-    something was blocked or failed, `again_at` when it is looked at again. Instants are the customer's, UTC.
+    something was blocked or failed, `again_at` when it is looked at again, `expires_at` when a grant ends. Instants are
+    the customer's, UTC.
     """
 
     environment: str
@@ -38,4 +40,5 @@ class WalletNews:
     currency: str | None = None
     reason: str | None = None
     again_at: datetime | None = None
+    expires_at: datetime | None = None
     created: datetime

@@ -7,21 +7,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store.due import Due
 from meterline.store.top_up import RECHARGE
-from meterline.usecase import hold_funds, move_funds, subscribe_wallet, top_up_wallet
+from meterline.usecase import hold_funds, move_funds, remind_of_expiry, subscribe_wallet, top_up_wallet
 from meterline.worker.handler import InTransaction
 
 
 async def expire_hold(tx: AsyncConnection, row: Due, now: datetime) -> None:
     """The time of a hold is over."""
-    await hold_funds.expire(
-        tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, now=now
-    )
+    await hold_funds.expire(tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, now=now)
 
 
 async def expire_grant(tx: AsyncConnection, row: Due, now: datetime) -> None:
     """A grant's time is over."""
-    await move_funds.expire_grant(
-        tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, now=now
+    await move_funds.expire_grant(tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, now=now)
+
+
+async def remind(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """A grant is going to end."""
+    await remind_of_expiry.remind_of_expiry(
+        tx,
+        environment=row.environment,
+        customer_id=row.customer_id,
+        id=row.subject,
+        reminder=row.boundary,
+        now=now,
     )
 
 
@@ -49,6 +57,7 @@ async def recharge(tx: AsyncConnection, row: Due, now: datetime) -> None:
 HANDLERS: Mapping[str, InTransaction] = {
     hold_funds.EXPIRE: expire_hold,
     move_funds.EXPIRE_GRANT: expire_grant,
+    remind_of_expiry.REMIND: remind,
     subscribe_wallet.RENEW_FEE: recur,
     subscribe_wallet.REFRESH: recur,
     RECHARGE: recharge,

@@ -114,7 +114,7 @@ snapshots(WalletPassed, render_passed, url=None)
 
 
 def render_news(told: WalletNews) -> Json:
-    """What `topup.*`, `autotopup.*`, `grant.expired` and `hold.expired` carry."""
+    """What `topup.*`, `autotopup.*`, `grant.expiring`, `grant.expired` and `hold.expired` carry."""
     return {
         "id": told.id,
         "object": "wallet.news",
@@ -124,6 +124,7 @@ def render_news(told: WalletNews) -> Json:
         "created": unix(told.created),
         "currency": told.currency,
         "customer": told.customer,
+        "expires_at": unix_or_none(told.expires_at),
         "livemode": told.environment == "live",
         "price": told.price,
         "reason": told.reason,
