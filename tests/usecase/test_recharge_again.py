@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from meterline.store import due, top_up
 from meterline.store.database import Database
+from meterline.usecase.delete_customer import delete_customer
 from tests.usecase.test_wallet_life import HOUR, START, Jane, born, log_of, recharges, reference_of, saved_card
 
 
@@ -41,3 +42,14 @@ async def test_a_look_that_was_given_up_is_taken_again_with_the_next_debit(datab
     await jane.charge("1", later)
     await jane.work_until(later)
     assert await jane.available(later) == 25
+
+
+async def test_the_wallet_of_a_deleted_customer_buys_nothing(database: Database) -> None:
+    jane = await born(database)
+    await recharges(jane, await saved_card(jane, reference_of("pm_card_visa")))
+    await jane.give("10")
+    await jane.charge("6", START)
+    async with database.begin() as tx:
+        await delete_customer(tx, environment="test", id=jane.customer.id, now=START)
+    await jane.work_until(START)
+    assert await jane.available(START) == 4

@@ -19,14 +19,15 @@ from meterline.usecase.void_invoice import void_invoice
 async def finalize_due(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> None:
     """The draft's hour is over: finalize it and collect at once, as far as it still advances by itself.
 
-    Where collection of its subscription is paused, the invoice is voided or written off instead.
+    Where collection of its subscription is paused, the invoice is voided or written off instead. The draft of a
+    customer who was deleted stays one.
     """
     found = (await invoices.find(tx, environment, [id])).get(id)
     if found is None:
         return
     locked = await lock_invoice(tx, environment=environment, id=id)
     draft = locked.invoice
-    if draft.status != "draft" or not draft.auto_advance:
+    if draft.status != "draft" or not draft.auto_advance or locked.customer.deleted:
         return
     issued = await finalize_invoice(tx, invoice=draft, now=now)
     if issued.status != "open":
@@ -49,11 +50,14 @@ async def collect_automatically(tx: AsyncConnection, *, invoice: Invoice, now: d
 
 
 async def collect_due(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> None:
-    """A planned attempt has come: collect, unless the invoice was settled or taken off automatic meanwhile."""
+    """A planned attempt has come: collect, unless the invoice was settled or taken off automatic meanwhile.
+
+    A customer who was deleted is never charged.
+    """
     found = (await invoices.find(tx, environment, [id])).get(id)
     if found is not None:
         locked = await lock_invoice(tx, environment=environment, id=id)
-        if locked.invoice.next_payment_attempt is not None:
+        if locked.invoice.next_payment_attempt is not None and not locked.customer.deleted:
             await collect_automatically(tx, invoice=locked.invoice, now=now)
 
 

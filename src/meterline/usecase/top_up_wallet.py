@@ -17,6 +17,7 @@ from meterline.payment.payment import Outcome, Succeeded, Unknown
 from meterline.payment.payment import Refused as CardRefused
 from meterline.refusal import Refusal
 from meterline.store import asset as assets
+from meterline.store import customer as customers
 from meterline.store import due, payment_method
 from meterline.store import top_up as store
 from meterline.store.identifier import public
@@ -193,9 +194,13 @@ async def plan_recharge(
 async def recharge(
     tx: AsyncConnection, *, environment: str, customer_id: UUID, asset: str, clock: str | None, now: datetime
 ) -> TopUp | None:
-    """Buy value by the wallet's own rule, if the rule says so now; what was decided is kept, and why."""
+    """Buy value by the wallet's own rule, if the rule says so now; what was decided is kept, and why.
+
+    A customer who was deleted is never charged.
+    """
     rule = await store.rule(tx, customer_id, asset)
-    if rule is None:
+    owner = (await customers.find_all(tx, [customer_id])).get(customer_id)
+    if rule is None or owner is None or owner.deleted:
         return None
     if not await _still_saved(tx, environment, customer_id, rule.payment_method):
         rule = replace(rule, payment_method=None)
