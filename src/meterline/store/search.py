@@ -88,7 +88,7 @@ def _condition(what: Searchable, clause: Clause) -> ColumnElement[bool]:
     if clause.value is None:
         if clause.comparison != ":":
             raise _unfit(clause)
-        holds = column.is_(None)
+        holds: ColumnElement[bool] = column.is_(None)
     else:
         holds = _compared(column, kind, clause, clause.value)
     return not_(func.coalesce(holds, literal(False))) if clause.negated else holds
