@@ -226,14 +226,17 @@ def test_events_that_race_the_finalization_are_billed_exactly_once(raw: httpx.Cl
                 tell(own, month, f"race-{lane}-{len(sent)}", 101)
                 sent.append(101)
 
+    def wait_for(count: int) -> None:
+        while len(sent) < count and any(writer.is_alive() for writer in writers):
+            stop.wait(0.01)
+
     writers = [threading.Thread(target=keep_telling, args=(lane,)) for lane in range(4)]
     for writer in writers:
         writer.start()
+    wait_for(8)
     month.advance(FINALIZED)
     billed = month.latest_invoice()
-    before = len(sent)
-    while len(sent) < before + 20:
-        stop.wait(0.01)
+    wait_for(len(sent) + 20)
     stop.set()
     for writer in writers:
         writer.join()
