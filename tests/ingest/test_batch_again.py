@@ -33,7 +33,7 @@ async def test_a_part_refused_by_a_newer_catalog_is_answered_once_though_the_bat
         await w.add_meter()
         await w.add_customer()
         refused, kept = await _chunk(w, event("1", id="a"), of=2), await _chunk(w, event("2", id="b"))
-        events = {id(refused.told[0]): GONE, id(kept.told[0]): kept.events[0]}
+        events: dict[int, NewEvent | Problem] = {id(refused.told[0]): GONE, id(kept.told[0]): kept.events[0]}
         failures: list[Exception] = [Stale(), ConnectionResetError(), Stale(), ConnectionResetError()]
         real = write_events.record
 

@@ -36,7 +36,7 @@ async def test_arming_the_common_alert_again_leaves_other_environments_alone(dat
         await alert.begin(await driver(tx), [here, elsewhere])
     for status in ("inactive", "active"):
         async with database.begin() as tx:
-            await become(tx, environment="test", id=INCLUDED_USAGE, status=status, now=NOW)  # type: ignore[arg-type]
+            await become(tx, environment="test", id=INCLUDED_USAGE, status=status, now=NOW)
     async with database.begin() as tx:
         assert await alert.of_customer(tx, here.customer_id) == [replace(here, value=None, crossed=())]
         assert await alert.of_customer(tx, elsewhere.customer_id) == [elsewhere]
