@@ -148,6 +148,51 @@ def test_a_budget_refuses_and_names_the_level(credyt: httpx.Client, jane: str) -
     assert circle.status_code == 422
 
 
+def told_of(credyt: httpx.Client, jane: str, type: str) -> list[dict[str, object]]:
+    """What was told of a customer, earliest first."""
+    events = credyt.get(
+        "/v1/events", params={"type": type, "limit": 100}, headers={"Authorization": f"Bearer {SECRET}"}
+    )
+    objects = [each["data"]["object"] for each in events.json()["data"]]
+    return [each for each in objects[::-1] if each["customer"] == jane]
+
+
+def test_a_refusal_by_a_budget_is_told_once_per_call(credyt: httpx.Client, jane: str) -> None:
+    give(credyt, jane, "100")
+    budget = {"asset": "usd", "amount": 5, "window": "total"}
+    assert credyt.put(f"/customers/{jane}/budgets/cap", json=budget).status_code == 200
+    call = {"customer_id": jane, "asset": "USD", "amount": 6}
+    for id, retryable in (("kept", False), ("kept", False), ("again", True), ("again", True)):
+        refused = credyt.post("/gate/authorize", json=call | {"id": id, "retryable": retryable})
+        assert (refused.status_code, refused.json()["budget"]) == (402, "cap")
+    assert credyt.post("/gate/check", json=call).json()["allowed"] is False
+
+    told = told_of(credyt, jane, "budget.refused")
+    assert [each["id"] for each in told] == ["kept", "again"]
+    assert [(each["budget"], each["level"], each["asked"], each["left"]) for each in told] == [
+        ("cap", "customer", "6", "5")
+    ] * 2
+    assert credyt.post("/gate/authorize", json=call | {"id": "again", "amount": 5}).status_code == 201
+
+
+def test_an_extension_that_a_budget_refuses_is_told_too_and_other_refusals_are_not(
+    credyt: httpx.Client, jane: str
+) -> None:
+    give(credyt, jane, "10")
+    credyt.put(f"/customers/{jane}/budgets/cap", json={"asset": "usd", "amount": 5, "window": "day"})
+    call = {"customer_id": jane, "asset": "USD", "id": "long"}
+    assert credyt.post("/gate/authorize", json=call | {"amount": 4}).status_code == 201
+    more = {"customer_id": jane, "id": "long", "extension_id": "more", "amount": 2}
+    assert credyt.post("/gate/extend", json=more).status_code == 402
+    credyt.put(f"/customers/{jane}/budgets/cap", json={"asset": "usd", "amount": 500, "window": "day"})
+    poor = credyt.post("/gate/authorize", json=call | {"id": "poor", "amount": 50})
+    assert poor.json()["code"] == "insufficient_funds"
+
+    [told] = told_of(credyt, jane, "budget.refused")
+    assert (told["id"], told["asked"], told["left"]) == ("long/more", "2", "1")
+    assert told["resets_at"] is not None
+
+
 def pay(credyt: httpx.Client, top_up: dict[str, str], card: str) -> httpx.Response:
     address = urlsplit(top_up["redirect_url"])
     return credyt.post(f"{address.path}?{address.query}", data={"card": card})

@@ -92,9 +92,31 @@ class BudgetExceeded(Refusal):
         self.members: dict[str, str | None] = {
             "budget": budget.id,
             "level": budget.spender or "customer",
+            "asset": budget.asset,
+            "asked": f"{asked:f}",
             "left": f"{standing.left:f}",
             "resets_at": None if resets is None else resets.isoformat(),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRefused:
+    """What is told of a refusal under the caller's `id`: the budget, its level in the tree of spenders and the figures.
+
+    Amounts are of `asset`; `resets_at` and `created` are the customer's time, UTC.
+    """
+
+    id: str
+    environment: str
+    customer: str
+    budget: str
+    level: str
+    asset: str
+    asked: Decimal
+    left: Decimal
+    resets_at: datetime | None
+    message: str
+    created: datetime
 
 
 def path_of(subject: str | None, parents: Mapping[str, str | None]) -> tuple[str, ...]:

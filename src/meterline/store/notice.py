@@ -87,10 +87,15 @@ notice_object = Table(
     PrimaryKeyConstraint("lane", "environment", "object_id"),
 )
 
-_ADD = f"""
+_NEXT = "ON CONFLICT (lane, environment, object_id) DO UPDATE SET last = known.last + 1"
+_FIRST = "ON CONFLICT (lane, environment, object_id) DO NOTHING"
+
+
+def _adding(on_conflict: str) -> str:
+    return f"""
 WITH counter AS (
     INSERT INTO notice_object AS known (lane, environment, object_id, last) VALUES ($1, $2, $3, 1)
-    ON CONFLICT (lane, environment, object_id) DO UPDATE SET last = known.last + 1
+    {on_conflict}
     RETURNING last
 )
 INSERT INTO notice (lane, environment, object_id, object_sequence, sequence, id, customer_id, type, kind,
@@ -99,6 +104,10 @@ SELECT $1, $2, $3, counter.last, $4, $5, $6, $7, $8, $9::jsonb, $10::jsonb, $11,
 FROM counter
 RETURNING pg_notify('{CHANNEL}', '')
 """
+
+
+_ADD = _adding(_NEXT)
+_ADD_ONCE = _adding(_FIRST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +213,13 @@ async def add_all(connection: "asyncpg.Connection[asyncpg.Record]", facts: Itera
     real = sorted((fact for fact in facts if fact.changes_something), key=lambda fact: fact.object_id)
     if real:
         await connection.executemany(_ADD, [_values(fact) for fact in real])
+
+
+async def add_once(connection: "asyncpg.Connection[asyncpg.Record]", facts: Iterable[Fact]) -> None:
+    """As `add_all`, but of an object that was ever told of nothing more is told, whoever did it."""
+    new = sorted(facts, key=lambda fact: fact.object_id)
+    if new:
+        await connection.executemany(_ADD_ONCE, [_values(fact) for fact in new])
 
 
 def _values(fact: Fact) -> tuple[object, ...]:

@@ -18,7 +18,7 @@ from meterline.usecase.watch_usage import Watched, load, wanted_of, with_window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One alert on one meter, or on what one subscription spends, for one customer: where it stands and what comes next.
+    """One alert on one meter, or on what one subscription spends, for one customer: where it stands, what comes next.
 
     `expected_at` is UTC; null: not at this pace, or not in this window.
     """

@@ -13,6 +13,7 @@ from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.limit.alert import Alert, AlertTriggered, Crossing, Status
 from meterline.limit.balance import WalletPassed
+from meterline.limit.budget import BudgetRefused
 from meterline.money import decimal_text
 from meterline.refusal import Refusal
 from meterline.store import alert as store
@@ -133,6 +134,27 @@ def render_news(told: WalletNews) -> Json:
 
 
 snapshots(WalletNews, render_news, url=None)
+
+
+def render_refused(told: BudgetRefused) -> Json:
+    """What `budget.refused` carries; `id` is the caller's."""
+    return {
+        "id": told.id,
+        "object": "budget.refused",
+        "asked": decimal_text(told.asked),
+        "asset": told.asset,
+        "budget": told.budget,
+        "created": unix(told.created),
+        "customer": told.customer,
+        "left": decimal_text(told.left),
+        "level": told.level,
+        "livemode": told.environment == "live",
+        "message": told.message,
+        "resets_at": unix_or_none(told.resets_at),
+    }
+
+
+snapshots(BudgetRefused, render_refused, url=None)
 
 
 def render_standing(standing: Standing) -> Json:

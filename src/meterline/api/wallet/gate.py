@@ -1,14 +1,15 @@
 """`/gate`: may this call run? Check without a promise, or hold the money before it runs."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, model_validator
 
 from meterline.api.wallet import whose
 from meterline.api.wallet.params import Asset, Id, NotNegative, Params, Positive, Text
-from meterline.api.wallet.route import Call, Json, Routes
+from meterline.api.wallet.route import Call, Json, Routes, Staged, in_transaction
 from meterline.api.wallet.whose import Whose
 from meterline.limit.budget import Ask, BudgetExceeded
 from meterline.refusal import Missing, Refusal
@@ -17,6 +18,7 @@ from meterline.store.database import driver
 from meterline.usecase import keep_budget
 from meterline.usecase.estimate_fee import affordable, cost, counted
 from meterline.usecase.hold_funds import DEFAULT_TTL, Estimate, authorize, capture, extend, release, told_hold
+from meterline.usecase.tell_refusal import tell_refusal
 from meterline.usecase.work_wallet import Answer, Refused, Work, told, work_on
 from meterline.wallet.hold import LONGEST
 
@@ -85,6 +87,9 @@ class Extend(OfHold):
     extension_id: Id
     amount: NotNegative = Decimal(0)
     ttl_s: Ttl | None = None
+
+
+P = TypeVar("P", bound=Params)
 
 
 async def _whose(call: Call[Any]) -> Whose:
@@ -158,14 +163,42 @@ async def check(call: Call[About]) -> Json:
     return answer
 
 
-@routes.post("/gate/authorize", Authorize, status=201)
-async def authorize_call(call: Call[Authorize]) -> Answer | Refused:
+async def _telling(
+    staged: Staged[P], act: Callable[[Call[P]], Awaitable[Answer | Refused]], *, id: str
+) -> Answer | Refused:
+    """Do what a budget may refuse, in a transaction, and tell such a refusal once per id.
+
+    A refusal that is kept is told with it. One that undoes its transaction, so that the id may be tried again, is told
+    in a transaction of its own.
+    """
+    try:
+        async with staged.database.begin() as tx:
+            call = in_transaction(tx, staged)
+            answer = await act(call)
+            if isinstance(answer, Refused) and answer.rule == "budget_exceeded":
+                await _tell(call, id, answer.message, answer.members)
+            return answer
+    except BudgetExceeded as refusal:
+        async with staged.database.begin() as tx:
+            await _tell(in_transaction(tx, staged), id, refusal.message, refusal.members)
+        raise
+
+
+async def _tell(call: Call[Any], id: str, message: str, members: Mapping[str, str | None]) -> None:
+    found = await _whose(call)
+    await tell_refusal(call.tx, customer=found.customer, id=id, message=message, members=members, now=found.now)
+
+
+@routes.post("/gate/authorize", Authorize, status=201, staged=True)
+async def authorize_call(staged: Staged[Authorize]) -> Answer | Refused:
     """Hold the money for a call under the caller's id: 201 and the hold, or 402 naming the rule that refused."""
+    return await _telling(staged, _authorize, id=staged.params.id)
+
+
+async def _authorize(call: Call[Authorize]) -> Answer | Refused:
     asked = call.params
     found = await _whose(call)
-    work = await work_on(
-        call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now
-    )
+    work = await work_on(call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now)
 
     async def estimate() -> Estimate:
         wanted, _ = await _estimate(work, asked)
@@ -217,9 +250,13 @@ async def capture_call(call: Call[Capture]) -> Answer | Refused:
     )
 
 
-@routes.post("/gate/extend", Extend)
-async def extend_hold(call: Call[Extend]) -> Answer | Refused:
+@routes.post("/gate/extend", Extend, staged=True)
+async def extend_hold(staged: Staged[Extend]) -> Answer | Refused:
     """Set more aside for a call that goes on, and let the hold live longer."""
+    return await _telling(staged, _extend, id=f"{staged.params.id}/{staged.params.extension_id}")
+
+
+async def _extend(call: Call[Extend]) -> Answer | Refused:
     asked = call.params
     found = await _whose(call)
     return await extend(

@@ -31,6 +31,7 @@ MAX_BODY = 2 * 1024 * 1024
 
 Json: TypeAlias = dict[str, Any]
 
+P = TypeVar("P", bound=Params)
 P_co = TypeVar("P_co", bound=Params, covariant=True)
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -179,11 +180,12 @@ async def _serve(
     if route.staged:
         return _answer(route, await route.handler(staged), request.url.path)
     async with database.begin() as tx:
-        result = await route.handler(_in(tx, staged))
+        result = await route.handler(in_transaction(tx, staged))
     return _answer(route, result, request.url.path)
 
 
-def _in(tx: AsyncConnection, staged: Staged[Params]) -> Call[Params]:
+def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
+    """The call inside a transaction that its handler opened."""
     return Call(
         key=staged.key,
         params=staged.params,
