@@ -109,9 +109,7 @@ RESOURCES = [
 ]
 
 
-def create_app(
-    dsn: str, *, processor: StripeProcessor | None = None, public_url: str | None = None
-) -> FastAPI:
+def create_app(dsn: str, *, processor: StripeProcessor | None = None, public_url: str | None = None) -> FastAPI:
     """The application of one web process on the database at `dsn`.
 
     `processor` takes the money of live mode; `public_url` is where hosted pages are reached.

@@ -103,7 +103,5 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_secret_key(cls, key: SecretStr | None) -> SecretStr | None:
         if key is not None and not _SECRET_KEY.fullmatch(key.get_secret_value()):
-            raise PydanticCustomError(
-                "secret_key", "a secret key is sk_test_ or sk_live_ and letters, digits or _"
-            )
+            raise PydanticCustomError("secret_key", "a secret key is sk_test_ or sk_live_ and letters, digits or _")
         return key

@@ -42,9 +42,7 @@ async def test_a_part_refused_by_a_newer_catalog_is_answered_once_though_the_bat
                 raise failures.pop(0)
             return await real(*arguments)
 
-        async def recheck(
-            _environment: str, told: Sequence[Any], *_: Any
-        ) -> tuple[int, "list[NewEvent | Problem]"]:
+        async def recheck(_environment: str, told: Sequence[Any], *_: Any) -> tuple[int, "list[NewEvent | Problem]"]:
             return refused.version, [events[id(each)] for each in told]
 
         monkeypatch.setattr(write_events, "record", record)

@@ -171,9 +171,7 @@ def test_whatever_is_done_the_books_say_what_the_objects_say(
         ("UPDATE payment_attempt SET outcome = NULL, created = '2020-01-01Z'", {"answers_known"}),
     ],
 )
-def test_tampering_is_noticed(
-    client: stripe.StripeClient, dsn: str, tampering: str, noticed: set[str]
-) -> None:
+def test_tampering_is_noticed(client: stripe.StripeClient, dsn: str, tampering: str, noticed: set[str]) -> None:
     client.v1.invoices.pay(draft_of(client, customer_with(client), 900).id)
     assert asyncio.run(violated_after(dsn, tampering)) == noticed
 

@@ -145,9 +145,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_bodies_are_refused(raw: httpx.Client, body: bytes) -> None:
-    answer = raw.post(
-        "/v1/products", content=body, headers={"content-type": "application/x-www-form-urlencoded"}
-    )
+    answer = raw.post("/v1/products", content=body, headers={"content-type": "application/x-www-form-urlencoded"})
 
     assert answer.status_code == 400
     assert error_of(answer)["type"] == "invalid_request_error"

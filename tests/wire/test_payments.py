@@ -273,10 +273,6 @@ def test_an_open_invoice_is_paid_through_its_payment_intent(client: stripe.Strip
 def test_every_step_is_told(client: stripe.StripeClient) -> None:
     taken = paid(client)
     client.v1.refunds.create({"payment_intent": taken.id})
-    types = {
-        event.type
-        for event in client.v1.events.list({"limit": 20}).data
-        if taken.id in str(event.data.object)
-    }
+    types = {event.type for event in client.v1.events.list({"limit": 20}).data if taken.id in str(event.data.object)}
     assert {"payment_intent.created", "payment_intent.succeeded", "charge.succeeded", "charge.refunded"} <= types
     assert {"refund.created", "refund.updated"} <= types

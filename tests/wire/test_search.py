@@ -30,7 +30,7 @@ def names(client: stripe.StripeClient) -> dict[str, str]:
         ("name:'Ada Lovelace' OR phone:'555'", ["ada", "bob"]),
         ("name:'Ada Lovelace' or phone:'555'", ["ada", "bob"]),
         (r"name:'Bob O\'Neill'", ["bob"]),
-        ("name:\"Bob O'Neill\"", ["bob"]),
+        ('name:"Bob O\'Neill"', ["bob"]),
         (r'name~"\"C\""', ["cyd"]),
         ("name~'00%'", ["cyd"]),
         ("name~'_da'", []),

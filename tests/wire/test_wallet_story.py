@@ -84,9 +84,7 @@ def test_callers_who_prefer_it_get_an_empty_204(credyt: httpx.Client, jane: str)
     assert (answered.status_code, answered.content) == (204, b"")
 
 
-def test_a_new_price_leaves_subscribers_where_they_are_until_they_are_migrated(
-    credyt: httpx.Client, jane: str
-) -> None:
+def test_a_new_price_leaves_subscribers_where_they_are_until_they_are_migrated(credyt: httpx.Client, jane: str) -> None:
     patch = {"prices": [{"name": "Per Image", "pricing": [{"asset": "USD", "values": [{"unit_price": 0.08}]}]}]}
     changed = credyt.patch("/products/img_gen_v1/default", json=patch)
     assert changed.status_code == 200, changed.text
@@ -104,9 +102,7 @@ def test_a_new_price_leaves_subscribers_where_they_are_until_they_are_migrated(
     assert (fee["amount"], fee["product_version"]) == ("0.08", 2)
 
 
-def test_usage_that_nothing_prices_is_parked_and_listed(
-    credyt: httpx.Client, raw: httpx.Client, jane: str
-) -> None:
+def test_usage_that_nothing_prices_is_parked_and_listed(credyt: httpx.Client, raw: httpx.Client, jane: str) -> None:
     stranger = credyt.post("/customers", json={"name": "No Subscription"}).json()["id"]
     answered = credyt.post("/events", json={"customer_id": stranger, "events": [image()]}).json()["events"][0]
     assert (answered["status"], answered["code"]) == ("parked", "no_subscription")

@@ -132,9 +132,7 @@ def _declared(known: type[StripeObject]) -> dict[str, Any]:
     return {name: hint for name, hint in found.items() if name not in ("OBJECT_NAME", "deleted")}
 
 
-def _fits(
-    value: Any, hint: Any, path: str, inner: type[StripeObject] | None, absent: frozenset[str]
-) -> Iterable[str]:
+def _fits(value: Any, hint: Any, path: str, inner: type[StripeObject] | None, absent: frozenset[str]) -> Iterable[str]:
     """What is wrong with a value, given the annotation of its field."""
     options = get_args(hint) if get_origin(hint) is Union else (hint,)
     if value is None:

@@ -93,9 +93,7 @@ def deferred_earned(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
     return _move(Account("deferred", asset), Account("revenue", asset), amount)
 
 
-def payment_received(
-    *, asset: str, amount: Decimal, processor: str, to: Kind = "receivable"
-) -> tuple[Transfer, ...]:
+def payment_received(*, asset: str, amount: Decimal, processor: str, to: Kind = "receivable") -> tuple[Transfer, ...]:
     """Money arrived at the processor (`outside` for money taken by other means) and settles what is owed.
 
     `to` is `bad_debt` for an invoice that was written off, `revenue` for a payment that no invoice asked for.
@@ -280,9 +278,7 @@ def unused_refunded(*, asset: str, slices: Sequence[Slice], processor: str) -> t
     return _from_slices(slices, asset, Account("clearing", asset, processor))
 
 
-def top_up_disputed(
-    *, asset: str, slices: Sequence[Slice], shortage: Decimal, processor: str
-) -> tuple[Transfer, ...]:
+def top_up_disputed(*, asset: str, slices: Sequence[Slice], shortage: Decimal, processor: str) -> tuple[Transfer, ...]:
     """The bank took a top-up's money back: unspent value goes, what was spent already becomes debt."""
     bank = Account("clearing", asset, processor)
     return (*_from_slices(slices, asset, bank), *_move(Account("debt", asset), bank, shortage))

@@ -14,6 +14,10 @@ INVERTIBLE: frozenset[Formula] = frozenset({"sum", "count"})
 """Formulas whose counters can be taken away again, where no time window makes later events replace earlier."""
 
 
+CUSTOMER_KEY = "stripe_customer_id"
+"""The member of a payload that names the customer, where a meter does not say otherwise."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meter:
     """What is counted, and how.
@@ -29,7 +33,7 @@ class Meter:
     event_name: str
     formula: Formula
     event_time_window: TimeWindow | None = None
-    customer_key: str = "stripe_customer_id"
+    customer_key: str = CUSTOMER_KEY
     value_key: str = "value"
     dimension_keys: tuple[str, ...] = ()
     status: Status = "active"

@@ -71,7 +71,7 @@ def require_open(session: Checkout, *, now: datetime, act: str) -> None:
     """Refuses what can be done with an open session only."""
     if session.status != "open" or session.expires_at <= now:
         state = "complete" if session.status == "complete" else "expired"
-        raise Refusal(f"Only Checkout Sessions with a status in [\"open\"] can be {act}. This one is {state}.")
+        raise Refusal(f'Only Checkout Sessions with a status in ["open"] can be {act}. This one is {state}.')
 
 
 def completed(session: Checkout) -> Checkout:

@@ -241,9 +241,7 @@ def captured(payment: Payment, *, amount: int | None, now: datetime) -> tuple[Pa
             code="amount_too_large",
             param="amount_to_capture",
         )
-    after = replace(
-        payment, status="succeeded", amount_received=taken, amount_capturable=0, succeeded_at=now
-    )
+    after = replace(payment, status="succeeded", amount_received=taken, amount_capturable=0, succeeded_at=now)
     return after, taken
 
 

@@ -40,9 +40,7 @@ def refundable(charge: Attempt, *, amount: int | None) -> int:
     if charge.outcome != "succeeded" or not charge.captured:
         raise Refusal(f"Charge {charge.id} has not been captured and so cannot be refunded.")
     if charge.disputed:
-        raise Refusal(
-            f"The charge {charge.id} has been charged back; cannot issue a refund.", code="charge_disputed"
-        )
+        raise Refusal(f"The charge {charge.id} has been charged back; cannot issue a refund.", code="charge_disputed")
     if charge.refundable == 0:
         raise Refusal(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
     wanted = charge.refundable if amount is None else amount

@@ -115,9 +115,7 @@ async def rate_at(tx: AsyncConnection, environment: str, code: str, source: str,
     found = (
         await tx.execute(
             select(asset_rate)
-            .where(
-                key.environment == environment, key.code == code, key.source == source, key.valid_from <= at
-            )
+            .where(key.environment == environment, key.code == code, key.source == source, key.valid_from <= at)
             .order_by(key.valid_from.desc())
             .limit(1)
         )

@@ -110,9 +110,7 @@ async def parents(connection: Connection, customer_id: UUID) -> dict[str, str | 
     return {row[0]: row[1] for row in rows}
 
 
-async def place(
-    connection: Connection, *, environment: str, customer_id: UUID, id: str, parent: str | None
-) -> None:
+async def place(connection: Connection, *, environment: str, customer_id: UUID, id: str, parent: str | None) -> None:
     """Put a spender below another, or at the top."""
     await connection.execute(
         "INSERT INTO spender (environment, customer_id, id, parent) VALUES ($1, $2, $3, $4)"
@@ -193,9 +191,7 @@ async def settle(
 
 async def forget(connection: Connection, *, customer_id: UUID, hold: str) -> None:
     """The hold ended."""
-    await connection.execute(
-        "DELETE FROM budget_reservation WHERE customer_id = $1 AND hold = $2", customer_id, hold
-    )
+    await connection.execute("DELETE FROM budget_reservation WHERE customer_id = $1 AND hold = $2", customer_id, hold)
 
 
 async def _move(

@@ -99,9 +99,7 @@ async def save(tx: AsyncConnection, changed: CreditGrant) -> None:
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, CreditGrant]:
     """The grants with those ids; unknown ones are left out."""
     owners = await public_id.owners(tx, environment=environment, kind=GRANT, ids=ids)
-    query = select(credit_grant).where(
-        credit_grant.c.customer_id.in_(owners.values()), credit_grant.c.id.in_(owners)
-    )
+    query = select(credit_grant).where(credit_grant.c.customer_id.in_(owners.values()), credit_grant.c.id.in_(owners))
     return {row.id: load(CreditGrant, row) for row in await tx.execute(query)}
 
 
@@ -116,9 +114,7 @@ async def get(tx: AsyncConnection, environment: str, id: str) -> CreditGrant:
 async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> CreditGrant | None:
     """The grant, locked until the transaction ends."""
     query = (
-        select(credit_grant)
-        .where(credit_grant.c.customer_id == customer_id, credit_grant.c.id == id)
-        .with_for_update()
+        select(credit_grant).where(credit_grant.c.customer_id == customer_id, credit_grant.c.id == id).with_for_update()
     )
     row = (await tx.execute(query)).one_or_none()
     return None if row is None else load(CreditGrant, row)
@@ -138,9 +134,7 @@ async def with_something_left(
 
 async def all_of(tx: AsyncConnection, *, customer_id: UUID) -> list[CreditGrant]:
     """Every grant that the customer ever got and that was not voided, oldest first."""
-    query = select(credit_grant).where(
-        credit_grant.c.customer_id == customer_id, credit_grant.c.voided_at.is_(None)
-    )
+    query = select(credit_grant).where(credit_grant.c.customer_id == customer_id, credit_grant.c.voided_at.is_(None))
     return [load(CreditGrant, row) for row in await tx.execute(query.order_by(credit_grant.c.sequence))]
 
 
@@ -181,9 +175,7 @@ async def applied_to(tx: AsyncConnection, *, customer_id: UUID, invoice: str) ->
     return [load(CreditTransaction, row) for row in await tx.execute(query)]
 
 
-async def find_transactions(
-    tx: AsyncConnection, environment: str, ids: Sequence[str]
-) -> dict[str, CreditTransaction]:
+async def find_transactions(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, CreditTransaction]:
     """The movements with those ids; unknown ones are left out."""
     owners = await public_id.owners(tx, environment=environment, kind=TRANSACTION, ids=ids)
     query = select(credit_transaction).where(

@@ -36,9 +36,7 @@ async def claim(tx: AsyncConnection, *, environment: str, id: str, customer_id: 
 async def release(tx: AsyncConnection, *, environment: str, customer_id: UUID) -> None:
     """The customer is no longer known by any id of the seller's."""
     await tx.execute(
-        delete(external_id).where(
-            external_id.c.environment == environment, external_id.c.customer_id == customer_id
-        )
+        delete(external_id).where(external_id.c.environment == environment, external_id.c.customer_id == customer_id)
     )
 
 

@@ -52,9 +52,7 @@ async def find(tx: AsyncConnection, environment: str, key: str) -> Answer | None
     """The answer kept under the key."""
     found = (
         await tx.execute(
-            select(idempotency_key).where(
-                idempotency_key.c.environment == environment, idempotency_key.c.key == key
-            )
+            select(idempotency_key).where(idempotency_key.c.environment == environment, idempotency_key.c.key == key)
         )
     ).one_or_none()
     return None if found is None else row.load(Answer, found)

@@ -113,9 +113,7 @@ def _append_only(_table: Table, bind: SyncConnection, **_: object) -> None:
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
-async def lock(
-    connection: Connection, *, environment: str, customer_ids: Iterable[UUID]
-) -> dict[UUID, Head]:
+async def lock(connection: Connection, *, environment: str, customer_ids: Iterable[UUID]) -> dict[UUID, Head]:
     """The heads of these customers' books, locked in the order of ids until the transaction ends."""
     ids = sorted(set(customer_ids))
     heads = await _heads(connection, ids)
@@ -205,9 +203,7 @@ async def book_all(
         lines += [line for each in booked for line in _lines(environment, customer_id, each)]
         ends.append((customer_id, end.number, end.booked_at, end.hash))
         moved = fold(transfer for each in booked for transfer in each.transaction.transfers)
-        changes += [
-            (customer_id, account.name, account.asset, amount) for account, amount in moved.items()
-        ]
+        changes += [(customer_id, account.name, account.asset, amount) for account, amount in moved.items()]
     if lines:
         if len(lines) > MANY:
             await connection.copy_records_to_table("ledger_transfer", records=lines, columns=_COLUMNS)
@@ -264,9 +260,7 @@ async def post(
     return done[customer_id][0]
 
 
-async def transfers_of(
-    tx: AsyncConnection, *, customer_id: UUID, cause: Cause
-) -> tuple[Transfer, ...]:
+async def transfers_of(tx: AsyncConnection, *, customer_id: UUID, cause: Cause) -> tuple[Transfer, ...]:
     """What a cause (other than a usage event) made the books do, in the order it was booked."""
     rows = await (await driver(tx)).fetch(
         "SELECT debit, credit, asset, amount, grant_id FROM ledger_transfer"
@@ -281,15 +275,11 @@ async def transfers_of(
 
 async def transaction(tx: AsyncConnection, *, customer_id: UUID, number: int) -> list[Row]:
     """The rows of one transaction; none where the number was never booked."""
-    rows = await (await driver(tx)).fetch(
-        f"{_ROWS} AND transaction = $2 ORDER BY line", customer_id, number
-    )
+    rows = await (await driver(tx)).fetch(f"{_ROWS} AND transaction = $2 ORDER BY line", customer_id, number)
     return [_row(row) for row in rows]
 
 
-async def rows_of(
-    tx: AsyncConnection, *, customer_id: UUID, before: int | None = None, limit: int = 100
-) -> list[Row]:
+async def rows_of(tx: AsyncConnection, *, customer_id: UUID, before: int | None = None, limit: int = 100) -> list[Row]:
     """The newest transfers, newest first, of transactions numbered below `before`."""
     rows = await (await driver(tx)).fetch(
         f"{_ROWS} AND transaction < $2 ORDER BY transaction DESC, line DESC LIMIT $3",
@@ -322,9 +312,7 @@ async def balances_at(
     connection = await driver(tx)
     heads = await lock(connection, environment=environment, customer_ids=[customer_id])
     if heads[customer_id].booked_at < instant:
-        await connection.execute(
-            "UPDATE ledger_head SET booked_at = $2 WHERE customer_id = $1", customer_id, instant
-        )
+        await connection.execute("UPDATE ledger_head SET booked_at = $2 WHERE customer_id = $1", customer_id, instant)
     rows = await connection.fetch(
         "SELECT account.name, moved.asset, sum(account.sign * moved.amount) FROM ledger_transfer AS moved"
         " CROSS JOIN LATERAL (VALUES (moved.debit, -1), (moved.credit, 1)) AS account (name, sign)"

@@ -245,9 +245,7 @@ async def save_version(tx: AsyncConnection, changed: OfferVersion) -> None:
     key = offer_version.c
     await tx.execute(
         update(offer_version)
-        .where(
-            key.environment == changed.environment, key.product == changed.product, key.version == changed.version
-        )
+        .where(key.environment == changed.environment, key.product == changed.product, key.version == changed.version)
         .values(row.values(changed, offer_version))
     )
 
@@ -257,9 +255,7 @@ async def version(tx: AsyncConnection, environment: str, product: str, number: i
     key = offer_version.c
     found = (
         await tx.execute(
-            select(offer_version).where(
-                key.environment == environment, key.product == product, key.version == number
-            )
+            select(offer_version).where(key.environment == environment, key.product == product, key.version == number)
         )
     ).first()
     if found is None:
@@ -292,9 +288,7 @@ async def save_subscription(tx: AsyncConnection, changed: WalletSubscription) ->
     )
 
 
-async def subscriptions(
-    tx: AsyncConnection, customer_id: UUID, *, id: str | None = None
-) -> list[WalletSubscription]:
+async def subscriptions(tx: AsyncConnection, customer_id: UUID, *, id: str | None = None) -> list[WalletSubscription]:
     """A customer's subscriptions, oldest first, or the one with that id."""
     query = select(wallet_subscription).where(wallet_subscription.c.customer_id == customer_id)
     if id is not None:
@@ -364,9 +358,7 @@ _DOCUMENTS = ("model", "adjustment", "recurring", "currency_options", "metadata"
 
 
 def _decoded(found: asyncpg.Record) -> dict[str, Any]:
-    documents = {
-        name: None if found[name] is None else msgspec.json.decode(found[name]) for name in _DOCUMENTS
-    }
+    documents = {name: None if found[name] is None else msgspec.json.decode(found[name]) for name in _DOCUMENTS}
     return dict(found) | documents
 
 
@@ -387,9 +379,7 @@ async def tallies(connection: Connection, keys: Sequence[TallyKey]) -> dict[Tall
     return {(found[0], found[1], found[2], found[3], found[4]): found[5] for found in rows}
 
 
-async def save_tallies(
-    connection: Connection, *, environment: str, reached: Mapping[TallyKey, Decimal]
-) -> None:
+async def save_tallies(connection: Connection, *, environment: str, reached: Mapping[TallyKey, Decimal]) -> None:
     """Store how far usage has come."""
     if not reached:
         return
@@ -443,9 +433,7 @@ async def add_fees(connection: Connection, *, environment: str, fees: Sequence[F
     )
 
 
-async def fees_of(
-    connection: Connection, *, customer_id: UUID, identifiers16: Sequence[UUID]
-) -> list[Fee]:
+async def fees_of(connection: Connection, *, customer_id: UUID, identifiers16: Sequence[UUID]) -> list[Fee]:
     """What events cost, by their identifiers alone: for the rare caller who does not know when they happened."""
     rows = await connection.fetch(
         "SELECT customer_id, occurred_at, identifier16, price, subscription, product, version, cell, before, after,"

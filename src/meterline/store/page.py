@@ -65,15 +65,11 @@ async def page(
     row and so stay valid cursors. Raises Missing for an unknown cursor, Refusal when both are given.
     """
     if cursor.starting_after is not None and cursor.ending_before is not None:
-        raise Refusal(
-            "Received both starting_after and ending_before parameters. Please pass in only one."
-        )
+        raise Refusal("Received both starting_after and ending_before parameters. Please pass in only one.")
     position = table.c.sequence
     if cursor.ending_before is not None:
         mark = await _mark(tx, table, kind, scope, cursor.ending_before, "ending_before")
-        found = (
-            await tx.execute(query.where(position > mark).order_by(position).limit(cursor.limit + 1))
-        ).all()
+        found = (await tx.execute(query.where(position > mark).order_by(position).limit(cursor.limit + 1))).all()
         return Page(rows=found[: cursor.limit][::-1], has_more=len(found) > cursor.limit)
     if cursor.starting_after is not None:
         mark = await _mark(tx, table, kind, scope, cursor.starting_after, "starting_after")
@@ -82,9 +78,7 @@ async def page(
     return Page(rows=found[: cursor.limit], has_more=len(found) > cursor.limit)
 
 
-async def _mark(
-    tx: AsyncConnection, table: Table, kind: str, scope: ColumnElement[bool], id: str, param: str
-) -> Any:
+async def _mark(tx: AsyncConnection, table: Table, kind: str, scope: ColumnElement[bool], id: str, param: str) -> Any:
     found = await tx.scalar(select(table.c.sequence).where(and_(scope, table.c.id == id)))
     if found is None:
         raise Missing(kind, id, param=param)

@@ -64,9 +64,7 @@ async def add(tx: AsyncConnection, new: Product) -> None:
 
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Product]:
     """The products with those ids, deleted ones left out."""
-    query = select(product).where(
-        product.c.environment == environment, product.c.id.in_(ids), ~product.c.deleted
-    )
+    query = select(product).where(product.c.environment == environment, product.c.id.in_(ids), ~product.c.deleted)
     return {found.id: row.load(Product, found) for found in await tx.execute(query)}
 
 
@@ -91,9 +89,7 @@ async def save(tx: AsyncConnection, changed: Product) -> None:
 async def remove(tx: AsyncConnection, gone: Product) -> None:
     """Forget a product; its row stays as a list cursor, and its id stays taken."""
     await tx.execute(
-        update(product)
-        .where(product.c.environment == gone.environment, product.c.id == gone.id)
-        .values(deleted=True)
+        update(product).where(product.c.environment == gone.environment, product.c.id == gone.id).values(deleted=True)
     )
 
 

@@ -107,11 +107,9 @@ def _field(what: Searchable, clause: Clause) -> tuple[ColumnElement[Any], Kind]:
     return what.fields[clause.field]
 
 
-def _compared(
-    column: ColumnElement[Any], kind: Kind, clause: Clause, value: str
-) -> ColumnElement[bool]:
+def _compared(column: ColumnElement[Any], kind: Kind, clause: Clause, value: str) -> ColumnElement[bool]:
     match kind, clause.comparison:
-        case ("text" | "token"), ":":
+        case (("text" | "token"), ":"):
             # Both sides are folded by the database: another notion of small letters would find no "Ł" at all.
             return func.lower(column) == func.lower(value)
         case "text", "~":
@@ -124,9 +122,9 @@ def _compared(
             return column.icontains(value, autoescape=True)
         case "flag", ":" if value in ("true", "false"):
             return column.is_(value == "true")
-        case ("number" | "instant"), ":":
+        case (("number" | "instant"), ":"):
             return column == _number(kind, clause, value)
-        case ("number" | "instant"), (">" | "<" | ">=" | "<=" as order):
+        case (("number" | "instant"), (">" | "<" | ">=" | "<=" as order)):
             compared: ColumnElement[bool] = _ORDER[order](column, _number(kind, clause, value))
             return compared
     raise _unfit(clause)

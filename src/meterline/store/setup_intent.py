@@ -57,9 +57,7 @@ async def save(tx: AsyncConnection, changed: Setup) -> None:
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Setup]:
     """The setup intents with those ids; unknown ones are left out."""
     owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(setup_intent).where(
-        setup_intent.c.customer_id.in_(owners.values()), setup_intent.c.id.in_(owners)
-    )
+    query = select(setup_intent).where(setup_intent.c.customer_id.in_(owners.values()), setup_intent.c.id.in_(owners))
     return {row.id: load(Setup, row) for row in await tx.execute(query)}
 
 

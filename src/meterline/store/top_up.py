@@ -149,9 +149,7 @@ async def pending(tx: AsyncConnection, customer_id: UUID, asset: str) -> list[To
     """The automatic top-ups that the processor has not answered for."""
     key = top_up.c
     rows = await tx.execute(
-        select(top_up).where(
-            key.customer_id == customer_id, key.asset == asset, key.automatic, key.status == "pending"
-        )
+        select(top_up).where(key.customer_id == customer_id, key.asset == asset, key.automatic, key.status == "pending")
     )
     return [row.load(TopUp, found) for found in rows]
 
@@ -176,9 +174,7 @@ async def rule(tx: AsyncConnection, customer_id: UUID, asset: str) -> RechargeRu
     )
 
 
-async def put_rule(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, asset: str, new: RechargeRule
-) -> None:
+async def put_rule(tx: AsyncConnection, *, environment: str, customer_id: UUID, asset: str, new: RechargeRule) -> None:
     """Set the rule of that asset."""
     values = {
         "enabled": new.enabled,
@@ -189,14 +185,12 @@ async def put_rule(
         "cool_off_s": int(new.cool_off.total_seconds()),
         "payment_method": new.payment_method,
     }
-    statement = insert(recharge_rule).values(
-        environment=environment, customer_id=customer_id, asset=asset, **values
-    )
+    statement = insert(recharge_rule).values(environment=environment, customer_id=customer_id, asset=asset, **values)
     await tx.execute(statement.on_conflict_do_update(index_elements=["customer_id", "asset"], set_=values))
 
 
 async def history(tx: AsyncConnection, customer_id: UUID, asset: str, *, now: datetime) -> RechargeHistory:
-    """What the wallet's automatic top-ups of that asset came to. """
+    """What the wallet's automatic top-ups of that asset came to."""
     mine = (top_up.c.customer_id == customer_id, top_up.c.asset == asset, top_up.c.automatic)
     month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     rows = (
@@ -301,8 +295,6 @@ async def logged(tx: AsyncConnection, customer_id: UUID, asset: str, *, limit: i
         .limit(limit)
     )
     return [dict(each) for each in rows.mappings()]
-
-
 
 
 async def environments(tx: AsyncConnection, id: str) -> list[str]:

@@ -188,9 +188,7 @@ _GRANT = (
 )
 
 
-async def pockets(
-    connection: Connection, wallets: Mapping[UUID, Wallet]
-) -> dict[tuple[UUID, str], Pocket]:
+async def pockets(connection: Connection, wallets: Mapping[UUID, Wallet]) -> dict[tuple[UUID, str], Pocket]:
     """The pockets of these wallets by customer and asset; an asset never touched has none.
 
     Grants with nothing left are left out. The caller holds the lock on the books, or is content with a look.
@@ -203,8 +201,7 @@ async def pockets(
         customer_ids,
     )
     grants = await connection.fetch(
-        f"SELECT customer_id, {_GRANT} FROM wallet_grant"
-        " WHERE customer_id = ANY($1::uuid[]) AND remaining > 0",
+        f"SELECT customer_id, {_GRANT} FROM wallet_grant WHERE customer_id = ANY($1::uuid[]) AND remaining > 0",
         customer_ids,
     )
     held: dict[tuple[UUID, str], list[Grant]] = {}

@@ -76,9 +76,7 @@ _COLUMNS = (
 )
 
 
-async def keep(
-    connection: Connection, *, environment: str, customer_id: UUID, events: Sequence[WalletEvent]
-) -> None:
+async def keep(connection: Connection, *, environment: str, customer_id: UUID, events: Sequence[WalletEvent]) -> None:
     """Keep them; what was kept before stays as it was."""
     rows = [
         (

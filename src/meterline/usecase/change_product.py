@@ -37,9 +37,7 @@ async def delete_product(tx: AsyncConnection, *, environment: str, id: str, now:
     if await price.any_of_product(tx, environment, id):
         raise Refusal("This product cannot be deleted because it has one or more user-created prices.")
     await product.remove(tx, gone)
-    await notice.add(
-        tx, environment=environment, customer_id=None, type="product.deleted", subject=gone, now=now
-    )
+    await notice.add(tx, environment=environment, customer_id=None, type="product.deleted", subject=gone, now=now)
     return gone
 
 
@@ -52,6 +50,4 @@ async def _check_default(tx: AsyncConnection, changed: Product, default_price: s
             param="default_price",
         )
     if not found.active:
-        raise Refusal(
-            "The price specified is inactive. This field only accepts active prices.", param="default_price"
-        )
+        raise Refusal("The price specified is inactive. This field only accepts active prices.", param="default_price")

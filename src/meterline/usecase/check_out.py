@@ -211,9 +211,7 @@ async def expire_checkout(tx: AsyncConnection, seen: Checkout, *, now: datetime)
     """Close a session nobody finished. Refuses one that is over, or whose money is on its way."""
     session = await finish_checkout(tx, seen, now=now)
     if session.status != "open":
-        raise Refusal(
-            f"Only Checkout Sessions with a status in [\"open\"] can be expired. This one is {session.status}."
-        )
+        raise Refusal(f'Only Checkout Sessions with a status in ["open"] can be expired. This one is {session.status}.')
     after = replace(session, status="expired")
     await store.save(tx, after)
     await due.remove(tx, customer_id=after.customer_id, subject=after.id, kinds=[EXPIRE])

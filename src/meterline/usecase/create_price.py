@@ -33,9 +33,7 @@ async def create_price(
     if new.lookup_key is not None and transfer_lookup_key:
         await take_lookup_key(tx, new.environment, new.lookup_key, now=now)
     await price.add(tx, new)
-    await notice.add(
-        tx, environment=new.environment, customer_id=None, type="price.created", subject=new, now=now
-    )
+    await notice.add(tx, environment=new.environment, customer_id=None, type="price.created", subject=new, now=now)
     return new
 
 

@@ -26,6 +26,4 @@ async def create_product(
 
 
 async def _tell(tx: AsyncConnection, type: str, subject: Product | Price, *, now: datetime) -> None:
-    await notice.add(
-        tx, environment=subject.environment, customer_id=None, type=type, subject=subject, now=now
-    )
+    await notice.add(tx, environment=subject.environment, customer_id=None, type=type, subject=subject, now=now)

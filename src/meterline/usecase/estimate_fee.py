@@ -30,9 +30,7 @@ class Counted:
     def fee(self, quantity: Decimal) -> Decimal:
         """What so much more would cost, in major units of the tariff's asset."""
         after = quantity if self.reached is None else self.reached + quantity
-        amount, _ = fee_amount(
-            self.price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions
-        )
+        amount, _ = fee_amount(self.price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions)
         return amount
 
 
@@ -61,9 +59,7 @@ async def counted(
     if len({each.asset for each in tariffs}) > 1:
         raise Refusal("The usage is priced in several assets; ask for an amount.", code="several_assets")
     return [
-        Counted(
-            tariff=each, price=prices[each.price], reached=reached.get(keys[each.price]), dimensions=dimensions
-        )
+        Counted(tariff=each, price=prices[each.price], reached=reached.get(keys[each.price]), dimensions=dimensions)
         for each in tariffs
     ]
 

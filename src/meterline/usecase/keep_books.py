@@ -109,9 +109,7 @@ async def money_returned(
     now: datetime,
 ) -> None:
     """Money went back to the customer."""
-    transfers = posting.payment_refunded(
-        asset=currency.upper(), amount=to_major(amount, currency), processor=processor
-    )
+    transfers = posting.payment_refunded(asset=currency.upper(), amount=to_major(amount, currency), processor=processor)
     await _post(tx, environment, customer_id, Cause("refund", refund), transfers, now=now)
 
 

@@ -67,9 +67,7 @@ async def create_offer(
         created=now,
     )
     await offer.add(tx, new)
-    first = await _version(
-        tx, new, number=1, prices=prices, entitlements=entitlements, publish=publish, now=now
-    )
+    first = await _version(tx, new, number=1, prices=prices, entitlements=entitlements, publish=publish, now=now)
     return new, first
 
 
@@ -89,9 +87,7 @@ async def add_version(
     number = found.latest_version + 1
     if make_default and not publish:
         raise Refusal("Only a published version can be the default.", code="not_published", param="make_default")
-    changed = replace(
-        found, latest_version=number, default_version=number if make_default else found.default_version
-    )
+    changed = replace(found, latest_version=number, default_version=number if make_default else found.default_version)
     await offer.save(tx, changed)
     made = await _version(
         tx, changed, number=number, prices=prices, entitlements=entitlements, publish=publish, now=now
@@ -116,9 +112,7 @@ async def change_version(
     return found, made
 
 
-async def archive_version(
-    tx: AsyncConnection, *, environment: str, key: str, number: int
-) -> OfferVersion:
+async def archive_version(tx: AsyncConnection, *, environment: str, key: str, number: int) -> OfferVersion:
     """Nobody can subscribe to that version any more; the default cannot be archived."""
     found = await offer.find(tx, environment, key, lock=True)
     if number == found.default_version:

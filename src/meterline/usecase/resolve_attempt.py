@@ -49,9 +49,7 @@ async def _question(database: Database, environment: str, id: str) -> _Question 
     return _Question(processor=attempt.processor, collection=wanted)
 
 
-async def record_answer(
-    database: Database, *, environment: str, id: str, outcome: Outcome, now: datetime
-) -> Attempt:
+async def record_answer(database: Database, *, environment: str, id: str, outcome: Outcome, now: datetime) -> Attempt:
     """Record the answer to an attempt, however often and from wherever it comes; only the first one counts."""
     async with database.begin() as tx:
         seen = (await payments.find_charges(tx, environment, [id]))[id]

@@ -274,9 +274,7 @@ async def set_status(
         return subscription
     again = replace(subscription, status="active", starts_at=now)
     work = await work_on(tx, environment=again.environment, customer_id=customer_id, now=now)
-    versions = [
-        await offer.version(tx, again.environment, each.product, each.version) for each in again.products
-    ]
+    versions = [await offer.version(tx, again.environment, each.product, each.version) for each in again.products]
     for version in versions:
         if not await _begin(work, again, version, clock):
             raise Refusal("The wallet cannot pay the fixed fees.", code="insufficient_funds")

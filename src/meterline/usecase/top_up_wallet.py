@@ -250,9 +250,7 @@ async def recharge(
         await tell_top_up(tx, "autotopup.failed", paid, now=now)
     if paid.status != "succeeded":
         soon = now + (_SOON if paid.status == "failed" else _ASK_AGAIN)
-        await plan_recharge(
-            tx, environment=environment, customer_id=customer_id, asset=asset, at=soon, clock=clock
-        )
+        await plan_recharge(tx, environment=environment, customer_id=customer_id, asset=asset, at=soon, clock=clock)
     return paid
 
 

@@ -39,9 +39,7 @@ async def with_tentative_credits(
     return credited(plain, used, [None] * len(used))
 
 
-async def pay_with_credits(
-    tx: AsyncConnection, draft: Invoice, lines: Sequence[InvoiceLine], *, now: datetime
-) -> Paid:
+async def pay_with_credits(tx: AsyncConnection, draft: Invoice, lines: Sequence[InvoiceLine], *, now: datetime) -> Paid:
     """Use the grants for an invoice that is being finalized. Its lines have ids; its customer is locked."""
     plain = uncredited(lines)
     grants = {

@@ -141,9 +141,7 @@ def _beyond(
     return spent, amount, debit.transfers
 
 
-def extend(
-    pocket: Pocket, hold: Hold, *, amount: Decimal, ttl: timedelta | None, at: datetime
-) -> Change:
+def extend(pocket: Pocket, hold: Hold, *, amount: Decimal, ttl: timedelta | None, at: datetime) -> Change:
     """Set more aside (`amount` zero or more) and, with `ttl`, let the hold live on from now.
 
     Raises Refusal for a hold that ended, InsufficientFunds beyond what is spendable.
@@ -211,4 +209,3 @@ def _without(slices: tuple[Slice, ...], taken: tuple[Slice, ...]) -> tuple[Slice
         if each.amount > part:
             rest.append(replace(each, amount=each.amount - part))
     return tuple(rest)
-

@@ -77,14 +77,10 @@ class Debit:
     transfers: tuple[Transfer, ...]
 
 
-def record(
-    pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()
-) -> tuple[Pocket, Debit]:
+def record(pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()) -> tuple[Pocket, Debit]:
     """Debit what already happened: never refused, what the grants cannot cover becomes debt."""
     slices, shortage = take(pocket.grants, amount, at=at, marks=marks)
-    spent = replace(
-        pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage
-    )
+    spent = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage)
     transfers = posting.usage_debited(asset=pocket.asset, slices=slices, shortage=shortage)
     return spent, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
@@ -139,9 +135,7 @@ class Running:
         return replace(self._pocket, grants=grants, debt=self._debt)
 
 
-def spend(
-    pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()
-) -> tuple[Pocket, Debit]:
+def spend(pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()) -> tuple[Pocket, Debit]:
     """Debit what is about to happen. Raises InsufficientFunds beyond what is spendable."""
     marks = tuple(marks)
     _require(pocket, amount, at=at, marks=marks)
@@ -154,9 +148,7 @@ def _require(pocket: Pocket, amount: Decimal, *, at: datetime, marks: tuple[str,
         raise InsufficientFunds(asset=pocket.asset, needed=amount, spendable=spendable)
 
 
-def set_aside(
-    pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()
-) -> tuple[Pocket, Debit]:
+def set_aside(pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()) -> tuple[Pocket, Debit]:
     """Hold value of the grants, in burn order. Raises InsufficientFunds beyond what is spendable."""
     marks = tuple(marks)
     _require(pocket, amount, at=at, marks=marks)
@@ -166,9 +158,7 @@ def set_aside(
     return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
 
-def give_back(
-    pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal
-) -> tuple[Pocket, tuple[Transfer, ...]]:
+def give_back(pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal) -> tuple[Pocket, tuple[Transfer, ...]]:
     """End a hold on these slices: they are free again, or lapse at once where their grant expired meanwhile."""
     freed = replace(pocket, grants=change(pocket.grants, slices, held=-1), lent=pocket.lent - shortage)
     returned = posting.released(asset=pocket.asset, slices=slices, shortage=shortage)
@@ -205,21 +195,16 @@ def lapse(pocket: Pocket, grant_id: str) -> tuple[Pocket, tuple[Transfer, ...]]:
         return pocket, ()
     slices = (Slice(ended.id, ended.funding, ended.free),) if ended.free else ()
     grants = tuple(
-        replace(grant, remaining=grant.held, lapsed=True) if grant.id == grant_id else grant
-        for grant in pocket.grants
+        replace(grant, remaining=grant.held, lapsed=True) if grant.id == grant_id else grant for grant in pocket.grants
     )
     return replace(pocket, grants=grants), posting.expired(asset=pocket.asset, slices=slices)
 
 
-def withdraw(
-    pocket: Pocket, amount: Decimal, *, at: datetime, to: Account
-) -> tuple[Pocket, Debit]:
+def withdraw(pocket: Pocket, amount: Decimal, *, at: datetime, to: Account) -> tuple[Pocket, Debit]:
     """Take value out by hand. Raises InsufficientFunds beyond what is spendable."""
     _require(pocket, amount, at=at, marks=())
     slices, shortage = take(pocket.grants, amount, at=at, marks=())
-    less = replace(
-        pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage
-    )
+    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage)
     transfers = posting.withdrawn(asset=pocket.asset, slices=slices, shortage=shortage, to=to)
     return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
@@ -249,17 +234,13 @@ def newest_paid(pocket: Pocket, amount: Decimal) -> tuple[Slice, ...]:
     return tuple(slices)
 
 
-def refund(
-    pocket: Pocket, slices: tuple[Slice, ...], *, processor: str
-) -> tuple[Pocket, tuple[Transfer, ...]]:
+def refund(pocket: Pocket, slices: tuple[Slice, ...], *, processor: str) -> tuple[Pocket, tuple[Transfer, ...]]:
     """Bought value that was not used leaves as money."""
     less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1))
     return less, posting.unused_refunded(asset=pocket.asset, slices=slices, processor=processor)
 
 
-def dispute(
-    pocket: Pocket, grant_ids: Iterable[str], amount: Decimal, *, processor: str
-) -> tuple[Pocket, Debit]:
+def dispute(pocket: Pocket, grant_ids: Iterable[str], amount: Decimal, *, processor: str) -> tuple[Pocket, Debit]:
     """A bank took a top-up back: what is left of its grants goes, what was spent already is debt."""
     wanted = set(grant_ids)
     slices: list[Slice] = []
@@ -270,15 +251,11 @@ def dispute(
             slices.append(Slice(grant.id, grant.funding, part))
             rest -= part
     less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + rest)
-    transfers = posting.top_up_disputed(
-        asset=pocket.asset, slices=slices, shortage=rest, processor=processor
-    )
+    transfers = posting.top_up_disputed(asset=pocket.asset, slices=slices, shortage=rest, processor=processor)
     return less, Debit(amount=amount, slices=tuple(slices), shortage=rest, transfers=transfers)
 
 
-def undo(
-    pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal
-) -> tuple[Pocket, tuple[Transfer, ...]]:
+def undo(pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal) -> tuple[Pocket, tuple[Transfer, ...]]:
     """Reverse a debit by its recorded slices, the last first: debt is forgiven first, then grants get theirs back.
 
     What belongs to a grant that expired meanwhile goes to breakage, visibly.
@@ -287,14 +264,9 @@ def undo(
     revenue = Account("revenue", pocket.asset)
     back = (
         *((Transfer(revenue, Account("debt", pocket.asset), repaid),) if repaid else ()),
-        *(
-            Transfer(revenue, Account(each.funding, pocket.asset), each.amount, each.grant)
-            for each in reversed(slices)
-        ),
+        *(Transfer(revenue, Account(each.funding, pocket.asset), each.amount, each.grant) for each in reversed(slices)),
     )
-    restored = replace(
-        pocket, grants=change(pocket.grants, slices, remaining=1), debt=pocket.debt - repaid
-    )
+    restored = replace(pocket, grants=change(pocket.grants, slices, remaining=1), debt=pocket.debt - repaid)
     over = {grant.id for grant in restored.grants if grant.lapsed}
     late = tuple(each for each in slices if each.grant in over)
     lapsed = replace(restored, grants=change(restored.grants, late, remaining=-1))

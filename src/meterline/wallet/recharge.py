@@ -75,9 +75,7 @@ class NoRecharge:
     again_at: datetime | None = None
 
 
-def decide(
-    rule: RechargeRule, *, available: Decimal, history: RechargeHistory, now: datetime
-) -> Recharge | NoRecharge:
+def decide(rule: RechargeRule, *, available: Decimal, history: RechargeHistory, now: datetime) -> Recharge | NoRecharge:
     """Whether to recharge now, and how much. The first reason that applies, in the order below, is the answer."""
     if not rule.enabled:
         return NoRecharge(reason="disabled")

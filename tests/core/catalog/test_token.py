@@ -27,9 +27,7 @@ def test_cached_tokens_are_not_billed_as_input_again() -> None:
     assert sum(counts.values()) == 1300
 
 
-@pytest.mark.parametrize(
-    "reported", [{"input": 10, "cached_read": 11}, {"output": 1, "reasoning": 2}, {"input": -1}]
-)
+@pytest.mark.parametrize("reported", [{"input": 10, "cached_read": 11}, {"output": 1, "reasoning": 2}, {"input": -1}])
 def test_parts_larger_than_their_whole_are_refused(reported: dict[str, int]) -> None:
     with pytest.raises(Refusal):
         exclusive(reported)  # type: ignore[arg-type]

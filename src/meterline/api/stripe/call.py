@@ -65,6 +65,4 @@ class Call(Staged[P_co]):
 
 def cursor(params: ListParams) -> Cursor:
     """Where the page asked for begins."""
-    return Cursor(
-        limit=params.limit, starting_after=params.starting_after, ending_before=params.ending_before
-    )
+    return Cursor(limit=params.limit, starting_after=params.starting_after, ending_before=params.ending_before)

@@ -311,9 +311,7 @@ async def _lines(
     return lines, currency
 
 
-async def _sold(
-    tx: AsyncConnection, price: Price, item: LineItem, asked: SessionCreate, *, at: str
-) -> CheckoutLine:
+async def _sold(tx: AsyncConnection, price: Price, item: LineItem, asked: SessionCreate, *, at: str) -> CheckoutLine:
     if asked.mode == "payment" and price.recurring is not None:
         raise Refusal(
             "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or use"

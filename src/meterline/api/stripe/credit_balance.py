@@ -26,9 +26,7 @@ expandable("billing.credit_balance_summary", "customer", kind="customer")
 expandable("billing.credit_balance_transaction", "credit_grant", kind="billing.credit_grant")
 expandable("billing.credit_balance_transaction", "test_clock", kind="test_helpers.test_clock")
 expandable("billing.credit_balance_transaction.debit.credits_applied", "invoice", kind="invoice")
-expandable(
-    "billing.credit_balance_transaction.credit.credits_application_invoice_voided", "invoice", kind="invoice"
-)
+expandable("billing.credit_balance_transaction.credit.credits_application_invoice_voided", "invoice", kind="invoice")
 
 
 class Filter(Hash):

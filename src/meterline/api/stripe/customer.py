@@ -62,8 +62,7 @@ def render(customer: Customer) -> Json:
         "next_invoice_sequence": customer.next_invoice_sequence,
         "phone": customer.phone,
         "preferred_locales": list(customer.preferred_locales),
-        "shipping": shipping
-        and {"address": address(shipping.address), "name": shipping.name, "phone": shipping.phone},
+        "shipping": shipping and {"address": address(shipping.address), "name": shipping.name, "phone": shipping.phone},
         "tax_exempt": customer.tax_exempt,
         "test_clock": customer.test_clock,
     }
@@ -232,9 +231,7 @@ async def retrieve(call: Call[RetrieveParams]) -> Json:
 async def change(call: Call[CustomerUpdate]) -> Json:
     """Change a customer."""
     asked = call.params
-    before = await store.get(
-        call.tx, call.environment, call.path["customer"], param="id", subject=True, lock=True
-    )
+    before = await store.get(call.tx, call.environment, call.path["customer"], param="id", subject=True, lock=True)
     now = await moment(call.tx, environment=call.environment, test_clock=before.test_clock, now=call.now)
     changed = await change_customer(
         call.tx, before=before, after=_applied(before, asked), balance=asked.balance, now=now
@@ -245,9 +242,7 @@ async def change(call: Call[CustomerUpdate]) -> Json:
 @routes.delete("/v1/customers/{customer}", Params)
 async def delete(call: Call[Params]) -> Json:
     """Delete a customer and end their subscriptions."""
-    gone = await delete_customer(
-        call.tx, environment=call.environment, id=call.path["customer"], now=call.now
-    )
+    gone = await delete_customer(call.tx, environment=call.environment, id=call.path["customer"], now=call.now)
     return render(gone)
 
 

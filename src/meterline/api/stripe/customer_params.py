@@ -43,7 +43,6 @@ TaxExempt = Literal["exempt", "none", "reverse"]
 Locales = Annotated[List[Annotated[Text, Field(max_length=35)]], Field(max_length=20)]
 
 
-
 class AddressParams(Hash):
     city: Unset[Text] = None
     country: Unset[Text] = None

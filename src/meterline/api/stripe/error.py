@@ -33,9 +33,7 @@ class StripeError(Exception):
         self.members = members
 
     @classmethod
-    def invalid(
-        cls, message: str, *, code: str | None = None, param: str | None = None, status: int = 400
-    ) -> Self:
+    def invalid(cls, message: str, *, code: str | None = None, param: str | None = None, status: int = 400) -> Self:
         """An `invalid_request_error`, which is what most refusals are."""
         return cls(status=status, type="invalid_request_error", message=message, code=code, param=param)
 
@@ -54,13 +52,9 @@ class StripeError(Exception):
                     **{"payment_method": refusal.payment_method, **refusal.about},
                 )
             case Missing(subject=True):
-                return cls.invalid(
-                    refusal.message, code=refusal.code, param=refusal.param, status=HTTPStatus.NOT_FOUND
-                )
+                return cls.invalid(refusal.message, code=refusal.code, param=refusal.param, status=HTTPStatus.NOT_FOUND)
             case Conflict():
-                return cls.invalid(
-                    refusal.message, code=refusal.code, param=refusal.param, status=HTTPStatus.CONFLICT
-                )
+                return cls.invalid(refusal.message, code=refusal.code, param=refusal.param, status=HTTPStatus.CONFLICT)
             case _:
                 return cls.invalid(refusal.message, code=refusal.code, param=refusal.param)
 
@@ -104,6 +98,4 @@ def unknown_url(method: str, path: str) -> StripeError:
         if path.endswith("/")
         else ""
     )
-    return StripeError.invalid(
-        f"Unrecognized request URL ({method}: {path}).{hint}", status=HTTPStatus.NOT_FOUND
-    )
+    return StripeError.invalid(f"Unrecognized request URL ({method}: {path}).{hint}", status=HTTPStatus.NOT_FOUND)

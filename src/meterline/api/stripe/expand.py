@@ -89,9 +89,7 @@ def conceal(node: Any) -> None:
             conceal(member)
 
 
-async def _expand_path(
-    tx: AsyncConnection, key: ApiKey, nodes: list[Named], segments: list[str], path: str
-) -> None:
+async def _expand_path(tx: AsyncConnection, key: ApiKey, nodes: list[Named], segments: list[str], path: str) -> None:
     for segment in segments:
         await _inflate(tx, key, nodes, segment, path)
         nodes = [child for name, node in nodes for child in _children(name, node, segment)]

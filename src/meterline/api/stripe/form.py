@@ -35,9 +35,7 @@ def _text(raw: bytes) -> str:
     try:
         text = unquote_to_bytes(raw.replace(b"+", b" ")).decode("utf-8")
     except UnicodeDecodeError:
-        raise StripeError.invalid(
-            "Invalid request (check that your parameters are encoded as valid UTF-8)."
-        ) from None
+        raise StripeError.invalid("Invalid request (check that your parameters are encoded as valid UTF-8).") from None
     if "\0" in text:
         raise StripeError.invalid("Invalid request: parameters must not contain null bytes.")
     return text

@@ -207,9 +207,7 @@ def _model(asked: PriceCreate) -> PriceModel:
     if asked.transform_quantity is None:
         return flat
     if not isinstance(flat, PerUnit):
-        raise Refusal(
-            "`transform_quantity` cannot be combined with `custom_unit_amount`.", param="transform_quantity"
-        )
+        raise Refusal("`transform_quantity` cannot be combined with `custom_unit_amount`.", param="transform_quantity")
     return Package(size=asked.transform_quantity.divide_by, unit=flat.unit, round=asked.transform_quantity.round)
 
 

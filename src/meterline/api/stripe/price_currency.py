@@ -50,9 +50,7 @@ def _option(asked: CurrencyOptionParams, model: PriceModel, *, at: str) -> Curre
     elif asked.tiers is not None or tiered is not None:
         raise Refusal("Currency options must have the same billing scheme as their price.", param=at)
     else:
-        unit = either(
-            asked.unit_amount, asked.unit_amount_decimal, "unit_amount", param=f"{at}[unit_amount]"
-        )
+        unit = either(asked.unit_amount, asked.unit_amount_decimal, "unit_amount", param=f"{at}[unit_amount]")
         option = flat_model(unit, asked.custom_unit_amount, at=at)
         if isinstance(model, Package) and isinstance(option, PerUnit):
             option = replace(model, unit=option.unit)

@@ -199,9 +199,7 @@ def _check_goods(asked: ProductCreate | ProductUpdate, type: str) -> None:
 
 def _default_price(asked: DefaultPriceData, product: Product) -> Price:
     at = "default_price_data"
-    unit = either(
-        asked.unit_amount, asked.unit_amount_decimal, "unit_amount", param=f"{at}[unit_amount]"
-    )
+    unit = either(asked.unit_amount, asked.unit_amount_decimal, "unit_amount", param=f"{at}[unit_amount]")
     model = flat_model(unit, asked.custom_unit_amount, at=at)
     return Price(
         environment=product.environment,

@@ -133,9 +133,7 @@ def reply_headers(request: Request) -> dict[str, str]:
     }
 
 
-async def _serve(
-    route: Route, database: Database, keys: Keys, request: Request, headers: dict[str, str]
-) -> Response:
+async def _serve(route: Route, database: Database, keys: Keys, request: Request, headers: dict[str, str]) -> Response:
     key = await auth.authenticate(keys, request.headers)
     auth.authorize(key, route.resource, route.method)
     auth.check_account(request.headers, account_id(key.environment))
@@ -267,6 +265,4 @@ def _fingerprint(route: Route, request: Request, raw: dict[str, Any]) -> bytes:
 
 def answer(error: StripeError, headers: dict[str, str]) -> Response:
     """The HTTP response for an error."""
-    return Response(
-        encode(error.body()), error.status, headers | error.headers, media_type="application/json"
-    )
+    return Response(encode(error.body()), error.status, headers | error.headers, media_type="application/json")

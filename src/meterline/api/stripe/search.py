@@ -67,13 +67,9 @@ def parse(text: str) -> Query:
         joins.add((join[1] or "AND").upper())
         position = join.end()
     if len(joins) > 1:
-        raise StripeError.invalid(
-            "You may not combine AND and OR in the same search query.", param="query"
-        )
+        raise StripeError.invalid("You may not combine AND and OR in the same search query.", param="query")
     if len(clauses) > _MOST_CLAUSES:
-        raise StripeError.invalid(
-            f"A search query can contain at most {_MOST_CLAUSES} clauses.", param="query"
-        )
+        raise StripeError.invalid(f"A search query can contain at most {_MOST_CLAUSES} clauses.", param="query")
     joined_by: Literal["AND", "OR"] = "OR" if joins == {"OR"} else "AND"
     return Query(clauses=tuple(clauses), joined_by=joined_by)
 
@@ -100,21 +96,17 @@ def _unquoted(text: str) -> str:
 
 def _unreadable() -> StripeError:
     return StripeError.invalid(
-        "We were unable to parse your search query. Try using the format `metadata[\"key\"]:\"value\"` to query for"
-        " metadata or key:\"value\" to query for other fields.",
+        'We were unable to parse your search query. Try using the format `metadata["key"]:"value"` to query for'
+        ' metadata or key:"value" to query for other fields.',
         param="query",
     )
 
 
-async def searchable(
-    call: Call[SearchParams], what: Searchable, cls: type[T], render: Callable[[T], Json]
-) -> Json:
+async def searchable(call: Call[SearchParams], what: Searchable, cls: type[T], render: Callable[[T], Json]) -> Json:
     """Answer a search over `what`, whose rows are of dataclass `cls`."""
     query = parse(call.params.query)
     after = None if call.params.page is None else _position(call.params.page)
-    found = await search.search(
-        call.tx, what, call.environment, query, limit=call.params.limit, after=after
-    )
+    found = await search.search(call.tx, what, call.environment, query, limit=call.params.limit, after=after)
     result: dict[str, Any] = {
         "object": "search_result",
         "data": [render(row.load(cls, each)) for each in found.rows],

@@ -43,9 +43,7 @@ def _stripe_error(details: list[ErrorDetails]) -> StripeError:
         case "extra_forbidden":
             return _unknown([bracketed(d["loc"]) for d in details if d["type"] == "extra_forbidden"])
         case "missing":
-            return StripeError.invalid(
-                f"Missing required param: {param}.", code="parameter_missing", param=param
-            )
+            return StripeError.invalid(f"Missing required param: {param}.", code="parameter_missing", param=param)
         case "parameter_invalid_empty":
             message = (
                 f"You passed an empty string for '{param}'. We assume empty values are an attempt to unset a"

@@ -104,7 +104,5 @@ async def place(call: Call[SpenderPut]) -> Json:
     id, parent = call.path["spender"], call.params.parent
     parents = await store.parents(work.connection, work.customer_id) | {id: parent}
     path = path_of(id, parents)
-    await store.place(
-        work.connection, environment=work.environment, customer_id=work.customer_id, id=id, parent=parent
-    )
+    await store.place(work.connection, environment=work.environment, customer_id=work.customer_id, id=id, parent=parent)
     return {"id": id, "parent": parent, "path": list(path)}

@@ -138,9 +138,7 @@ async def create(call: Call[CustomerCreate]) -> Json:
 
 
 async def _subscribe(call: Call[Any], customer: Customer, asked: SubscriptionCreate) -> WalletSubscription:
-    theirs = await whose.named(
-        call.tx, environment=call.environment, id=customer.id, external=None, now=call.now
-    )
+    theirs = await whose.named(call.tx, environment=call.environment, id=customer.id, external=None, now=call.now)
     return await subscribe(
         call.tx,
         environment=call.environment,
@@ -186,9 +184,7 @@ async def change(call: Call[CustomerPatch]) -> Json:
     before = await store.get(call.tx, call.environment, call.path["customer"], subject=True, lock=True)
     asked = call.params
     metadata = before.metadata if asked.metadata is None else {k: str(v) for k, v in asked.metadata.items()}
-    after = replace(
-        before, name=asked.name or before.name, email=asked.email or before.email, metadata=metadata
-    )
+    after = replace(before, name=asked.name or before.name, email=asked.email or before.email, metadata=metadata)
     await change_customer(call.tx, before=before, after=after, now=call.now)
     if asked.external_id is not None:
         await external_id.release(call.tx, environment=call.environment, customer_id=after.customer_id)
@@ -202,9 +198,7 @@ async def change(call: Call[CustomerPatch]) -> Json:
 async def add_subscription(call: Call[SubscriptionCreate]) -> Json:
     """Subscribe a customer; one who has no wallet gets one."""
     found = await whose.in_path(call)
-    await open_wallet(
-        call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now
-    )
+    await open_wallet(call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now)
     made = await _subscribe(call, found.customer, call.params)
     return render_subscription(made, now=found.now)
 

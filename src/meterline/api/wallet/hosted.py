@@ -54,9 +54,7 @@ def router(database: Database) -> APIRouter:
             if registered is None:
                 return _shown(found, problem="Choose a card.")
             owner = (await customers.find_all(tx, [found.customer_id]))[found.customer_id]
-            now = await moment(
-                tx, environment=found.environment, test_clock=owner.test_clock, now=datetime.now(UTC)
-            )
+            now = await moment(tx, environment=found.environment, test_clock=owner.test_clock, now=datetime.now(UTC))
             try:
                 paid = await pay(
                     tx,

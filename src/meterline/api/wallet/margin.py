@@ -81,9 +81,7 @@ async def _stats(call: Call[Any], customer_id: UUID | None, subject: str | None 
             }
             for each in margins
         ],
-        "costs": [
-            {"vendor": vendor, "category": category, "amount": amount} for vendor, category, amount in costs
-        ],
+        "costs": [{"vendor": vendor, "category": category, "amount": amount} for vendor, category, amount in costs],
     }
 
 

@@ -223,9 +223,7 @@ def _model(asked: PriceParams, counting: UsageCalculation, of_asset: AssetPricin
     return ByDimension(keys=keys, rows=rows)
 
 
-def _quantity_model(
-    asked: PriceParams, values: Sequence[PriceValue], rate: str, currency: str
-) -> QuantityModel:
+def _quantity_model(asked: PriceParams, values: Sequence[PriceValue], rate: str, currency: str) -> QuantityModel:
     if any(value.package_size for value in values) or asked.pricing_model == "package":
         only = values[0]
         return Package(size=only.package_size or 1, unit=_amount(only, rate, currency))

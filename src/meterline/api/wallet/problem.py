@@ -59,9 +59,7 @@ def of_refusal(refusal: Refusal) -> Problem:
     code = refusal.code or "refused"
     members = getattr(refusal, "members", {})
     errors = None if refusal.param is None else {refusal.param: [refusal.message]}
-    return Problem(
-        status=_status(refusal, code), detail=refusal.message, code=code, errors=errors, members=members
-    )
+    return Problem(status=_status(refusal, code), detail=refusal.message, code=code, errors=errors, members=members)
 
 
 def _status(refusal: Refusal, code: str) -> HTTPStatus:
@@ -97,6 +95,4 @@ def unauthorized(detail: str) -> Problem:
 
 def internal() -> Problem:
     """What a caller sees of a bug."""
-    return Problem(
-        status=HTTPStatus.INTERNAL_SERVER_ERROR, detail="Something went wrong on our side.", code="internal"
-    )
+    return Problem(status=HTTPStatus.INTERNAL_SERVER_ERROR, detail="Something went wrong on our side.", code="internal")

@@ -288,6 +288,4 @@ def _patched(before: OfferVersion, patches: list[PricePatch]) -> list[PriceParam
 async def archive_one(call: Call[Params]) -> None:
     """Take a version off sale; its subscribers keep it."""
     offer = await store.find(call.tx, call.environment, call.path["key"])
-    await archive_version(
-        call.tx, environment=call.environment, key=offer.product, number=await number_of(call, offer)
-    )
+    await archive_version(call.tx, environment=call.environment, key=offer.product, number=await number_of(call, offer))

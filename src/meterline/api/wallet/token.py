@@ -56,9 +56,7 @@ class ListQuery(Params):
 async def import_map(call: Call[Import]) -> Json:
     """Take prices from a cost map; those that changed hold from now on, or from `valid_from`."""
     prices, without = from_cost_map(call.params.cost_map)
-    changed = await store.put(
-        call.tx, call.environment, prices, valid_from=call.params.valid_from or call.now
-    )
+    changed = await store.put(call.tx, call.environment, prices, valid_from=call.params.valid_from or call.now)
     return {"models": len(prices), "changed": changed, "without_token_prices": without}
 
 

@@ -149,9 +149,7 @@ async def stop(call: Call[Params]) -> None:
     rule = await store.rule(call.tx, customer_id, asset)
     if rule is not None:
         off = replace(rule, enabled=False)
-        await store.put_rule(
-            call.tx, environment=call.environment, customer_id=customer_id, asset=asset, new=off
-        )
+        await store.put_rule(call.tx, environment=call.environment, customer_id=customer_id, asset=asset, new=off)
 
 
 def _currency(call: Call[Any]) -> str:

@@ -28,9 +28,7 @@ async def in_path(call: Call[Any]) -> Whose:
     return await _at(call.tx, found, call.now)
 
 
-async def named(
-    tx: AsyncConnection, *, environment: str, id: str | None, external: str | None, now: datetime
-) -> Whose:
+async def named(tx: AsyncConnection, *, environment: str, id: str | None, external: str | None, now: datetime) -> Whose:
     """The customer with that id, or known by the seller's own."""
     if id is not None:
         return await _at(tx, await customers.get(tx, environment, id, param="customer_id"), now)
