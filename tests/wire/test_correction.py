@@ -113,6 +113,18 @@ def test_parked_events_are_listed_and_count_once_when_replayed(
     (reason,) = [each for each in listed["summary"] if each["event_name"] == "later"]
     assert (reason["code"], reason["events"], reason["seen"]) == ("no_meter", 3, 4)
     assert raw.get("/ingest/events/p1").json()["fate"] == "parked"
+    [told] = [
+        event.data.object.to_dict()
+        for event in client.v1.events.list({"type": "event.parked", "limit": 100}).data
+        if event.data.object["event_name"] == "later"
+    ]
+    assert (told["object"], told["code"], told["customer"], told["count"]) == (
+        "event.parked",
+        "no_meter",
+        customer.id,
+        3,
+    )
+    assert set(told["sample"]) == {each["id"] for each in listed["data"]}
     made = client.v1.billing.meters.create(
         {"display_name": "Later", "event_name": "later", "default_aggregation": {"formula": "sum"}}
     )

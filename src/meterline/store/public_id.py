@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -34,6 +35,19 @@ async def move(tx: AsyncConnection, *, environment: str, id: str, customer_id: U
         .where(public_id.c.environment == environment, public_id.c.id == id)
         .values(customer_id=customer_id)
     )
+
+
+async def owners_bare(
+    connection: "asyncpg.Connection[asyncpg.Record]", *, environment: str, kind: str, ids: Sequence[str]
+) -> dict[str, UUID]:
+    """As `owners`, on a bare connection."""
+    rows = await connection.fetch(
+        "SELECT id, customer_id FROM public_id WHERE environment = $1 AND kind = $2 AND id = ANY($3::text[])",
+        environment,
+        kind,
+        list(ids),
+    )
+    return {row["id"]: row["customer_id"] for row in rows}
 
 
 async def owner(tx: AsyncConnection, *, environment: str, kind: str, id: str) -> UUID | None:

@@ -47,7 +47,10 @@ stray_event = Table(
 
 
 class Stray(msgspec.Struct, frozen=True, gc=False):
-    """One event that was not counted, and why. `told` is JSON."""
+    """One event that was not counted, and why. `told` is JSON.
+
+    `customer` is whom it names, if anybody; kept within `told` alone.
+    """
 
     environment: str
     key16: UUID
@@ -61,15 +64,18 @@ class Stray(msgspec.Struct, frozen=True, gc=False):
     request_key: str | None
     told: str
     received_at: datetime
+    customer: str | None = None
 
 
-async def record(connection: "asyncpg.Connection[asyncpg.Record]", strays: Sequence[Stray]) -> None:
-    """Keep them; those kept before are seen once more and show their latest reason."""
+async def record(
+    connection: "asyncpg.Connection[asyncpg.Record]", strays: Sequence[Stray]
+) -> dict[tuple[str, UUID], str]:
+    """Keep them; those kept before are seen once more and show their latest reason. The ids, by environment and key."""
     rows = sorted({(s.environment, s.key16): s for s in strays}.values(), key=lambda s: (s.environment, s.key16.bytes))
     times: dict[tuple[str, UUID], int] = {}
     for stray in strays:
         times[stray.environment, stray.key16] = times.get((stray.environment, stray.key16), 0) + 1
-    await connection.execute(
+    kept = await connection.fetch(
         """
         INSERT INTO stray_event AS s (environment, key16, id, sequence, fate, code, message, field, origin, event_name,
                                       identifier, request_key, told, received_at, last_seen, seen)
@@ -82,6 +88,7 @@ async def record(connection: "asyncpg.Connection[asyncpg.Record]", strays: Seque
         ON CONFLICT (environment, key16) DO UPDATE SET
           fate = excluded.fate, code = excluded.code, message = excluded.message, field = excluded.field,
           last_seen = greatest(s.last_seen, excluded.last_seen), seen = s.seen + excluded.seen
+        RETURNING environment, key16, id
         """,
         [s.environment for s in rows],
         [s.key16 for s in rows],
@@ -100,6 +107,7 @@ async def record(connection: "asyncpg.Connection[asyncpg.Record]", strays: Seque
         [times[s.environment, s.key16] for s in rows],
     )
     await _plan_reports(connection, sorted({s.environment for s in rows}), rows[0].received_at)
+    return {(row["environment"], row["key16"]): row["id"] for row in kept}
 
 
 async def listed(

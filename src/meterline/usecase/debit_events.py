@@ -86,9 +86,7 @@ async def debit_events(
     for n, event in enumerate(events):
         measured = _parts(event, catalog.meters, customer)
         counted = {meter.id: dimensions for meter, dimensions, _ in measured}
-        problems = [
-            priced.problem(meter, counted[meter.id], event.occurred_at or now) for meter, _, _ in measured
-        ]
+        problems = [priced.problem(meter, counted[meter.id], event.occurred_at or now) for meter, _, _ in measured]
         payable = [part for part, problem in zip(measured, problems, strict=True) if problem is None]
         if measured and not payable:
             code, message = next(problem for problem in problems if problem is not None)
@@ -174,6 +172,7 @@ def _stray(told_: Told, customer: Customer, code: str, message: str, wall: datet
         request_key=None,
         told=told_json(told_),
         received_at=wall,
+        customer=customer.id,
     )
 
 
@@ -257,16 +256,12 @@ def _receipt(id: str, fees: Sequence[Fee], available: Mapping[str, Decimal]) -> 
     }
 
 
-async def _fees(
-    connection: Connection, customer_id: UUID, fates: Sequence[Fate]
-) -> list[Fee]:
+async def _fees(connection: Connection, customer_id: UUID, fates: Sequence[Fate]) -> list[Fee]:
     ids = [identifier16(fate.identifier, None) for fate in fates if isinstance(fate, Duplicate)]
     return await offer.fees_of(connection, customer_id=customer_id, identifiers16=ids)
 
 
-def _kept(
-    event: ToldEvent, fates: Sequence[Fate], answer: Answer, fees: Sequence[Fee], now: datetime
-) -> WalletEvent:
+def _kept(event: ToldEvent, fates: Sequence[Fate], answer: Answer, fees: Sequence[Fee], now: datetime) -> WalletEvent:
     accepted = next((fate for fate in fates if isinstance(fate, Accepted)), None)
     assets = {fee.asset for fee in fees}
     return WalletEvent(

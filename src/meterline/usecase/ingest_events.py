@@ -16,6 +16,7 @@ import msgspec
 
 from meterline.meter import Meter, intake
 from meterline.meter.intake import Problem
+from meterline.meter.model import CUSTOMER_KEY
 from meterline.store.database import Database
 from meterline.store.directory import Catalog, Directory, Who
 from meterline.store.event import NewEvent, digest16, uuid16
@@ -127,7 +128,7 @@ class Ingest:
                 checked = await self._check(told, environment, catalog, received, through_stripe=through_stripe)
         fates = await self._write(told, checked, environment, catalog.version)
         strays = [
-            _stray(each, fate.problem, environment, origin, at)
+            _stray(each, fate.problem, environment, origin, at, catalog.meters)
             for each, fate, at in zip(told, fates, received, strict=True)
             if isinstance(fate, Refused) and keeps(fate.problem)
         ]
@@ -289,7 +290,14 @@ def _fresh_identifier(told: Told) -> str:
     return told.key16.hex if told.key16 is not None else secrets.token_hex(16)
 
 
-def _stray(told: Told, problem: Problem, environment: str, origin: Origin, received_at: datetime) -> Stray:
+def _stray(
+    told: Told,
+    problem: Problem,
+    environment: str,
+    origin: Origin,
+    received_at: datetime,
+    meters: Mapping[str, Meter],
+) -> Stray:
     document = told_json(told)
     about = told.identifier if told.identifier is not None else (told.request_key or document)
     return Stray(
@@ -305,7 +313,15 @@ def _stray(told: Told, problem: Problem, environment: str, origin: Origin, recei
         request_key=told.request_key,
         told=document,
         received_at=received_at,
+        customer=_named(told, meters.get(told.event_name)),
     )
+
+
+def _named(told: Told, meter: Meter | None) -> str | None:
+    """The customer that an event names, as its meter reads it; as most meters do where it has none."""
+    key = CUSTOMER_KEY if meter is None else meter.customer_key
+    named = told.payload.get(key, told.customer)
+    return named if isinstance(named, str) else None
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")

@@ -12,10 +12,11 @@ import msgspec
 import structlog
 
 from meterline.meter.intake import Problem
-from meterline.store import counter, event, partition, stray
+from meterline.store import counter, event, partition
 from meterline.store.event import NewEvent, Past
 from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
+from meterline.usecase.keep_strays import keep_strays
 from meterline.usecase.watch_usage import Watching, watch_usage
 
 log = structlog.get_logger(__name__)
@@ -289,7 +290,7 @@ def stray_writer(dsn: str) -> Session:
 
     async def write(session: Session, batch: list[Chunk]) -> None:
         async with session.connection.transaction():
-            await stray.record(session.connection, [each for chunk in batch for each in chunk.told])
+            await keep_strays(session.connection, [each for chunk in batch for each in chunk.told])
         for chunk in batch:
             chunk.ticket.part_done()
 

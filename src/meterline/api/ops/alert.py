@@ -14,6 +14,7 @@ from meterline.api.stripe.snapshot import snapshots
 from meterline.limit.alert import Alert, AlertTriggered, Crossing, Status
 from meterline.limit.balance import WalletPassed
 from meterline.limit.budget import BudgetRefused
+from meterline.meter.parked import EventsParked
 from meterline.money import decimal_text
 from meterline.refusal import Refusal
 from meterline.store import alert as store
@@ -155,6 +156,25 @@ def render_refused(told: BudgetRefused) -> Json:
 
 
 snapshots(BudgetRefused, render_refused, url=None)
+
+
+def render_parked(told: EventsParked) -> Json:
+    """What `event.parked` carries; `sample` holds ids of parked events."""
+    return {
+        "id": told.id,
+        "object": "event.parked",
+        "code": told.code,
+        "count": told.count,
+        "created": unix(told.created),
+        "customer": told.customer,
+        "event_name": told.event_name,
+        "livemode": told.environment == "live",
+        "message": told.message,
+        "sample": list(told.sample),
+    }
+
+
+snapshots(EventsParked, render_parked, url=None)
 
 
 def render_standing(standing: Standing) -> Json:
