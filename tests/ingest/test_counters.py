@@ -206,7 +206,9 @@ async def test_a_counter_that_was_tampered_with_is_named(database: Database) -> 
             connection = await driver(tx)
             await connection.execute("update usage_hour set sum = sum + 1 where meter = $1", meter.id)
             found = await counter.compare(connection, start=hour_of(NOW - timedelta(hours=3)), end=hour_of(NOW))
-            assert [(each.meter, each.counted[1], each.recounted[1]) for each in found] == [(meter.id, 6, 5)]
+            assert [(each.meter, each.counted[1], each.recounted[1]) for each in found] == [
+                (meter.id, Decimal(6), Decimal(5))
+            ]
 
 
 async def test_an_event_is_voided_once(database: Database) -> None:

@@ -26,7 +26,7 @@ def customer(client: stripe.StripeClient, meter: stripe.billing.Meter) -> stripe
 
 def used(client: stripe.StripeClient, meter: stripe.billing.Meter, customer: stripe.Customer) -> Any:
     minute = NOW - NOW % 60
-    bounds = {"customer": customer.id, "start_time": minute - 40 * DAY, "end_time": minute + 7200}
+    bounds: Any = {"customer": customer.id, "start_time": minute - 40 * DAY, "end_time": minute + 7200}
     return client.v1.billing.meters.event_summaries.list(meter.id, bounds).data[0].aggregated_value
 
 
@@ -45,9 +45,9 @@ def test_cancelling_takes_an_event_out_once(
 ) -> None:
     before = used(client, meter, customer)
     send(raw, event(customer.id, "c1", "5"), event(customer.id, "c2", "7"))
-    cancel = {"type": "cancel", "event_name": "tokens", "cancel": {"identifier": "c1"}}
+    cancel: Any = {"type": "cancel", "event_name": "tokens", "cancel": {"identifier": "c1"}}
     done = client.v1.billing.meter_event_adjustments.create(cancel)
-    assert done.status == "complete" and done.cancel.identifier == "c1"
+    assert done.status == "complete" and done.cancel is not None and done.cancel.identifier == "c1"
     assert used(client, meter, customer) == before + 7
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.billing.meter_event_adjustments.create(cancel)
@@ -166,7 +166,7 @@ def test_dimensions_group_and_filter_summaries(
     assert send(raw, *events) == ["accepted"] * 4
     assert send(raw, {"event_name": "llm", "payload": {"stripe_customer_id": customer.id, "value": 1}}) == ["rejected"]
     minute = NOW - NOW % 60
-    bounds = {"customer": customer.id, "start_time": minute - 3600, "end_time": minute + 3600}
+    bounds: dict[str, Any] = {"customer": customer.id, "start_time": minute - 3600, "end_time": minute + 3600}
 
     def summaries(**more: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = raw.get(

@@ -7,9 +7,10 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]
 import pytest
 import stripe
 from pyarrow import parquet
@@ -36,7 +37,7 @@ def ingest(base_url: str, *arguments: str, stdin: str | None = None) -> subproce
 
 def used(client: stripe.StripeClient, meter: stripe.billing.Meter, customer: str) -> float | None:
     now = int(datetime.now(UTC).timestamp()) // 60 * 60
-    bounds = {"customer": customer, "start_time": now - 7200, "end_time": now + 7200}
+    bounds: Any = {"customer": customer, "start_time": now - 7200, "end_time": now + 7200}
     return client.v1.billing.meters.event_summaries.list(meter.id, bounds).data[0].aggregated_value
 
 

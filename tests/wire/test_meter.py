@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -27,7 +28,7 @@ def customer(client: stripe.StripeClient) -> stripe.Customer:
     return client.v1.customers.create({"name": "Ada"})
 
 
-def used(client: stripe.StripeClient, meter: stripe.billing.Meter, customer: stripe.Customer) -> object:
+def used(client: stripe.StripeClient, meter: stripe.billing.Meter, customer: stripe.Customer) -> Any:
     found = client.v1.billing.meters.event_summaries.list(
         meter.id, {"customer": customer.id, "start_time": HOUR - 86_400 * 30, "end_time": HOUR + 7200}
     )
@@ -51,7 +52,7 @@ def test_an_event_is_in_the_summary_as_soon_as_it_is_answered(
     sent = client.v1.billing.meter_events.create(
         {"event_name": "tokens", "payload": {"stripe_customer_id": customer.id, "value": "12.5"}, "timestamp": NOW - 60}
     )
-    assert sent.object == "billing.meter_event" and sent.timestamp == NOW - 60
+    assert [sent.object, sent.timestamp] == ["billing.meter_event", NOW - 60]
     assert sent.payload["value"] == "12.5" and sent.identifier and "id" not in sent
     assert used(client, meter, customer) == before + 12.5
 
@@ -60,14 +61,17 @@ def test_a_second_use_of_an_identifier_is_refused_but_the_same_key_replays(
     client: stripe.StripeClient, meter: stripe.billing.Meter, customer: stripe.Customer
 ) -> None:
     before = used(client, meter, customer)
-    params = {"event_name": "tokens", "payload": {"stripe_customer_id": customer.id, "value": "3"}, "identifier": "dup"}
+    payload = {"stripe_customer_id": customer.id, "value": "3"}
+    params: Any = {"event_name": "tokens", "payload": payload, "identifier": "dup"}
     first = client.v1.billing.meter_events.create(params, {"idempotency_key": "key-1"})
     again = client.v1.billing.meter_events.create(params, {"idempotency_key": "key-1"})
-    assert again == first and again.last_response.headers["idempotent-replayed"] == "true"
+    assert again == first and again.last_response is not None
+    assert again.last_response.headers["idempotent-replayed"] == "true"
     with pytest.raises(stripe.InvalidRequestError) as refused:
         client.v1.billing.meter_events.create(params, {"idempotency_key": "key-2"})
     assert refused.value.user_message == "An event already exists with identifier dup."
-    assert refused.value.code is None and refused.value.headers["stripe-should-retry"] == "false"
+    assert refused.value.code is None and refused.value.headers is not None
+    assert refused.value.headers["stripe-should-retry"] == "false"
     with pytest.raises(stripe.IdempotencyError):
         client.v1.billing.meter_events.create(params | {"identifier": "other"}, {"idempotency_key": "key-1"})
     assert used(client, meter, customer) == before + 3
@@ -77,7 +81,8 @@ def test_v1_refuses_at_once_only_what_stripe_does(
     client: stripe.StripeClient, meter: stripe.billing.Meter, customer: stripe.Customer, raw: httpx.Client
 ) -> None:
     def refused(**params: object) -> stripe.InvalidRequestError:
-        body = {"event_name": "tokens", "payload": {"stripe_customer_id": customer.id, "value": "1"}} | params
+        payload = {"stripe_customer_id": customer.id, "value": "1"}
+        body: Any = {"event_name": "tokens", "payload": payload} | params
         with pytest.raises(stripe.InvalidRequestError) as error:
             client.v1.billing.meter_events.create(body)
         return error.value
@@ -106,7 +111,8 @@ def test_v2_events_are_validated_whole(
     sent = client.v2.billing.meter_events.create(
         {"event_name": "tokens", "payload": {"stripe_customer_id": customer.id, "value": "4"}, "identifier": "v2-a"}
     )
-    assert sent.object == "v2.billing.meter_event" and sent.timestamp.endswith("Z")
+    assert str(sent.object) == "v2.billing.meter_event"
+    assert sent.timestamp.endswith("Z")
     for payload in (
         {"value": "1"},
         {"stripe_customer_id": "cus_nobody", "value": "1"},
@@ -128,7 +134,7 @@ def test_a_stream_takes_a_hundred_under_a_session_token(
     streaming = stripe.StripeClient(
         session.authentication_token, base_addresses={"api": base_url, "meter_events": base_url}, max_network_retries=0
     )
-    events = [
+    events: Any = [
         {"event_name": "tokens", "payload": {"stripe_customer_id": customer.id, "value": "1"}, "identifier": f"s{n}"}
         for n in range(100)
     ]
@@ -145,7 +151,7 @@ def test_summaries_need_aligned_bounds_and_page_by_window(
     client: stripe.StripeClient, meter: stripe.billing.Meter, customer: stripe.Customer
 ) -> None:
     def listed(**more: object) -> stripe.ListObject[stripe.billing.MeterEventSummary]:
-        params = {"customer": customer.id, "start_time": HOUR - 7200, "end_time": HOUR + 3600} | more
+        params: Any = {"customer": customer.id, "start_time": HOUR - 7200, "end_time": HOUR + 3600} | more
         return client.v1.billing.meters.event_summaries.list(meter.id, params)
 
     hourly = listed(value_grouping_window="hour", limit=2)
@@ -165,7 +171,7 @@ def test_an_inactive_meter_refuses_events_until_it_is_reactivated(
     made = client.v1.billing.meters.create(
         {"display_name": "Calls", "event_name": "calls", "default_aggregation": {"formula": "count"}}
     )
-    event = {"event_name": "calls", "payload": {"stripe_customer_id": customer.id}}
+    event: Any = {"event_name": "calls", "payload": {"stripe_customer_id": customer.id}}
     client.v1.billing.meter_events.create(event)
     gone = client.v1.billing.meters.deactivate(made.id)
     assert gone.status == "inactive" and gone.status_transitions.deactivated_at

@@ -132,8 +132,8 @@ def test_the_check_says_what_can_be_afforded(credyt: httpx.Client, jane: str) ->
 
 def test_a_budget_refuses_and_names_the_level(credyt: httpx.Client, jane: str) -> None:
     give(credyt, jane, "100")
-    for spender, parent in (("team", None), ("ann", "team"), ("key_1", "ann")):
-        assert credyt.put(f"/customers/{jane}/spenders/{spender}", json={"parent": parent}).status_code == 200
+    for member, parent in (("team", None), ("ann", "team"), ("key_1", "ann")):
+        assert credyt.put(f"/customers/{jane}/spenders/{member}", json={"parent": parent}).status_code == 200
     for id, spender, amount in (("whole", None, 50), ("team_day", "team", 5), ("ann_day", "ann", 8)):
         budget = {"spender": spender, "asset": "usd", "amount": amount, "window": "day"}
         assert credyt.put(f"/customers/{jane}/budgets/{id}", json=budget).status_code == 200

@@ -77,20 +77,18 @@ class LineItem(Hash):
     quantity: Annotated[Int, Field(gt=0, le=999_999)] | None = None
 
 
-class IntentData(Hash):
+class ResultData(Hash):
+    """What the object that the session leads to is given."""
+
     description: Text | None = None
     metadata: Metadata = {}
+
+
+class IntentData(ResultData):
     setup_future_usage: Literal["off_session", "on_session"] | None = None
 
 
-class SetupData(Hash):
-    description: Text | None = None
-    metadata: Metadata = {}
-
-
-class SubscriptionData(Hash):
-    description: Text | None = None
-    metadata: Metadata = {}
+class SubscriptionData(ResultData):
     trial_period_days: Annotated[Int, Field(ge=1, le=730)] | None = None
 
 
@@ -107,7 +105,7 @@ class SessionCreate(Params):
     mode: CheckoutMode | None = None
     payment_intent_data: IntentData = IntentData()
     payment_method_types: List[Literal["card"]] = ["card"]
-    setup_intent_data: SetupData = SetupData()
+    setup_intent_data: ResultData = ResultData()
     subscription_data: SubscriptionData = SubscriptionData()
     success_url: Text | None = None
     ui_mode: Literal["hosted", "hosted_page"] = "hosted_page"

@@ -48,6 +48,7 @@ class StripeError(Exception):
                     message=refusal.message,
                     code=refusal.code,
                     param=refusal.param,
+                    headers=None,
                     decline_code=refusal.decline_code,
                     **{"payment_method": refusal.payment_method, **refusal.about},
                 )
