@@ -69,6 +69,27 @@ def test_low_empty_and_filled_again_each_told_once(
     ]
 
 
+def test_a_customer_sees_how_its_balance_stands(raw: httpx.Client, base_url: str, customer: str) -> None:
+    id = customer.split()[0]
+    levels = {"levels[0]": "2", "levels[1]": "5"}
+    raw.post("/ops/alerts", data={"title": "Low", "measure": "balance", "asset": "USD", "customer": id} | levels)
+    raw.post("/ops/alerts", data={"title": "None", "measure": "balance", "asset": "EUR", "levels[0]": "2"})
+
+    def standing() -> dict[str, Any]:
+        found = raw.get(f"/ops/customers/{id}/alerts").json()["data"]
+        assert all(each["alert"]["asset"] != "EUR" for each in found)
+        [mine] = [each for each in found if each["alert"]["customer"] == id]
+        assert (mine["meter"], mine["subscription"], mine["period"]) == (None, None, None)
+        return {name: mine[name] for name in ("value", "crossed", "next")}
+
+    next_of = {"expected_at": None, "level": "2", "threshold": "2"}
+    assert standing() == {"value": "0", "crossed": ["2", "5"], "next": None}
+    _gift(raw, base_url, customer, 5)
+    assert standing() == {"value": "5", "crossed": ["5"], "next": next_of}
+    _gift(raw, base_url, customer, 5)
+    assert standing() == {"value": "10", "crossed": [], "next": next_of | {"level": "5", "threshold": "5"}}
+
+
 def test_an_alert_on_a_balance_names_an_asset_and_no_meter(raw: httpx.Client) -> None:
     percent = {"measure": "balance", "asset": "USD", "unit": "percent"}
     for wrong in ({"measure": "balance"}, {"measure": "usage", "asset": "USD"}, percent):

@@ -42,3 +42,10 @@ def passed(*, before: Decimal, after: Decimal, levels: Iterable[Decimal]) -> lis
         falling = [mark for mark in reversed(marks) if after <= mark < before]
         return [("depleted" if mark == ZERO else "low", mark) for mark in falling]
     return [("recovered", mark) for mark in marks if before <= mark < after]
+
+
+def stands(*, available: Decimal, levels: Iterable[Decimal]) -> tuple[tuple[Decimal, ...], Decimal | None]:
+    """The levels that a balance is at or below, ascending, and the next that it would fall to; null below them all."""
+    ordered = sorted(levels)
+    below = tuple(level for level in ordered if available <= level)
+    return below, max((level for level in ordered if level < available), default=None)

@@ -2,23 +2,27 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer
 from meterline.limit.alert import LIFETIME, Alert, Crossing, Watch, forecast, judge, next_crossing
+from meterline.limit.balance import stands
 from meterline.store import alert as store
-from meterline.store import usage
+from meterline.store import usage, wallet
 from meterline.store.database import driver
 from meterline.usecase.judge_spending import fresh, seen, spending_of
 from meterline.usecase.watch_usage import Watched, load, wanted_of, with_window
 
+REST_OF_SECOND = timedelta(microseconds=999_999)
+"""Calls come at whole seconds; what was given to a wallet within this one is there already."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One alert on one meter, or on what one subscription spends, for one customer: where it stands, what comes next.
+    """One alert on one meter, one subscription's spending or one balance, for one customer: how it stands.
 
     `expected_at` is UTC; null: not at this pace, or not in this window.
     """
@@ -41,8 +45,8 @@ async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime,
     known = {(each.meter, each.alert): each for each in await store.of_customer(tx, customer.customer_id)}
     standing: list[tuple[Alert, Watch]] = []
     for meter, alert in _concerning(watched, customer):
-        fresh = _fresh(customer, meter, alert)
-        watch = with_window(known.get((meter, alert.id), fresh), alert, watched.prices, periods, now=now)
+        new = _fresh(customer, meter, alert)
+        watch = with_window(known.get((meter, alert.id), new), alert, watched.prices, periods, now=now)
         if alert.measure == "usage" or watch.size is not None:
             standing.append((alert, watch))
     asked = [wanted_of(watch, watched.meters[watch.meter]) for _, watch in standing]
@@ -53,7 +57,28 @@ async def show_alerts(tx: AsyncConnection, *, customer: Customer, now: datetime,
         if value or watch.size or alert.customer
     ]
     spent = await _on_spending(tx, customer, known, wall)
-    return counted + [_standing(alert, watch, customer, now) for alert, watch in spent]
+    balances = await _on_balances(connection, customer, now)
+    return [*counted, *(_standing(alert, watch, customer, now) for alert, watch in spent), *balances]
+
+
+async def _on_balances(connection: store.Connection, customer: Customer, now: datetime) -> list[Standing]:
+    """Alerts on what the customer's wallet has available. Those for everybody only on assets that it ever held."""
+    alerts = await store.on_balances(connection, customer.environment)
+    mine = [each for each in alerts if each.customer_id in (None, customer.customer_id)]
+    found = await wallet.find(connection, [customer.customer_id]) if mine else {}
+    pockets = await wallet.pockets(connection, found) if found else {}
+    standings: list[Standing] = []
+    for alert in mine:
+        assert alert.asset is not None, "balances are of an asset"
+        pocket = pockets.get((customer.customer_id, alert.asset))
+        if pocket is None and (alert.customer_id is None or not found):
+            continue
+        available = Decimal(0) if pocket is None else pocket.available(now + REST_OF_SECOND)
+        below, coming = stands(available=available, levels=alert.levels)
+        watch = replace(_fresh(customer, alert.asset, alert), value=available, crossed=below)
+        ahead = None if coming is None else Crossing(level=coming, threshold=coming, direction="crossed")
+        standings.append(Standing(alert=alert, watch=watch, next=ahead, expected_at=None))
+    return standings
 
 
 async def _on_spending(

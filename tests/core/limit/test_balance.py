@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterline.limit.balance import passed
+from meterline.limit.balance import passed, stands
 
 LEVELS = (Decimal(5), Decimal(10))
 
@@ -42,3 +42,16 @@ def test_a_mark_is_told_in_turns_and_the_last_word_is_true(balances: list[int]) 
             last[level] = below
     for level, below in last.items():
         assert (balances[-1] <= level) is below
+
+
+@given(before=st.decimals(-20, 20, places=2), after=st.decimals(-20, 20, places=2), levels=st.sets(st.integers(1, 15)))
+def test_what_was_told_on_the_way_is_how_it_stands(before: Decimal, after: Decimal, levels: set[int]) -> None:
+    marks = {Decimal(level) for level in levels}
+    below, coming = stands(available=before, levels=marks)
+    low = set(below)
+    for passing, mark in passed(before=before, after=after, levels=marks):
+        if mark:
+            low = low - {mark} if passing == "recovered" else low | {mark}
+    assert stands(available=after, levels=marks)[0] == tuple(sorted(low))
+    if coming is not None:
+        assert passed(before=before, after=coming, levels=marks)[0] == ("low", coming)

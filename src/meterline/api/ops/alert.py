@@ -11,7 +11,7 @@ from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import DecimalText, List, ListParams, Params, RetrieveParams, Text
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
-from meterline.limit.alert import Alert, AlertTriggered, Crossing, Status
+from meterline.limit.alert import COUNTED, Alert, AlertTriggered, Crossing, Status
 from meterline.limit.balance import WalletPassed
 from meterline.limit.budget import BudgetRefused
 from meterline.meter.parked import EventsParked
@@ -181,16 +181,18 @@ def render_standing(standing: Standing) -> Json:
     """How a customer stands: levels crossed, and when the next one is to be expected at the present pace."""
     watch, coming = standing.watch, standing.next
     assert watch.value is not None
-    spending = standing.alert.measure == "spend"
+    measure = standing.alert.measure
     return {
         "object": "alert.standing",
         "alert": render(standing.alert),
         "allowance": None if watch.size is None else decimal_text(watch.size),
         "crossed": [decimal_text(level) for level in watch.crossed],
-        "meter": None if spending else watch.meter,
+        "meter": watch.meter if measure in COUNTED else None,
         "next": None if coming is None else _level(coming) | {"expected_at": unix_or_none(standing.expected_at)},
-        "period": {"start": unix(watch.window_start), "end": unix_or_none(watch.window_end)},
-        "subscription": watch.meter if spending else None,
+        "period": None
+        if measure == "balance"
+        else {"start": unix(watch.window_start), "end": unix_or_none(watch.window_end)},
+        "subscription": watch.meter if measure == "spend" else None,
         "value": decimal_text(watch.value),
     }
 
