@@ -61,6 +61,7 @@ from meterline.store.database import Database
 from meterline.store.feed import Feed
 from meterline.usecase.ask_processor import PROCESSORS
 from meterline.usecase.ingest_events import Ingest
+from meterline.usecase.ingest_events import Settings as IngestSettings
 from meterline.usecase.keep_usage import plan_upkeep
 from meterline.worker.delivery import Deliveries
 from meterline.worker.loop import Worker
@@ -109,15 +110,22 @@ RESOURCES = [
 ]
 
 
-def create_app(dsn: str, *, processor: StripeProcessor | None = None, public_url: str | None = None) -> FastAPI:
+def create_app(
+    dsn: str,
+    *,
+    processor: StripeProcessor | None = None,
+    public_url: str | None = None,
+    intake: IngestSettings | None = None,
+) -> FastAPI:
     """The application of one web process on the database at `dsn`.
 
-    `processor` takes the money of live mode; `public_url` is where hosted pages are reached.
+    `processor` takes the money of live mode; `public_url` is where hosted pages are reached; `intake` says how
+    much usage is taken at once.
     """
     _connect(processor, public_url)
     database = Database(dsn)
     keys = Keys(database)
-    ingest = Ingest(database)
+    ingest = Ingest(database, intake)
     feed = Feed(database)
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
@@ -12,16 +13,24 @@ import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 import httpx
 
-from meterline.store import migration
+from meterline.customer import Customer
+from meterline.meter import Meter
+from meterline.store import api_key, customer, meter, migration
+from meterline.store.database import Database
 from meterline.store.embedded import binaries
+from meterline.store.identifier import public, uuid7
 
+SECRET = "sk_test_meterlineCrashTests000000"
+CUSTOMERS = [f"cus_{n}" for n in range(7)]
 _PATIENCE_S = 60
+_FULL = 2 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -46,7 +55,18 @@ class Postgres:
             {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         )
         subprocess.run(
-            [self._programs.initdb, "-D", directory / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"],
+            [
+                self._programs.initdb,
+                "-D",
+                directory / "data",
+                "-U",
+                "postgres",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--wal-segsize=1",
+            ],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=directory,
@@ -66,6 +86,11 @@ class Postgres:
                 cwd=self._directory,
                 **self._as,
             )
+        self.wait()
+
+    def wait(self) -> None:
+        """Until it answers, which after a kill is when it has recovered."""
+        assert self._server is not None
         deadline = time.monotonic() + _PATIENCE_S
         while time.monotonic() < deadline:
             try:
@@ -77,7 +102,7 @@ class Postgres:
                 time.sleep(0.05)
             else:
                 return
-        raise RuntimeError((self._directory / "log").read_text())
+        raise RuntimeError(self.log)
 
     def ask(self, question: "Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[T]]") -> T:
         async def connected() -> T:
@@ -99,6 +124,38 @@ class Postgres:
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
 
+    def cut(self) -> None:
+        """End every connection but the one that asks."""
+        self.ask(
+            lambda connection: connection.fetchval(
+                "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+                " where backend_type = 'client backend' and pid <> pg_backend_pid()"
+            )
+        )
+
+    def fill(self) -> None:
+        """Start again, as if the disk were full when a table has 2 MiB; the log, in files of one, goes on.
+
+        PostgreSQL takes a limit on the size of files as it takes a full disk: a file cannot grow. No rights are
+        needed to set one.
+        """
+        self.stop()
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL, limits[1]))
+        try:
+            self.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    def free(self) -> None:
+        """Start again with room."""
+        self.stop()
+        self.start()
+
+    @property
+    def log(self) -> str:
+        return (self._directory / "log").read_text()
+
     def kill(self) -> None:
         """-9 to the postmaster; its children notice and leave."""
         assert self._server is not None
@@ -106,23 +163,26 @@ class Postgres:
         self._server.wait()
 
     def stop(self) -> None:
+        """At once: nothing of it is needed any more, and a recovery under way need not be waited for."""
         assert self._server is not None
-        self._server.send_signal(signal.SIGINT)
+        self._server.send_signal(signal.SIGQUIT)
         self._server.wait(_PATIENCE_S)
 
 
 class Web:
     """A web process on that server."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str, patience_s: float) -> None:
         self._dsn = dsn
+        self._patience_s = patience_s
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.ingest.web", self._dsn, str(self._port)], stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "tests.ingest.web", self._dsn, str(self._port), str(self._patience_s)],
+            stderr=subprocess.DEVNULL,
         )
 
     def wait(self) -> None:
@@ -143,13 +203,13 @@ class Web:
 
 
 @contextmanager
-def ruins(*, webs: int) -> Iterator[tuple[Postgres, list[Web]]]:
+def ruins(*, webs: int, patience_s: float = 15) -> Iterator[tuple[Postgres, list[Web]]]:
     """A migrated server with web processes on it."""
     directory = Path(tempfile.mkdtemp(prefix="meterline-crash-"))
     postgres = Postgres(directory)
     postgres.start()
     asyncio.run(migration.upgrade(postgres.dsn))
-    processes = [Web(postgres.dsn) for _ in range(webs)]
+    processes = [Web(postgres.dsn, patience_s) for _ in range(webs)]
     try:
         for web in processes:
             web.start()
@@ -161,3 +221,34 @@ def ruins(*, webs: int) -> Iterator[tuple[Postgres, list[Web]]]:
             web.kill()
         postgres.stop()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+async def furnish(dsn: str) -> None:
+    """The key and the customers that the events of these tests name."""
+    now = datetime.now(UTC)
+    database = Database(dsn)
+    async with database.begin() as tx:
+        await api_key.add(tx, environment="test", secret=SECRET, now=now)
+        for n, id in enumerate(CUSTOMERS):
+            new = Customer(environment="test", customer_id=uuid7(), id=id, created=now, invoice_prefix=f"CRASH{n}")
+            await customer.add(tx, new)
+    await database.close()
+
+
+async def add_meter(dsn: str, event_name: str) -> str:
+    """The id of a new meter that sums."""
+    now = datetime.now(UTC)
+    database = Database(dsn)
+    made = Meter(
+        environment="test",
+        id=public("mtr"),
+        display_name=event_name,
+        event_name=event_name,
+        formula="sum",
+        created=now,
+        updated=now,
+    )
+    async with database.begin() as tx:
+        await meter.add(tx, made)
+    await database.close()
+    return made.id

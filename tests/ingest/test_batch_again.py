@@ -46,7 +46,7 @@ async def test_a_part_refused_by_a_newer_catalog_is_answered_once_though_the_bat
             return refused.version, [events[id(each)] for each in told]
 
         monkeypatch.setattr(write_events, "record", record)
-        writer = Writer(dsn, recheck)
+        writer = Writer(dsn, recheck, patience_s=15)
         await writer.commit([refused, kept])
         await writer.close()
         assert refused.ticket.waiting == 1 and not refused.ticket.done.done()

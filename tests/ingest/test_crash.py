@@ -14,16 +14,10 @@ import asyncpg
 import httpx
 import pytest
 
-from meterline.customer import Customer
-from meterline.meter import Meter
-from meterline.store import api_key, counter, customer, meter
-from meterline.store.database import Database
-from meterline.store.identifier import public, uuid7
+from meterline.store import counter
 from meterline.store.usage import hour_of
-from tests.ingest.ruin import Postgres, Web, ruins
+from tests.ingest.ruin import CUSTOMERS, SECRET, Postgres, Web, add_meter, furnish, ruins
 
-SECRET = "sk_test_meterlineCrashTests000000"
-CUSTOMERS = [f"cus_{n}" for n in range(7)]
 BATCH = 50
 CLIENTS = 4
 BATCHES = 12
@@ -32,37 +26,8 @@ BATCHES = 12
 @pytest.fixture(scope="module")
 def ruined() -> Iterator[tuple[Postgres, list[Web]]]:
     with ruins(webs=2) as (postgres, webs):
-        asyncio.run(_furnish(postgres.dsn))
+        asyncio.run(furnish(postgres.dsn))
         yield postgres, webs
-
-
-async def _furnish(dsn: str) -> None:
-    now = datetime.now(UTC)
-    database = Database(dsn)
-    async with database.begin() as tx:
-        await api_key.add(tx, environment="test", secret=SECRET, now=now)
-        for n, id in enumerate(CUSTOMERS):
-            new = Customer(environment="test", customer_id=uuid7(), id=id, created=now, invoice_prefix=f"CRASH{n}")
-            await customer.add(tx, new)
-    await database.close()
-
-
-async def _add_meter(dsn: str, event_name: str) -> str:
-    now = datetime.now(UTC)
-    database = Database(dsn)
-    made = Meter(
-        environment="test",
-        id=public("mtr"),
-        display_name=event_name,
-        event_name=event_name,
-        formula="sum",
-        created=now,
-        updated=now,
-    )
-    async with database.begin() as tx:
-        await meter.add(tx, made)
-    await database.close()
-    return made.id
 
 
 class Client(threading.Thread):
@@ -100,7 +65,7 @@ def survive(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
     postgres, webs = ruined
     chance = random.Random(seed)
     name = f"seed{seed}"
-    meter_id = asyncio.run(_add_meter(postgres.dsn, name))
+    meter_id = asyncio.run(add_meter(postgres.dsn, name))
     batches: list[list[dict[str, Any]]] = [
         [
             {
@@ -123,6 +88,8 @@ def survive(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
     for client in clients:
         client.join(120)
         assert not client.is_alive(), "a client was never answered"
+    # The last kill may have come after the last answer.
+    postgres.wait()
     _verify(postgres, meter_id, batches)
 
 

@@ -1,10 +1,13 @@
-"""A web process to be killed: `python -m tests.ingest.web DSN PORT`."""
+"""A web process to be killed: `python -m tests.ingest.web DSN PORT [PATIENCE]`, the patience in seconds."""
 
 import sys
 
 import uvicorn
 
 from meterline.app import create_app
+from meterline.usecase.ingest_events import Settings
 
 if __name__ == "__main__":
-    uvicorn.run(create_app(sys.argv[1]), port=int(sys.argv[2]), log_config=None, access_log=False)
+    dsn, port, *patience = sys.argv[1:]
+    intake = Settings(patience_s=float(patience[0])) if patience else Settings()
+    uvicorn.run(create_app(dsn, intake=intake), port=int(port), log_config=None, access_log=False)

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 _encode = msgspec.json.Encoder()
@@ -88,6 +89,21 @@ def stopped_by_others(error: Exception) -> bool:
     """Whether the database ended the transaction because of another one: the same work may succeed when repeated."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return getattr(cause, "sqlstate", None) in {_DEADLOCK, _SERIALIZATION, _LOCK_TIMEOUT}
+
+
+_OUT_OF_REACH = ("08", "53", "57P", "58", "XX")
+"""SQLSTATEs by which the server says that it, not the statement, is in trouble."""
+
+
+def out_of_reach(error: Exception) -> bool:
+    """Whether the database was away or in trouble: the same call may succeed once it is back."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if isinstance(state, str):
+        return state.startswith(_OUT_OF_REACH)
+    return isinstance(cause, OSError | TimeoutError | asyncpg.InterfaceError | NoConnectionFree)
 
 
 async def driver(tx: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":

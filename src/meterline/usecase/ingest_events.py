@@ -51,13 +51,15 @@ class Told(msgspec.Struct, gc=False):
 class Settings(msgspec.Struct, frozen=True):
     """How much is done at once: lanes per process, events per transaction, events waiting per lane.
 
-    Lanes write side by side when they have `enough` events each.
+    Lanes write side by side when they have `enough` events each. A batch is tried again for `patience_s` seconds
+    while the database cannot be reached; then its callers are told.
     """
 
     lanes: int = 2
     enough: int = 250
     max_batch: int = 2_000
     max_queued: int = 40_000
+    patience_s: float = 15.0
 
 
 class Ingest:
@@ -67,7 +69,9 @@ class Ingest:
         settings = settings or Settings()
         self.directory = Directory(database)
         self._max_batch = settings.max_batch
-        self._writers = [Writer(database.dsn, self._recheck) for _ in range(settings.lanes)]
+        self._writers = [
+            Writer(database.dsn, self._recheck, patience_s=settings.patience_s) for _ in range(settings.lanes)
+        ]
         gate = Gate(enough=settings.enough)
         self._lanes = [
             GroupCommit(
@@ -79,7 +83,7 @@ class Ingest:
             )
             for n, writer in enumerate(self._writers)
         ]
-        self._stray_writer = stray_writer(database.dsn)
+        self._stray_writer = stray_writer(database.dsn, patience_s=settings.patience_s)
         self._strays = GroupCommit(
             self._stray_writer.commit,
             max_batch=settings.max_batch,

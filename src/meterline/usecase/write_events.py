@@ -21,9 +21,6 @@ from meterline.usecase.watch_usage import Watching, watch_usage
 
 log = structlog.get_logger(__name__)
 
-PATIENCE_S = 15.0
-"""How long a batch is tried again while the database cannot be reached."""
-
 
 class Accepted(msgspec.Struct, frozen=True, gc=False):
     """Stored and counted. `replayed` says that an earlier call with the same Idempotency-Key did it.
@@ -165,7 +162,9 @@ _NO_WRITES = (
     asyncpg.InsufficientResourcesError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.QueryCanceledError,
-    asyncpg.PostgresIOError,
+    # A file that may not grow, a disk that fails, a damaged page: nothing that an event is the cause of.
+    asyncpg.PostgresSystemError,
+    asyncpg.InternalServerError,
 )
 SESSION = {
     "application_name": "meterline ingest",
@@ -181,15 +180,16 @@ SESSION = {
 class Session:
     """One connection that is made again when it was lost, and the partitions known to exist."""
 
-    def __init__(self, dsn: str, work: "Callable[[Any, list[Chunk]], Awaitable[None]]") -> None:
+    def __init__(self, dsn: str, work: "Callable[[Any, list[Chunk]], Awaitable[None]]", *, patience_s: float) -> None:
         self._dsn = dsn
+        self._patience_s = patience_s
         self._work = work
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._partitions: set[tuple[str, date]] = set()
 
     async def commit(self, batch: list[Chunk]) -> None:
         """Do the batch, whole. Raises Unavailable when the database stays out of reach or cannot write."""
-        give_up = time.monotonic() + PATIENCE_S
+        give_up = time.monotonic() + self._patience_s
         pause = 0.05
         while True:
             try:
@@ -238,8 +238,8 @@ class Session:
 class Writer(Session):
     """The writer of one lane."""
 
-    def __init__(self, dsn: str, recheck: Recheck) -> None:
-        super().__init__(dsn, Writer._write)
+    def __init__(self, dsn: str, recheck: Recheck, *, patience_s: float) -> None:
+        super().__init__(dsn, Writer._write, patience_s=patience_s)
         self._recheck = recheck
         self._watching = Watching()
 
@@ -285,7 +285,7 @@ class Writer(Session):
             chunk.events = [each for each in checked if not isinstance(each, Problem)]
 
 
-def stray_writer(dsn: str) -> Session:
+def stray_writer(dsn: str, *, patience_s: float) -> Session:
     """The writer of events that were not counted."""
 
     async def write(session: Session, batch: list[Chunk]) -> None:
@@ -294,7 +294,7 @@ def stray_writer(dsn: str) -> Session:
         for chunk in batch:
             chunk.ticket.part_done()
 
-    return Session(dsn, write)
+    return Session(dsn, write, patience_s=patience_s)
 
 
 async def record(

@@ -16,6 +16,7 @@ from meterline.api.asgi import Answer, Asked, BodyRefused, Hot
 from meterline.api.auth import Keys, secret_in
 from meterline.api.ingest.decode import Malformed, Unreadable, decode
 from meterline.meter.intake import Problem
+from meterline.store.database import out_of_reach
 from meterline.store.event import digest16
 from meterline.store.stray import Stray
 from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
@@ -42,7 +43,10 @@ def hot(ingest: Ingest, keys: Keys, *, openmeter: bool = False) -> Hot:
     async def handler(asked: Asked) -> Answer:
         try:
             return await _take(ingest, keys, asked, openmeter=openmeter)
-        except Exception:
+        except Exception as error:
+            if out_of_reach(error):
+                log.warning("database_lost", path=asked.path, error=repr(error))
+                return _unavailable()
             log.exception("call_failed", method="POST", path=asked.path)
             return refused(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "An unknown error occurred; see the log.")
 
@@ -71,12 +75,7 @@ async def _take(ingest: Ingest, keys: Keys, asked: Asked, *, openmeter: bool) ->
             {"retry-after": str(full.retry_after)},
         )
     except (Unavailable, Stopped):
-        return refused(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "unavailable",
-            "The database did not confirm all of the events. Sending the same request again is safe.",
-            {"retry-after": "1"},
-        )
+        return _unavailable()
     return _answer(verdicts, openmeter=openmeter)
 
 
@@ -144,6 +143,15 @@ def _stray(malformed: Malformed, environment: str, now: datetime) -> Stray:
 def refused(status: HTTPStatus, code: str, message: str, headers: dict[str, str] | None = None) -> Answer:
     """An error of the whole request: nothing of it needs to be looked for."""
     return Answer(status, _encode({"error": {"code": code, "message": message}}), headers or {})
+
+
+def _unavailable() -> Answer:
+    return refused(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "unavailable",
+        "The database did not confirm all of the events. Sending the same request again is safe.",
+        {"retry-after": "1"},
+    )
 
 
 def _refuse_body(error: BodyRefused, _: Mapping[str, str]) -> Answer:

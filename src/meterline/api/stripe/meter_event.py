@@ -27,6 +27,7 @@ from meterline.api.stripe.params import Instant, Params, Text
 from meterline.api.stripe.validation import validate
 from meterline.meter.intake import MAX_IDENTIFIER, Problem
 from meterline.store.api_key import ApiKey
+from meterline.store.database import out_of_reach
 from meterline.store.event import digest16
 from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
 from meterline.usecase.ingest_events import Ingest, Told
@@ -80,7 +81,10 @@ def hot(ingest: Ingest, keys: Keys) -> Hot:
             return await _create(ingest, keys, asked, headers)
         except StripeError as error:
             return _refused(error, headers)
-        except Exception:
+        except Exception as error:
+            if out_of_reach(error):
+                log.warning("database_lost", path=asked.path, error=repr(error))
+                return _refused(unavailable(), headers)
             log.exception("call_failed", request_id=headers["request-id"], method="POST", path=asked.path)
             return _refused(internal(), headers)
 

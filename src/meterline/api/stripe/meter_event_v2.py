@@ -33,7 +33,7 @@ from meterline.api.stripe.route import Routes
 from meterline.api.stripe.validation import validate
 from meterline.meter.intake import MAX_IDENTIFIER
 from meterline.store import meter_event_session
-from meterline.store.database import Database
+from meterline.store.database import Database, out_of_reach
 from meterline.store.event import digest16
 from meterline.store.meter_event_session import Session
 from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
@@ -169,7 +169,11 @@ def _answering(create: Any) -> Any:
             answer: Answer = await create(asked, headers)
         except StripeError as error:
             return Answer(error.status, encode(error.body()), headers | error.headers)
-        except Exception:
+        except Exception as error:
+            if out_of_reach(error):
+                log.warning("database_lost", path=asked.path, error=repr(error))
+                failed = unavailable()
+                return Answer(failed.status, encode(failed.body()), headers | failed.headers)
             log.exception("call_failed", request_id=headers["request-id"], method="POST", path=asked.path)
             return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, encode(internal().body()), headers)
         return answer
