@@ -69,6 +69,10 @@ def stream(client: httpx.Client, token: str, batch: list[Event]) -> httpx.Respon
 
 def token_of(client: httpx.Client) -> str:
     answer = client.post("/v2/billing/meter_event_session", json={})
+    for _ in range(50):
+        if answer.status_code == 200:
+            break
+        answer = client.post("/v2/billing/meter_event_session", json={})  # the test before cut the pool's connections
     token: str = answer.json()["authentication_token"]
     return token
 
