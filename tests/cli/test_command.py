@@ -17,7 +17,7 @@ from tests.cli.running import run
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(data_dir: Path, variable: str, value: str, said: str) -> None:
-    served = run("serve", "--data-dir", str(data_dir), environment={variable: value})
+    served = run("serve", "--data-dir", str(data_dir), environment={"METERLINE_PORT": "0", variable: value})
     assert served.returncode == 1
     assert said in served.stderr
     assert "Traceback" not in served.stderr
