@@ -106,9 +106,7 @@ async def test_the_audit_names_a_row_that_went_missing(database: Database) -> No
     async with database.pool.acquire() as connection:
         tampering = connection.transaction()
         await tampering.start()
-        await connection.execute(
-            "DELETE FROM ledger_transfer WHERE customer_id = $1 AND transaction = 2", customer_id
-        )
+        await connection.execute("DELETE FROM ledger_transfer WHERE customer_id = $1 AND transaction = 2", customer_id)
         found = await ledger.verify(connection, customer_id)
         await tampering.rollback()
     assert found[0].where == "transaction 3 line 0" and "missing" in found[0].what
