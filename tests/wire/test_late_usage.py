@@ -95,7 +95,7 @@ def test_usage_that_comes_later_still_is_billed_for_the_difference_only(raw: htt
     tell(raw, month, "late", 10)
     month.advance(NEXT_END)
     tell(raw, month, "later", 5, at=datetime(2026, 2, 27, tzinfo=UTC))
-    assert corrections(month.latest_invoice()) == [(LABEL, 10, "10")]
+    assert corrections(month.latest_invoice()) == [(LABEL, 15, "15")]
     month.advance(NEXT_FINALIZED)
     assert corrections(month.latest_invoice()) == [(LABEL, 15, "15")]
 

@@ -4,6 +4,7 @@ A rated line of a tier becomes up to two lines, as Stripe writes them: the units
 with quantity 0. Together they are the rounded amount of the rated line, so nothing is rounded twice.
 """
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -215,8 +216,7 @@ def counted_again(lines: Sequence[InvoiceLine], fresh: Mapping[UsageKey, Gathere
             result.append(line)
         elif key not in done:
             done.add(key)
-            old = {_part(each): each for each in reversed(lines) if usage_key(each) == key}
-            result.extend(_kept(new, old.get(_part(new))) for new in billed_lines(fresh[key]))
+            result.extend(_kept(billed_lines(fresh[key]), [each for each in lines if usage_key(each) == key]))
     return tuple(result)
 
 
@@ -237,5 +237,14 @@ def _part(line: InvoiceLine) -> tuple[int | None, bool]:
     return (line.tier, line.flat)
 
 
-def _kept(new: InvoiceLine, old: InvoiceLine | None) -> InvoiceLine:
-    return new if old is None else replace(new, id=old.id, metadata=old.metadata)
+def _kept(fresh: Sequence[InvoiceLine], lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
+    """The fresh lines under the ids they had. Rows of a rate table, and a minimum, are the same part: by order."""
+    old: dict[tuple[int | None, bool], deque[InvoiceLine]] = {}
+    for line in lines:
+        old.setdefault(_part(line), deque()).append(line)
+    result: list[InvoiceLine] = []
+    for new in fresh:
+        same = old.get(_part(new))
+        before = same.popleft() if same else None
+        result.append(new if before is None else replace(new, id=before.id, metadata=before.metadata))
+    return result

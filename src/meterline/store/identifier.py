@@ -17,6 +17,12 @@ def public(prefix: str) -> str:
     return f"{prefix}_{''.join(secrets.choice(_ALPHABET) for _ in range(length))}"
 
 
+def derived(prefix: str, *of: str) -> str:
+    """A public id that is the same for the same parts, of which at least one is unique to the installation."""
+    digest = hashlib.sha256("\0".join(of).encode()).hexdigest()
+    return f"{prefix}_{digest[:24]}"
+
+
 class _Sequence:
     """The last time a UUIDv7 was made, and how many were made in that millisecond."""
 

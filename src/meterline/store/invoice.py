@@ -218,12 +218,6 @@ async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Invoic
     return [load(Invoice, row, lines=tuple(lines[row.id])) for row in rows]
 
 
-async def lines_page(tx: AsyncConnection, owner: Invoice, cursor: Cursor) -> Page:
-    """A page of an invoice's lines, in their order on the invoice."""
-    scope = (invoice_line.c.customer_id == owner.customer_id) & (invoice_line.c.invoice == owner.id)
-    return await page(tx, select(invoice_line).where(scope), invoice_line, kind="line_item", scope=scope, cursor=cursor)
-
-
 async def debit_lines(
     tx: AsyncConnection, *, customer_id: UUID, subscription_item: str, price: str, period: Period
 ) -> list[tuple[str, InvoiceLine]]:

@@ -1,10 +1,10 @@
 """Cursor pages over any table that has `id` and `sequence`: newest first, in the order of creation."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import ColumnElement, Row, Select, Table, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -64,8 +64,7 @@ async def page(
     `scope` is what a cursor must satisfy to be known (the environment, a parent). Deleted objects keep their
     row and so stay valid cursors. Raises Missing for an unknown cursor, Refusal when both are given.
     """
-    if cursor.starting_after is not None and cursor.ending_before is not None:
-        raise Refusal("Received both starting_after and ending_before parameters. Please pass in only one.")
+    _require_one(cursor)
     position = table.c.sequence
     if cursor.ending_before is not None:
         mark = await _mark(tx, table, kind, scope, cursor.ending_before, "ending_before")
@@ -76,6 +75,43 @@ async def page(
         query = query.where(position < mark)
     found = (await tx.execute(query.order_by(position.desc()).limit(cursor.limit + 1))).all()
     return Page(rows=found[: cursor.limit], has_more=len(found) > cursor.limit)
+
+
+class Named(Protocol):
+    """Anything with an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Named)
+
+
+def stretch(items: Sequence[Item], *, kind: str, cursor: Cursor) -> tuple[Sequence[Item], bool]:
+    """One page of what is at hand, in its order, and whether more lies beyond it in the direction of travel.
+
+    Raises Missing for an unknown cursor, Refusal when both are given.
+    """
+    _require_one(cursor)
+    places = {item.id: place for place, item in enumerate(items)}
+    if cursor.ending_before is not None:
+        end = _place(places, kind, cursor.ending_before, "ending_before")
+        return items[max(0, end - cursor.limit) : end], end > cursor.limit
+    start = 0
+    if cursor.starting_after is not None:
+        start = _place(places, kind, cursor.starting_after, "starting_after") + 1
+    return items[start : start + cursor.limit], start + cursor.limit < len(items)
+
+
+def _place(places: Mapping[str, int], kind: str, id: str, param: str) -> int:
+    if id not in places:
+        raise Missing(kind, id, param=param)
+    return places[id]
+
+
+def _require_one(cursor: Cursor) -> None:
+    if cursor.starting_after is not None and cursor.ending_before is not None:
+        raise Refusal("Received both starting_after and ending_before parameters. Please pass in only one.")
 
 
 async def _mark(tx: AsyncConnection, table: Table, kind: str, scope: ColumnElement[bool], id: str, param: str) -> Any:

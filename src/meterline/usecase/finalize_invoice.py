@@ -19,13 +19,11 @@ from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.usecase import keep_books, record_invoice, record_payment
-from meterline.usecase.bill_late_usage import bill_late_usage
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import change_balance
-from meterline.usecase.count_usage import with_late_usage
-from meterline.usecase.draft_invoice import named
 from meterline.usecase.follow_invoice import follow_invoice
 from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.recount_draft import recounted
 from meterline.usecase.use_credits import pay_with_credits
 
 
@@ -82,7 +80,7 @@ async def finalize_invoice(
 
 async def _counted(tx: AsyncConnection, draft: Invoice) -> Invoice:
     """The draft with its usage counted for good, and the instant after which usage comes too late for it."""
-    lines = named(await bill_late_usage(tx, draft, await with_late_usage(tx, draft)))
+    lines = await recounted(tx, draft)
     metered = any(line.usage is not None for line in lines)
     return replace(draft, lines=lines, usage_counted_at=await billed_usage.counted_at(tx) if metered else None)
 

@@ -177,6 +177,21 @@ def test_counting_again_gives_the_lines_of_a_fresh_draft(used: int, later: int) 
     assert counted_again(drafted, {key: late}) == invoice_lines(pending=(), gathered=(late,))
 
 
+def test_rows_of_a_rate_table_keep_an_id_each_when_counted_again() -> None:
+    row = metered(per_unit("1"), "5")
+    drafted = [replace(line, id=f"il_{number}") for number, line in enumerate(billed_lines(row) * 2)]
+    table = ByDimension(
+        keys=("model",),
+        rows=tuple(RateRow(match={"model": name}, model=per_unit("1")) for name in ("large", "small")),
+    )
+    used: dict[DimensionValues, Decimal] = {(("model", "large"),): Decimal(5), (("model", "small"),): Decimal(7)}
+    late = replace(metered(table, "0"), used_by_dimension=used)
+    key = usage_key(drafted[0])
+    assert key is not None
+
+    assert [line.id for line in counted_again(drafted, {key: late})] == ["il_0", "il_1"]
+
+
 def test_the_window_of_usage_is_not_the_period_of_the_line() -> None:
     joined = Period(start=datetime(2026, 4, 10, tzinfo=UTC), end=APRIL.end)
     usage = metered(per_unit("1"), "5")

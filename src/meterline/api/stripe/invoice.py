@@ -48,6 +48,7 @@ from meterline.usecase.finalize_invoice import finalize_invoice
 from meterline.usecase.mark_uncollectible import mark_uncollectible
 from meterline.usecase.moment import moment
 from meterline.usecase.pay_invoice import pay_elsewhere, pay_invoice
+from meterline.usecase.recount_draft import as_known_now
 from meterline.usecase.send_invoice import send_invoice
 from meterline.usecase.update_invoice import delete_invoice, update_invoice
 from meterline.usecase.void_invoice import void_invoice
@@ -68,9 +69,10 @@ async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> di
 
 
 async def _rendered(tx: AsyncConnection, invoices: Sequence[Invoice]) -> dict[str, Json]:
-    """The invoices as they look, by id, with what is only sent to who expands it."""
+    """The invoices as they look now, by id, with what is only sent to who expands it."""
     if not invoices:
         return {}
+    invoices = await as_known_now(tx, invoices)
     links = await payments.links(tx, invoices)
     asked_for = await payments.defaults(tx, invoices)
     return {
@@ -316,7 +318,9 @@ async def alter_one(call: Call[LineUpdate]) -> Json:
     changed = await update_lines(
         call.tx, environment=call.environment, id=seen.id, altered=[altered], metadata=_merging({}), now=now
     )
-    return next(invoice_line.render(each, changed) for each in changed.lines if each.id == line)
+    (known,) = await as_known_now(call.tx, [changed])
+    lines = {each.id: each for each in (*changed.lines, *known.lines)}
+    return invoice_line.render(lines[line], changed)
 
 
 @routes.post("/v1/invoices/{invoice}/remove_lines", RemoveLines)

@@ -10,6 +10,8 @@ from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.money import decimal_text
 from meterline.store import invoice as store
+from meterline.store.page import stretch
+from meterline.usecase.recount_draft import as_known_now
 
 routes = Routes("invoices")
 
@@ -111,7 +113,7 @@ def _credited(credited: CreditedLines | None) -> Json | None:
 @routes.get("/v1/invoices/{invoice}/lines", ListParams)
 async def listed(call: Call[ListParams]) -> Json:
     """List the lines of an invoice, in their order."""
-    invoice = await store.get(call.tx, call.environment, call.path["invoice"])
-    found = await store.lines_page(call.tx, invoice, cursor(call.params))
-    data = [render(store.line_of(each), invoice) for each in found.rows]
-    return list_of(data, url=call.url, has_more=found.has_more)
+    stored = await store.get(call.tx, call.environment, call.path["invoice"])
+    (invoice,) = await as_known_now(call.tx, [stored])
+    lines, has_more = stretch(invoice.lines, kind="line_item", cursor=cursor(call.params))
+    return list_of([render(each, invoice) for each in lines], url=call.url, has_more=has_more)
