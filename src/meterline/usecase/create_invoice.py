@@ -10,7 +10,6 @@ from meterline.customer import Customer, CustomField
 from meterline.invoice import state
 from meterline.invoice.item import line_of
 from meterline.invoice.model import CollectionMethod, Invoice, Rendering
-from meterline.invoice.total import totals
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
 from meterline.store import invoice as invoices
@@ -18,11 +17,12 @@ from meterline.store import invoice_item
 from meterline.store import subscription as subscriptions
 from meterline.store.identifier import public
 from meterline.usecase import record_invoice
-from meterline.usecase.bill_to import balance_for, bill_to
+from meterline.usecase.bill_to import bill_to
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.moment import moment
+from meterline.usecase.reckon_draft import reckoned
 
 _DEFAULT_CURRENCY = "usd"
 
@@ -81,12 +81,8 @@ async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datet
     )
     customer = await fix_currency(tx, customer, currency, now=now)
     lines = named([line_of(item) for item in swept])
-    draft = replace(
-        _draft(asked, customer, currency=currency, now=now),
-        lines=lines,
-        subscription_metadata=subscription_metadata,
-    )
-    draft = state.reckoned(draft, totals=totals(lines), balance=balance_for(customer, currency))
+    draft = replace(_draft(asked, customer, currency=currency, now=now), subscription_metadata=subscription_metadata)
+    draft = await reckoned(tx, draft, lines, customer=customer)
     ends = asked.automatically_finalizes_at or now + state.DRAFT_TIME + _MARGIN
     collects = asked.automatically_finalizes_at or now + state.DRAFT_TIME
     draft = state.scheduled(draft, auto_advance=_advances(asked), finalizes_at=ends, collects_at=collects)

@@ -13,7 +13,6 @@ from meterline.invoice.compose import billed_lines, invoice_lines, unused
 from meterline.invoice.item import InvoiceItem
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import BillingReason, Invoice
-from meterline.invoice.total import totals
 from meterline.period import Period
 from meterline.store import customer as customers
 from meterline.store import invoice_item, notice
@@ -22,10 +21,10 @@ from meterline.subscription.billable import Billable
 from meterline.subscription.model import Subscription
 from meterline.usecase import record_invoice
 from meterline.usecase.bill_late_usage import bill_late_usage
-from meterline.usecase.bill_to import balance_for, bill_to
+from meterline.usecase.bill_to import bill_to
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.count_usage import gather
-from meterline.usecase.use_credits import with_tentative_credits
+from meterline.usecase.reckon_draft import reckoned
 
 _ONE = Decimal(1)
 
@@ -129,9 +128,8 @@ async def compose_draft(
         custom_fields=customer.invoice_settings.custom_fields,
         payment_method_types=subscription.payment_settings.payment_method_types,
     )
-    lines = await with_tentative_credits(tx, draft, await bill_late_usage(tx, draft, lines))
-    balance = balance_for(customer, draft.currency)
-    return state.reckoned(replace(draft, lines=lines), totals=totals(lines), balance=balance), swept
+    lines = await bill_late_usage(tx, draft, lines)
+    return await reckoned(tx, draft, lines, customer=customer), swept
 
 
 async def pend_billables(

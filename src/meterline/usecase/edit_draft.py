@@ -10,14 +10,12 @@ from meterline.invoice import state
 from meterline.invoice.item import InvoiceItem, line_of
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import MAX_LINES, Invoice
-from meterline.invoice.total import totals
 from meterline.refusal import Refusal
 from meterline.store import invoice_item, notice
 from meterline.usecase import record_invoice
-from meterline.usecase.bill_to import balance_for
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.lock_invoice import Locked
-from meterline.usecase.use_credits import with_tentative_credits
+from meterline.usecase.reckon_draft import reckoned
 
 
 async def edit_lines(tx: AsyncConnection, locked: Locked, lines: Sequence[InvoiceLine], *, now: datetime) -> Invoice:
@@ -26,12 +24,7 @@ async def edit_lines(tx: AsyncConnection, locked: Locked, lines: Sequence[Invoic
     state.require_editable(before)
     if len(lines) > MAX_LINES:
         raise Refusal(f"An invoice can have at most {MAX_LINES} lines.", param="lines")
-    written = named(await with_tentative_credits(tx, before, lines))
-    after = state.reckoned(
-        replace(before, lines=written),
-        totals=totals(written),
-        balance=balance_for(locked.customer, before.currency),
-    )
+    after = await reckoned(tx, before, named(lines), customer=locked.customer)
     await record_invoice.changed(tx, before, after, types=("invoice.updated",), now=now)
     return after
 

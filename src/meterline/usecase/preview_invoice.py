@@ -15,7 +15,6 @@ from meterline.customer import Customer
 from meterline.invoice import state
 from meterline.invoice.item import InvoiceItem, line_of
 from meterline.invoice.model import PREVIEW, BillingReason, Invoice
-from meterline.invoice.total import totals
 from meterline.period import Period
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
@@ -26,7 +25,7 @@ from meterline.subscription.billable import Billable
 from meterline.subscription.ending import cancel
 from meterline.subscription.model import Subscription
 from meterline.subscription.renewal import renew
-from meterline.usecase.bill_to import balance_for, bill_to
+from meterline.usecase.bill_to import bill_to
 from meterline.usecase.change_subscription import AskedChange, plan_change
 from meterline.usecase.create_customer import create_customer
 from meterline.usecase.create_invoice_item import AskedItem, new_item
@@ -34,6 +33,7 @@ from meterline.usecase.create_subscription import Asked, plan_subscription
 from meterline.usecase.draft_invoice import compose_draft, pend_billables
 from meterline.usecase.find_prices import find_prices
 from meterline.usecase.moment import moment
+from meterline.usecase.reckon_draft import reckoned
 from meterline.usecase.update_invoice_item import changed_item
 
 _DEFAULT_CURRENCY = "usd"
@@ -252,10 +252,9 @@ async def _of_items(tx: AsyncConnection, asked: AskedPreview, customer: Customer
         auto_advance=False,
         period_start=now,
         period_end=now,
-        lines=lines,
         bill_to=bill_to(customer),
     )
-    return state.reckoned(draft, totals=totals(lines), balance=balance_for(customer, currency))
+    return await reckoned(tx, draft, lines, customer=customer)
 
 
 def _first_currency(asked: AskedPreview) -> str | None:

@@ -10,17 +10,15 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.invoice import state
+from meterline.customer import Customer
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Invoice
-from meterline.invoice.total import totals
 from meterline.refusal import Refusal
 from meterline.store import customer as customers
 from meterline.store.identifier import derived
 from meterline.usecase.bill_late_usage import bill_late_usage
-from meterline.usecase.bill_to import balance_for
 from meterline.usecase.count_usage import with_late_usage
-from meterline.usecase.use_credits import with_tentative_credits
+from meterline.usecase.reckon_draft import reckoned
 
 
 async def recounted(tx: AsyncConnection, draft: Invoice) -> tuple[InvoiceLine, ...]:
@@ -41,7 +39,7 @@ async def as_known_now(tx: AsyncConnection, invoices: Sequence[Invoice]) -> list
     if not counted:
         return list(invoices)
     owners = await customers.find_all(tx, {each.customer_id for each in counted})
-    known = {each.id: await _known(tx, each, balance_for(owners[each.customer_id], each.currency)) for each in counted}
+    known = {each.id: await _known(tx, each, owners[each.customer_id]) for each in counted}
     return [known.get(each.id, each) for each in invoices]
 
 
@@ -52,13 +50,12 @@ def _bills_usage(invoice: Invoice) -> bool:
     return invoice.billing_reason == "subscription_cycle" or any(line.usage is not None for line in invoice.lines)
 
 
-async def _known(tx: AsyncConnection, draft: Invoice, balance: int) -> Invoice:
+async def _known(tx: AsyncConnection, draft: Invoice, customer: Customer) -> Invoice:
     try:
         counted = await recounted(tx, draft)
     except Refusal:
         return draft
-    lines = await with_tentative_credits(tx, draft, counted)
-    return state.reckoned(replace(draft, lines=lines), totals=totals(lines), balance=balance)
+    return await reckoned(tx, draft, counted, customer=customer)
 
 
 def _identified(draft: Invoice, lines: Sequence[InvoiceLine]) -> tuple[InvoiceLine, ...]:
