@@ -219,7 +219,7 @@ async def _back(database: Database, thing: Payment | Setup) -> Response:
     if isinstance(thing, Payment) and thing.invoice is not None:
         return RedirectResponse(f"/hosted/invoice/{thing.environment}/{thing.invoice}", _SEE_OTHER)
     async with database.begin() as tx:
-        session = await checkouts.of_result(tx, customer_id=thing.customer_id, id=thing.id)
+        session = await checkouts.of_result(tx, thing.environment, thing.id)
     if session is not None:
         return RedirectResponse(f"/hosted/checkout/{thing.environment}/{session.id}", _SEE_OTHER)
     return page("authentication.html", thing=thing)

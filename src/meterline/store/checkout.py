@@ -1,18 +1,13 @@
 """Checkout sessions."""
 
-from collections.abc import Sequence
-from uuid import UUID
-
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.checkout import Checkout
-from meterline.refusal import Missing
-from meterline.store import public_id, schema
-from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, Span, during, page
-from meterline.store.row import load, values
+from meterline.store import schema
+from meterline.store.kept import Kept
+from meterline.store.page import Cursor, Page, Span
+from meterline.store.row import load
 
 KIND = "checkout.session"
 
@@ -50,39 +45,21 @@ checkout = Table(
     Column("payer_email", Text),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_checkout_sequence", "environment", "sequence"),
+    Index("ix_checkout_customer", "environment", "customer", "sequence"),
+    Index("ix_checkout_payment", "environment", "payment"),
+    Index("ix_checkout_setup", "environment", "setup"),
+    Index("ix_checkout_subscription", "environment", "subscription"),
 )
 
 
-async def add(tx: AsyncConnection, new: Checkout) -> None:
-    """Store a new session and make its id known."""
-    await tx.execute(insert(checkout).values(values(new, checkout, sequence=uuid7())))
-    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
-
-
-async def save(tx: AsyncConnection, changed: Checkout) -> None:
-    """Store a changed session; its key stays what it was when it was made."""
-    await tx.execute(
-        update(checkout)
-        .where(checkout.c.customer_id == changed.customer_id, checkout.c.id == changed.id)
-        .values(values(changed, checkout))
-    )
-
-
-async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Checkout]:
-    """The sessions with those ids; unknown ones are left out."""
-    owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(checkout).where(checkout.c.customer_id.in_(owners.values()), checkout.c.id.in_(owners))
-    return {row.id: load(Checkout, row) for row in await tx.execute(query)}
+_checkouts = Kept(checkout, Checkout, KIND, param="session")
+add, find, lock, save = _checkouts.add, _checkouts.find, _checkouts.lock, _checkouts.save
 
 
 async def get(tx: AsyncConnection, environment: str, id: str, *, lock: bool = False) -> Checkout:
     """The session that a call is about, locked if asked. Raises Missing."""
-    owner: UUID | None = await public_id.owner(tx, environment=environment, kind=KIND, id=id)
-    query = select(checkout).where(checkout.c.customer_id == owner, checkout.c.id == id)
-    row = None if owner is None else (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
-    if row is None:
-        raise Missing(KIND, id, param="session", subject=True)
-    return load(Checkout, row)
+    found = await _checkouts.get(tx, environment, id)
+    return await _checkouts.lock(tx, customer_id=found.customer_id, id=id) if lock else found
 
 
 async def listed(
@@ -97,26 +74,21 @@ async def listed(
     created: Span | None = None,
 ) -> Page:
     """A page of sessions, newest first."""
-    scope = checkout.c.environment == environment
-    query = select(checkout).where(scope, *during(checkout.c.created, created))
-    for column, wanted in (
-        (checkout.c.customer, customer),
-        (checkout.c.payment, payment),
-        (checkout.c.subscription, subscription),
-        (checkout.c.status, status),
-    ):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    return await page(tx, query, checkout, kind=KIND, scope=scope, cursor=cursor)
-
-
-async def of_result(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Checkout | None:
-    """The session that made a payment or a setup of that id; None where none did."""
-    query = (
-        select(checkout)
-        .where(checkout.c.customer_id == customer_id, (checkout.c.payment == id) | (checkout.c.setup == id))
-        .order_by(checkout.c.sequence.desc())
-        .limit(1)
+    return await _checkouts.listed(
+        tx,
+        environment,
+        cursor,
+        created=created,
+        customer=customer,
+        payment=payment,
+        subscription=subscription,
+        status=status,
     )
-    row = (await tx.execute(query)).one_or_none()
+
+
+async def of_result(tx: AsyncConnection, environment: str, id: str, *, lock: bool = False) -> Checkout | None:
+    """The session that made a payment or a setup of that id, locked if asked; None where none did."""
+    made = checkout.c.setup if id.startswith("seti_") else checkout.c.payment
+    query = select(checkout).where(checkout.c.environment == environment, made == id)
+    row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else load(Checkout, row)

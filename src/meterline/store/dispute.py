@@ -1,17 +1,14 @@
 """Disputes."""
 
-from collections.abc import Sequence
-from uuid import UUID
-
-from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table, Text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.dispute import Dispute
-from meterline.store import public_id, schema
-from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, Span, during, page
-from meterline.store.row import load, values
+from meterline.store import schema
+from meterline.store.kept import Kept
+from meterline.store.page import Cursor, Page, Span
+from meterline.store.payment import CHARGE
+from meterline.store.payment import KIND as PAYMENT
 
 KIND = "dispute"
 
@@ -36,36 +33,13 @@ dispute = Table(
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_dispute_sequence", "environment", "sequence"),
-    Index("ix_dispute_charge", "customer_id", "charge"),
+    Index("ix_dispute_charge", "customer_id", "charge", "sequence"),
+    Index("ix_dispute_payment", "customer_id", "payment", "sequence"),
 )
 
 
-async def add(tx: AsyncConnection, new: Dispute) -> None:
-    """Store a new dispute and make its id known."""
-    await tx.execute(insert(dispute).values(values(new, dispute, sequence=uuid7())))
-    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
-
-
-async def save(tx: AsyncConnection, changed: Dispute) -> None:
-    """Store a changed dispute."""
-    await tx.execute(
-        update(dispute)
-        .where(dispute.c.customer_id == changed.customer_id, dispute.c.id == changed.id)
-        .values(values(changed, dispute))
-    )
-
-
-async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Dispute]:
-    """The disputes with those ids; unknown ones are left out."""
-    owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(dispute).where(dispute.c.customer_id.in_(owners.values()), dispute.c.id.in_(owners))
-    return {row.id: load(Dispute, row) for row in await tx.execute(query)}
-
-
-async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Dispute:
-    """A dispute that is known to exist, locked until the transaction ends."""
-    query = select(dispute).where(dispute.c.customer_id == customer_id, dispute.c.id == id).with_for_update()
-    return load(Dispute, (await tx.execute(query)).one())
+_disputes = Kept(dispute, Dispute, KIND, param="dispute")
+add, save, find, get, lock = _disputes.add, _disputes.save, _disputes.find, _disputes.get, _disputes.lock
 
 
 async def listed(
@@ -77,11 +51,6 @@ async def listed(
     payment: str | None = None,
     created: Span | None = None,
 ) -> Page:
-    """A page of disputes, newest first."""
-    scope = dispute.c.environment == environment
-    query = select(dispute).where(scope, *during(dispute.c.created, created))
-    if charge is not None:
-        query = query.where(dispute.c.charge == charge)
-    if payment is not None:
-        query = query.where(dispute.c.payment == payment)
-    return await page(tx, query, dispute, kind=KIND, scope=scope, cursor=cursor)
+    """A page of disputes, newest first: all of them, or those of a charge or a payment."""
+    of = {"charge": (CHARGE, charge), "payment": (PAYMENT, payment)}
+    return await _disputes.listed(tx, environment, cursor, created=created, of=of)

@@ -15,18 +15,16 @@ from sqlalchemy import (
     Text,
     func,
     select,
-    update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.model import Invoice
 from meterline.payment.payment import Attempt, InvoicePayment, Payment
-from meterline.refusal import Missing
 from meterline.store import public_id, schema
-from meterline.store.identifier import uuid7
+from meterline.store.kept import Kept
 from meterline.store.page import Cursor, Page, Span, during, page
-from meterline.store.row import load, values
+from meterline.store.row import load
 
 KIND = "payment_intent"
 CHARGE = "charge"
@@ -62,6 +60,7 @@ payment = Table(
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_sequence", "environment", "sequence"),
+    Index("ix_payment_customer", "customer_id", "sequence"),
     Index("ix_payment_invoice", "customer_id", "invoice"),
 )
 
@@ -92,6 +91,7 @@ payment_attempt = Table(
     Column("disputed", Boolean, nullable=False),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_attempt_payment", "customer_id", "payment", "sequence"),
+    Index("ix_payment_attempt_customer", "customer_id", "sequence"),
     Index("ix_payment_attempt_sequence", "environment", "sequence"),
 )
 
@@ -115,45 +115,25 @@ invoice_payment = Table(
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_invoice_payment_sequence", "environment", "sequence"),
     Index("ix_invoice_payment_invoice", "customer_id", "invoice", "sequence"),
+    Index("ix_invoice_payment_payment", "customer_id", "payment", "sequence"),
 )
+
+
+_payments = Kept(payment, Payment, KIND, param="intent")
+_attempts = Kept(payment_attempt, Attempt, CHARGE)
+_links = Kept(invoice_payment, InvoicePayment, "invoice_payment")
+
+add_payment, find, get, lock, save = _payments.add, _payments.find, _payments.get, _payments.lock, _payments.save
+add_attempt, find_charges, lock_attempt, save_attempt = (
+    _attempts.add, _attempts.find, _attempts.lock, _attempts.save
+)  # fmt: skip
+find_links, save_link = _links.find, _links.save
 
 
 async def add(tx: AsyncConnection, new: Payment, link: InvoicePayment) -> None:
     """Store what is to be collected for an invoice."""
     await add_payment(tx, new)
-    await tx.execute(insert(invoice_payment).values(values(link, invoice_payment, sequence=uuid7())))
-    await public_id.add(
-        tx, environment=new.environment, customer_id=new.customer_id, kind="invoice_payment", ids=[link.id]
-    )
-
-
-async def add_payment(tx: AsyncConnection, new: Payment) -> None:
-    """Store a payment."""
-    await tx.execute(insert(payment).values(values(new, payment, sequence=uuid7())))
-    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
-
-
-async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Payment]:
-    """The payments with those ids; unknown ones are left out."""
-    owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(payment).where(payment.c.customer_id.in_(owners.values()), payment.c.id.in_(owners))
-    return {row.id: load(Payment, row) for row in await tx.execute(query)}
-
-
-async def get(
-    tx: AsyncConnection, environment: str, id: str, *, param: str = "intent", subject: bool = True
-) -> Payment:
-    """The payment that a call is about. Raises Missing."""
-    found = (await find(tx, environment, [id])).get(id)
-    if found is None:
-        raise Missing(KIND, id, param=param, subject=subject)
-    return found
-
-
-async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Payment:
-    """A payment that is known to exist, locked until the transaction ends."""
-    query = select(payment).where(payment.c.customer_id == customer_id, payment.c.id == id)
-    return load(Payment, (await tx.execute(query.with_for_update())).one())
+    await _links.add(tx, link)
 
 
 async def listed(
@@ -165,29 +145,7 @@ async def listed(
     created: Span | None = None,
 ) -> Page:
     """A page of payments, newest first."""
-    scope = payment.c.environment == environment
-    query = select(payment).where(scope, *during(payment.c.created, created))
-    if customer_id is not None:
-        query = query.where(payment.c.customer_id == customer_id)
-    return await page(tx, query, payment, kind=KIND, scope=scope, cursor=cursor)
-
-
-async def save(tx: AsyncConnection, changed: Payment) -> None:
-    """Store a changed payment."""
-    await tx.execute(
-        update(payment)
-        .where(payment.c.customer_id == changed.customer_id, payment.c.id == changed.id)
-        .values(values(changed, payment))
-    )
-
-
-async def save_link(tx: AsyncConnection, changed: InvoicePayment) -> None:
-    """Store a changed link."""
-    await tx.execute(
-        update(invoice_payment)
-        .where(invoice_payment.c.customer_id == changed.customer_id, invoice_payment.c.id == changed.id)
-        .values(values(changed, invoice_payment))
-    )
+    return await _payments.listed(tx, environment, cursor, created=created, customer_id=customer_id)
 
 
 async def of_invoice(tx: AsyncConnection, owner: Invoice) -> tuple[Payment, InvoicePayment] | None:
@@ -243,36 +201,6 @@ async def links(tx: AsyncConnection, owners: Sequence[Invoice]) -> dict[str, lis
     return found
 
 
-async def add_attempt(tx: AsyncConnection, new: Attempt) -> None:
-    """Store that a processor was asked, with its answer."""
-    await tx.execute(insert(payment_attempt).values(values(new, payment_attempt, sequence=uuid7())))
-    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=CHARGE, ids=[new.id])
-
-
-async def save_attempt(tx: AsyncConnection, changed: Attempt) -> None:
-    """Store an attempt whose answer came, or whose money was captured, refunded or disputed."""
-    await tx.execute(
-        update(payment_attempt)
-        .where(payment_attempt.c.customer_id == changed.customer_id, payment_attempt.c.id == changed.id)
-        .values(values(changed, payment_attempt))
-    )
-
-
-async def lock_attempt(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Attempt:
-    """An attempt that is known to exist, locked until the transaction ends."""
-    query = select(payment_attempt).where(payment_attempt.c.customer_id == customer_id, payment_attempt.c.id == id)
-    return load(Attempt, (await tx.execute(query.with_for_update())).one())
-
-
-async def find_charges(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Attempt]:
-    """The charges with those ids; unknown ones are left out."""
-    owners = await public_id.owners(tx, environment=environment, kind=CHARGE, ids=ids)
-    query = select(payment_attempt).where(
-        payment_attempt.c.customer_id.in_(owners.values()), payment_attempt.c.id.in_(owners)
-    )
-    return {row.id: load(Attempt, row) for row in await tx.execute(query)}
-
-
 async def listed_charges(
     tx: AsyncConnection,
     environment: str,
@@ -290,7 +218,8 @@ async def listed_charges(
     if customer_id is not None:
         query = query.where(table.customer_id == customer_id)
     if payment_id is not None:
-        query = query.where(table.payment == payment_id)
+        owner = await public_id.owner(tx, environment=environment, kind=KIND, id=payment_id)
+        query = query.where(table.customer_id == owner, table.payment == payment_id)
     return await page(tx, query, payment_attempt, kind=CHARGE, scope=scope, cursor=cursor)
 
 
@@ -322,15 +251,6 @@ async def count_attempts(tx: AsyncConnection, of: Payment) -> int:
     return int(await tx.scalar(query) or 0)
 
 
-async def find_links(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, InvoicePayment]:
-    """The invoice payments with those ids."""
-    owners = await public_id.owners(tx, environment=environment, kind="invoice_payment", ids=ids)
-    query = select(invoice_payment).where(
-        invoice_payment.c.customer_id.in_(owners.values()), invoice_payment.c.id.in_(owners)
-    )
-    return {row.id: load(InvoicePayment, row) for row in await tx.execute(query)}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFilter:
     """What a list of invoice payments is narrowed to."""
@@ -344,14 +264,12 @@ class LinkFilter:
 
 async def listed_links(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed: LinkFilter) -> Page:
     """A page of invoice payments, newest first."""
-    scope = invoice_payment.c.environment == environment
-    query = select(invoice_payment).where(scope, *during(invoice_payment.c.created, narrowed.created))
-    for column, wanted in (
-        (invoice_payment.c.customer_id, narrowed.customer_id),
-        (invoice_payment.c.invoice, narrowed.invoice),
-        (invoice_payment.c.payment, narrowed.payment),
-        (invoice_payment.c.status, narrowed.status),
-    ):
-        if wanted is not None:
-            query = query.where(column == wanted)
-    return await page(tx, query, invoice_payment, kind="invoice_payment", scope=scope, cursor=cursor)
+    return await _links.listed(
+        tx,
+        environment,
+        cursor,
+        created=narrowed.created,
+        of={"invoice": ("invoice", narrowed.invoice), "payment": (KIND, narrowed.payment)},
+        customer_id=narrowed.customer_id,
+        status=narrowed.status,
+    )

@@ -1,18 +1,15 @@
 """Setup intents."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.setup import Setup
-from meterline.refusal import Missing
-from meterline.store import public_id, schema
-from meterline.store.identifier import uuid7
-from meterline.store.page import Cursor, Page, Span, during, page
-from meterline.store.row import load, values
+from meterline.store import schema
+from meterline.store.kept import Kept
+from meterline.store.page import Cursor, Page, Span
 
 KIND = "setup_intent"
 
@@ -36,43 +33,13 @@ setup_intent = Table(
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_setup_intent_sequence", "environment", "sequence"),
+    Index("ix_setup_intent_customer", "customer_id", "sequence"),
+    Index("ix_setup_intent_method", "environment", "payment_method", "sequence"),
 )
 
 
-async def add(tx: AsyncConnection, new: Setup) -> None:
-    """Store a new setup intent and make its id known."""
-    await tx.execute(insert(setup_intent).values(values(new, setup_intent, sequence=uuid7())))
-    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
-
-
-async def save(tx: AsyncConnection, changed: Setup) -> None:
-    """Store a changed setup intent."""
-    await tx.execute(
-        update(setup_intent)
-        .where(setup_intent.c.customer_id == changed.customer_id, setup_intent.c.id == changed.id)
-        .values(values(changed, setup_intent))
-    )
-
-
-async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Setup]:
-    """The setup intents with those ids; unknown ones are left out."""
-    owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(setup_intent).where(setup_intent.c.customer_id.in_(owners.values()), setup_intent.c.id.in_(owners))
-    return {row.id: load(Setup, row) for row in await tx.execute(query)}
-
-
-async def get(tx: AsyncConnection, environment: str, id: str) -> Setup:
-    """The setup intent that a call is about. Raises Missing."""
-    found = (await find(tx, environment, [id])).get(id)
-    if found is None:
-        raise Missing(KIND, id, param="intent", subject=True)
-    return found
-
-
-async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Setup:
-    """A setup intent that is known to exist, locked until the transaction ends."""
-    query = select(setup_intent).where(setup_intent.c.customer_id == customer_id, setup_intent.c.id == id)
-    return load(Setup, (await tx.execute(query.with_for_update())).one())
+_setups = Kept(setup_intent, Setup, KIND, param="intent")
+add, save, find, get, lock = _setups.add, _setups.save, _setups.find, _setups.get, _setups.lock
 
 
 async def listed(
@@ -84,11 +51,7 @@ async def listed(
     method: str | None = None,
     created: Span | None = None,
 ) -> Page:
-    """A page of setup intents, newest first."""
-    scope = setup_intent.c.environment == environment
-    query = select(setup_intent).where(scope, *during(setup_intent.c.created, created))
-    if customer_id is not None:
-        query = query.where(setup_intent.c.customer_id == customer_id)
-    if method is not None:
-        query = query.where(setup_intent.c.payment_method == method)
-    return await page(tx, query, setup_intent, kind=KIND, scope=scope, cursor=cursor)
+    """A page of setup intents, newest first: all of them, or those of a customer or a payment method."""
+    return await _setups.listed(
+        tx, environment, cursor, created=created, customer_id=customer_id, payment_method=method
+    )

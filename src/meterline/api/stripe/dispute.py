@@ -25,7 +25,6 @@ from meterline.api.stripe.params import (
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.payment.dispute import Dispute, argued, closed
-from meterline.refusal import Missing
 from meterline.store import customer as customers
 from meterline.store import dispute as store
 from meterline.store import row
@@ -157,10 +156,7 @@ async def listed(call: Call[DisputeList]) -> Json:
 
 async def _seen(call: Call[Any]) -> tuple[Dispute, datetime]:
     """The dispute that the call is about, and what time it is for its customer."""
-    id = call.path["dispute"]
-    found = (await store.find(call.tx, call.environment, [id])).get(id)
-    if found is None:
-        raise Missing(store.KIND, id, param="dispute", subject=True)
+    found = await store.get(call.tx, call.environment, call.path["dispute"])
     owner = (await customers.find_all(call.tx, [found.customer_id])).get(found.customer_id)
     clock = None if owner is None else owner.test_clock
     return found, await moment(call.tx, environment=call.environment, test_clock=clock, now=call.now)

@@ -149,20 +149,13 @@ async def _charge(tx: AsyncConnection, environment: str, asked: RefundCreate) ->
 @routes.get("/v1/refunds/{refund}", RetrieveParams)
 async def retrieve(call: Call[RetrieveParams]) -> Json:
     """Read one refund."""
-    return render(await _get(call.tx, call.environment, call.path["refund"]))
-
-
-async def _get(tx: AsyncConnection, environment: str, id: str) -> Refund:
-    found = (await store.find(tx, environment, [id])).get(id)
-    if found is None:
-        raise Missing(store.KIND, id, param="refund", subject=True)
-    return found
+    return render(await store.get(call.tx, call.environment, call.path["refund"]))
 
 
 @routes.post("/v1/refunds/{refund}", RefundUpdate)
 async def change(call: Call[RefundUpdate]) -> Json:
     """Change a refund's metadata."""
-    seen = await _get(call.tx, call.environment, call.path["refund"])
+    seen = await store.get(call.tx, call.environment, call.path["refund"])
     before = await store.lock(call.tx, customer_id=seen.customer_id, id=seen.id)
     after = replace(before, metadata=merge_metadata(dict(before.metadata), call.params.metadata))
     await store.save(call.tx, after)

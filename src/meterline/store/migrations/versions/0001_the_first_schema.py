@@ -197,7 +197,11 @@ def upgrade() -> None:
         sa.Column("payer_email", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_checkout")),
     )
+    op.create_index("ix_checkout_customer", "checkout", ["environment", "customer", "sequence"], unique=False)
+    op.create_index("ix_checkout_payment", "checkout", ["environment", "payment"], unique=False)
     op.create_index("ix_checkout_sequence", "checkout", ["environment", "sequence"], unique=False)
+    op.create_index("ix_checkout_setup", "checkout", ["environment", "setup"], unique=False)
+    op.create_index("ix_checkout_subscription", "checkout", ["environment", "subscription"], unique=False)
     op.create_table(
         "credit_grant",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -359,7 +363,8 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_dispute")),
     )
-    op.create_index("ix_dispute_charge", "dispute", ["customer_id", "charge"], unique=False)
+    op.create_index("ix_dispute_charge", "dispute", ["customer_id", "charge", "sequence"], unique=False)
+    op.create_index("ix_dispute_payment", "dispute", ["customer_id", "payment", "sequence"], unique=False)
     op.create_index("ix_dispute_sequence", "dispute", ["environment", "sequence"], unique=False)
     op.create_table(
         "due",
@@ -575,6 +580,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_invoice_payment_invoice", "invoice_payment", ["customer_id", "invoice", "sequence"], unique=False
     )
+    op.create_index(
+        "ix_invoice_payment_payment", "invoice_payment", ["customer_id", "payment", "sequence"], unique=False
+    )
     op.create_index("ix_invoice_payment_sequence", "invoice_payment", ["environment", "sequence"], unique=False)
     op.create_table(
         "ledger_account",
@@ -776,6 +784,7 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment")),
     )
+    op.create_index("ix_payment_customer", "payment", ["customer_id", "sequence"], unique=False)
     op.create_index("ix_payment_invoice", "payment", ["customer_id", "invoice"], unique=False)
     op.create_index("ix_payment_sequence", "payment", ["environment", "sequence"], unique=False)
     op.create_table(
@@ -804,6 +813,7 @@ def upgrade() -> None:
         sa.Column("disputed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
     )
+    op.create_index("ix_payment_attempt_customer", "payment_attempt", ["customer_id", "sequence"], unique=False)
     op.create_index(
         "ix_payment_attempt_payment", "payment_attempt", ["customer_id", "payment", "sequence"], unique=False
     )
@@ -948,7 +958,8 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_refund")),
     )
-    op.create_index("ix_refund_charge", "refund", ["customer_id", "charge"], unique=False)
+    op.create_index("ix_refund_charge", "refund", ["customer_id", "charge", "sequence"], unique=False)
+    op.create_index("ix_refund_payment", "refund", ["customer_id", "payment", "sequence"], unique=False)
     op.create_index("ix_refund_sequence", "refund", ["environment", "sequence"], unique=False)
     op.create_table(
         "setup_intent",
@@ -968,6 +979,10 @@ def upgrade() -> None:
         sa.Column("return_url", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_setup_intent")),
+    )
+    op.create_index("ix_setup_intent_customer", "setup_intent", ["customer_id", "sequence"], unique=False)
+    op.create_index(
+        "ix_setup_intent_method", "setup_intent", ["environment", "payment_method", "sequence"], unique=False
     )
     op.create_index("ix_setup_intent_sequence", "setup_intent", ["environment", "sequence"], unique=False)
     op.create_table(
@@ -1474,8 +1489,11 @@ def downgrade() -> None:
     op.drop_table("stray_event")
     op.drop_table("spender")
     op.drop_index("ix_setup_intent_sequence", table_name="setup_intent")
+    op.drop_index("ix_setup_intent_method", table_name="setup_intent")
+    op.drop_index("ix_setup_intent_customer", table_name="setup_intent")
     op.drop_table("setup_intent")
     op.drop_index("ix_refund_sequence", table_name="refund")
+    op.drop_index("ix_refund_payment", table_name="refund")
     op.drop_index("ix_refund_charge", table_name="refund")
     op.drop_table("refund")
     op.drop_table("recharge_rule")
@@ -1493,9 +1511,11 @@ def downgrade() -> None:
     op.drop_table("payment_method")
     op.drop_index("ix_payment_attempt_sequence", table_name="payment_attempt")
     op.drop_index("ix_payment_attempt_payment", table_name="payment_attempt")
+    op.drop_index("ix_payment_attempt_customer", table_name="payment_attempt")
     op.drop_table("payment_attempt")
     op.drop_index("ix_payment_sequence", table_name="payment")
     op.drop_index("ix_payment_invoice", table_name="payment")
+    op.drop_index("ix_payment_customer", table_name="payment")
     op.drop_table("payment")
     op.drop_table("offer_version")
     op.drop_index("ix_offer_sequence", table_name="offer")
@@ -1521,6 +1541,7 @@ def downgrade() -> None:
     op.drop_table("ledger_head")
     op.drop_table("ledger_account")
     op.drop_index("ix_invoice_payment_sequence", table_name="invoice_payment")
+    op.drop_index("ix_invoice_payment_payment", table_name="invoice_payment")
     op.drop_index("ix_invoice_payment_invoice", table_name="invoice_payment")
     op.drop_table("invoice_payment")
     op.drop_index("ix_invoice_line_subscription_item", table_name="invoice_line")
@@ -1547,6 +1568,7 @@ def downgrade() -> None:
     op.drop_index("ix_due_clock", table_name="due", postgresql_where=sa.text("clock IS NOT NULL"))
     op.drop_table("due")
     op.drop_index("ix_dispute_sequence", table_name="dispute")
+    op.drop_index("ix_dispute_payment", table_name="dispute")
     op.drop_index("ix_dispute_charge", table_name="dispute")
     op.drop_table("dispute")
     op.drop_index("ix_delivery_attempt_sequence", table_name="delivery_attempt")
@@ -1569,7 +1591,11 @@ def downgrade() -> None:
     op.drop_index("ix_credit_grant_sequence", table_name="credit_grant")
     op.drop_index("ix_credit_grant_customer", table_name="credit_grant")
     op.drop_table("credit_grant")
+    op.drop_index("ix_checkout_subscription", table_name="checkout")
+    op.drop_index("ix_checkout_setup", table_name="checkout")
     op.drop_index("ix_checkout_sequence", table_name="checkout")
+    op.drop_index("ix_checkout_payment", table_name="checkout")
+    op.drop_index("ix_checkout_customer", table_name="checkout")
     op.drop_table("checkout")
     op.drop_table("catalog_version")
     op.drop_table("budget_tally")

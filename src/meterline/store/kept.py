@@ -1,0 +1,105 @@
+"""The shape that many nouns share: objects of a customer, each a row under its public id, listed newest first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Table, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.refusal import Missing
+from meterline.store import public_id
+from meterline.store.identifier import uuid7
+from meterline.store.page import Cursor, Page, Span, during, page
+from meterline.store.row import load, values
+
+
+class Owned(Protocol):
+    """What a customer's object says of itself."""
+
+    @property
+    def environment(self) -> str: ...
+    @property
+    def customer_id(self) -> UUID: ...
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Owned)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[T]):
+    """The objects of one noun: `kind` is the word that errors use and that its ids are looked up by, `param` what
+    the paths of its routes call it."""
+
+    table: Table
+    noun: type[T]
+    kind: str
+    param: str = "id"
+
+    async def add(self, tx: AsyncConnection, new: T) -> None:
+        """Store a new object and make its id known."""
+        await tx.execute(insert(self.table).values(values(new, self.table, sequence=uuid7())))
+        await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=self.kind, ids=[new.id])
+
+    async def save(self, tx: AsyncConnection, changed: T) -> None:
+        """Store a changed object; its key stays what it was when it was made."""
+        row = values(changed, self.table)
+        await tx.execute(update(self.table).where(self._is(changed.customer_id, changed.id)).values(row))
+
+    async def find(self, tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, T]:
+        """The objects with those ids; unknown ones are left out."""
+        owners = await public_id.owners(tx, environment=environment, kind=self.kind, ids=ids)
+        key = self.table.c
+        query = select(self.table).where(key.customer_id.in_(owners.values()), key.id.in_(owners))
+        return {row.id: load(self.noun, row) for row in await tx.execute(query)}
+
+    async def get(
+        self, tx: AsyncConnection, environment: str, id: str, *, param: str | None = None, subject: bool = True
+    ) -> T:
+        """The object that a call is about. Raises Missing."""
+        found = (await self.find(tx, environment, [id])).get(id)
+        if found is None:
+            raise Missing(self.kind, id, param=param or self.param, subject=subject)
+        return found
+
+    async def lock(self, tx: AsyncConnection, *, customer_id: UUID, id: str) -> T:
+        """An object that is known to exist, locked until the transaction ends."""
+        query = select(self.table).where(self._is(customer_id, id)).with_for_update()
+        return load(self.noun, (await tx.execute(query)).one())
+
+    async def listed(
+        self,
+        tx: AsyncConnection,
+        environment: str,
+        cursor: Cursor,
+        *,
+        created: Span | None = None,
+        of: Mapping[str, tuple[str, str | None]] | None = None,
+        **equal: object,
+    ) -> Page:
+        """A page of objects, newest first; narrowed to those whose columns are `equal` to what is given.
+
+        `of` narrows to the objects of others, by column: (kind, id). Their customer is looked up first, so that an
+        index which the customer leads can serve the list. What belongs to nothing known is an empty page.
+        """
+        key = self.table.c
+        scope = key.environment == environment
+        query = select(self.table).where(scope, *during(key.created, created))
+        for column, wanted in equal.items():
+            if wanted is not None:
+                query = query.where(key[column] == wanted)
+        for column, (kind, id) in (of or {}).items():
+            if id is None:
+                continue
+            owner = await public_id.owner(tx, environment=environment, kind=kind, id=id)
+            if owner is None:
+                return Page(rows=(), has_more=False)
+            query = query.where(key.customer_id == owner, key[column] == id)
+        return await page(tx, query, self.table, kind=self.kind, scope=scope, cursor=cursor)
+
+    def _is(self, customer_id: UUID, id: str) -> ColumnElement[bool]:
+        return (self.table.c.customer_id == customer_id) & (self.table.c.id == id)
