@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
 
+import structlog
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
@@ -57,7 +58,8 @@ from meterline.gateway.mail import Mailer
 from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.gateway.webhook import Reach, Sender
 from meterline.portal import hosted as portal_hosted
-from meterline.store.database import Database
+from meterline.portal.page import away
+from meterline.store.database import TROUBLE, Database, out_of_reach
 from meterline.store.feed import Feed
 from meterline.usecase.ask_processor import PROCESSORS
 from meterline.usecase.ingest_events import Ingest
@@ -68,6 +70,8 @@ from meterline.worker.loop import Worker
 from meterline.worker.mail import Mails
 from meterline.worker.poll import Poll
 from meterline.worker.registry import HANDLERS
+
+log = structlog.get_logger(__name__)
 
 RESOURCES = [
     meter.routes,
@@ -156,6 +160,15 @@ def create_app(
         refused = unknown_url(request.method, request.url.path) if missing else internal()
         return route.answer(refused, route.reply_headers(request))
 
+    async def come_back(request: Request, error: Exception) -> Response:
+        """For the pages and the processor's news, which have no envelope for errors."""
+        if not out_of_reach(error):
+            raise error
+        log.warning("database_lost", path=request.url.path, error=repr(error))
+        return away()
+
+    for kind in TROUBLE:
+        app.add_exception_handler(kind, come_back)
     return app
 
 

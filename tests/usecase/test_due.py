@@ -3,8 +3,12 @@
 import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import clock as clocks
@@ -143,11 +147,13 @@ async def test_a_kind_that_nobody_handles_is_not_lost(world: World) -> None:
 
 
 async def test_a_claim_outlives_its_worker_for_the_lease_only(world: World) -> None:
-    await planned(world, "moonshine", subject="claimed")
+    row = await planned(world, "moonshine", subject="claimed")
 
     assert "claimed" in await claimed(world, now=WALL)
     assert "claimed" not in await claimed(world, now=WALL + LEASE / 2)
     assert "claimed" in await claimed(world, now=WALL + LEASE)
+    async with world.database.begin() as tx:
+        assert await due.finish(tx, row)
 
 
 async def test_staged_work_is_finished_once_it_returned(world: World) -> None:
@@ -221,3 +227,102 @@ async def test_a_clock_is_taken_over_from_a_worker_that_died(world: World) -> No
 def _sent() -> Asked:
     blank = Asked(environment=ENVIRONMENT, customer="", items=())
     return replace(blank, collection_method="send_invoice", days_until_due=7)
+
+
+async def test_work_of_a_customer_at_one_instant_is_done_in_the_order_of_its_creation(world: World) -> None:
+    customer, other = uuid7(), uuid7()
+    for owner, subject in ((customer, "z"), (customer, "y"), (other, "x"), (customer, "w")):
+        async with world.database.begin() as tx:
+            await due.add(tx, **_work(owner, "order", subject))
+    done: list[str] = []
+
+    async def note(tx: AsyncConnection, row: Due, now: datetime) -> None:
+        if row.kind == "order":
+            done.append(row.subject)
+
+    noting = Handlers(in_transaction={"order": note}, in_stages={})
+    neighbour = Database(world.database.dsn)
+    first = await claimed(world, now=WALL)
+    assert {"z", "x"} <= first and first.isdisjoint({"y", "w"})
+    assert (await claimed(world, now=WALL)).isdisjoint({"y", "w"})
+    later = WALL + LEASE
+    while len(done) < 4:
+        await asyncio.gather(
+            *(wall.run_due(database, noting, now=later, lease=LEASE) for database in (world.database, neighbour))
+        )
+    await neighbour.close()
+
+    assert [subject for subject in done if subject != "x"] == ["z", "y", "w"]
+
+
+async def test_work_that_fails_does_not_hold_up_what_was_created_after_it(world: World) -> None:
+    customer = uuid7()
+    for subject in ("bad", "good"):
+        async with world.database.begin() as tx:
+            await due.add(tx, **_work(customer, subject, subject))
+
+    async def refuse(tx: AsyncConnection, row: Due, now: datetime) -> None:
+        raise ValueError("no")
+
+    async def agree(tx: AsyncConnection, row: Due, now: datetime) -> None:
+        pass
+
+    handlers = Handlers(in_transaction={"bad": refuse, "good": agree}, in_stages={})
+    for _ in range(2):
+        await wall.run_due(world.database, handlers, now=WALL, lease=LEASE)
+
+    async with world.database.begin() as tx:
+        assert await due.of_subject(tx, customer_id=customer, subject="good") == []
+        assert len(await due.of_subject(tx, customer_id=customer, subject="bad")) == 1
+
+
+async def test_a_database_that_breaks_off_is_no_failure_of_the_work(world: World) -> None:
+    row = await planned(world, "broken_off", subject="broken off")
+    handlers = Handlers(in_transaction={"broken_off": _cut_off}, in_stages={})
+
+    for n in range(wall.MAX_ATTEMPTS + 2):
+        await wall.run_due(world.database, handlers, now=WALL + n * timedelta(hours=1), lease=LEASE)
+
+    async with world.database.begin() as tx:
+        [row] = await due.of_subject(tx, customer_id=NOBODY, subject="broken off")
+        await due.finish(tx, row)
+    assert (row.failed_at, row.last_error) == (None, None)
+
+
+async def test_a_clock_waits_for_a_database_that_breaks_off_on_the_way(world: World) -> None:
+    clock = await world.clock("2026-01-01")
+    subscription = await world.subscribe(await world.customer(clock=clock), await world.price(), asked=_sent())
+    async with world.database.begin() as tx:
+        await advance_test_clock(tx, environment=ENVIRONMENT, id=clock.id, to=at("2026-02-10"), now=WALL)
+    owner = uuid7()
+    cut = Handlers(in_transaction=dict.fromkeys(HANDLERS.in_transaction, _cut_off), in_stages={})
+
+    with pytest.raises(DBAPIError):
+        await advance_claimed(world.database, cut, owner=owner, wall=lambda: WALL, lease=LEASE)
+    async with world.database.begin() as tx:
+        waiting = await clocks.find(tx, environment=ENVIRONMENT, id=clock.id)
+    goes_on = await advance_claimed(world.database, HANDLERS, owner=owner, wall=lambda: WALL, lease=LEASE)
+
+    assert waiting is not None and (waiting.status, waiting.failure) == ("advancing", None)
+    assert goes_on
+    async with world.database.begin() as tx:
+        arrived = await clocks.find(tx, environment=ENVIRONMENT, id=clock.id)
+    assert arrived is not None and (arrived.status, arrived.frozen_time) == ("ready", at("2026-02-10"))
+    assert len(await world.invoices(subscription)) == 2
+
+
+async def _cut_off(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """The server ends the connection in the middle of the work."""
+    await tx.execute(text("select pg_terminate_backend(pg_backend_pid())"))
+
+
+def _work(customer: UUID, kind: str, subject: str) -> dict[str, Any]:
+    return {
+        "environment": ENVIRONMENT,
+        "customer_id": customer,
+        "kind": kind,
+        "subject": subject,
+        "boundary": WALL,
+        "due_at": WALL,
+        "clock": None,
+    }

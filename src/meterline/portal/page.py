@@ -44,6 +44,13 @@ def not_found() -> HTMLResponse:
     return page("gone.html", status=HTTPStatus.NOT_FOUND)
 
 
+def away() -> HTMLResponse:
+    """The answer while the database is away."""
+    answer = page("away.html", status=HTTPStatus.SERVICE_UNAVAILABLE)
+    answer.headers["retry-after"] = "1"
+    return answer
+
+
 async def form(request: Request) -> Mapping[str, str]:
     """The text fields of a submitted form, stripped; empty ones are left out, and what is too long to be one."""
     body = b""

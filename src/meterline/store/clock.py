@@ -13,6 +13,8 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    false,
+    func,
     or_,
     select,
     text,
@@ -83,13 +85,17 @@ async def remove(tx: AsyncConnection, clock: TestClock) -> None:
 
 
 async def claim(tx: AsyncConnection, *, owner: UUID, now: datetime, lease: timedelta) -> TestClock | None:
-    """Take one advancing clock that no living worker holds; `now` is the wall clock."""
-    free = or_(test_clock.c.claimed_until.is_(None), test_clock.c.claimed_until <= now)
+    """Take one advancing clock that no other living worker holds; `now` is the wall clock.
+
+    One that the owner could not bring on, because the database was away, comes after those nobody holds.
+    """
+    mine = func.coalesce(test_clock.c.claimed_by == owner, false())
+    free = or_(test_clock.c.claimed_until.is_(None), test_clock.c.claimed_until <= now, mine)
     row = (
         await tx.execute(
             select(test_clock)
             .where(test_clock.c.status == "advancing", free)
-            .order_by(test_clock.c.sequence)
+            .order_by(mine, test_clock.c.sequence)
             .limit(1)
             .with_for_update(skip_locked=True)
         )

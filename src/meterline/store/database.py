@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from sqlalchemy import select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -91,19 +91,36 @@ def stopped_by_others(error: Exception) -> bool:
     return getattr(cause, "sqlstate", None) in {_DEADLOCK, _SERIALIZATION, _LOCK_TIMEOUT}
 
 
-_OUT_OF_REACH = ("08", "53", "57P", "58", "XX")
-"""SQLSTATEs by which the server says that it, not the statement, is in trouble."""
+_AWAY = ("08", "25006", "53", "57P", "58")
+"""SQLSTATEs by which the server says that it, not the statement, is in trouble: connections that end, a database
+that only reads, a full disk, too little memory, a shutdown, a file that cannot be read."""
+_STUCK = ("57014", "XX")
+"""SQLSTATEs of a statement that was canceled, and of what the server did not expect: both may be its own doing."""
+
+TROUBLE = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
+"""The kinds of exception by which trouble with the database shows; `out_of_reach` says whether it is that."""
 
 
-def out_of_reach(error: Exception) -> bool:
-    """Whether the database was away or in trouble: the same call may succeed once it is back."""
+def is_away(error: BaseException) -> bool:
+    """Whether the database could not be reached, or could not write: the same work succeeds once it can."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
+    state = _state(error)
+    if state is not None:
+        return state.startswith(_AWAY)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, OSError | TimeoutError | asyncpg.InterfaceError | NoConnectionFree)
+
+
+def out_of_reach(error: BaseException) -> bool:
+    """Whether the database was away or in trouble: the same call may succeed once it is back."""
+    return is_away(error) or (_state(error) or "").startswith(_STUCK)
+
+
+def _state(error: BaseException) -> str | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     state = getattr(cause, "sqlstate", None)
-    if isinstance(state, str):
-        return state.startswith(_OUT_OF_REACH)
-    return isinstance(cause, OSError | TimeoutError | asyncpg.InterfaceError | NoConnectionFree)
+    return state if isinstance(state, str) else None
 
 
 async def driver(tx: AsyncConnection) -> "asyncpg.Connection[asyncpg.Record]":

@@ -74,7 +74,8 @@ class Directory:
         if len(known) > MOST:
             known = self._customers[environment] = {}  # who still waits keeps what it found
             missing = list(ids)
-        found = await asyncio.gather(*[self._ask(environment, id) for id in missing])
+        # Others wait for the same look-ups: one caller that is gone must not take them along.
+        found = await asyncio.gather(*[asyncio.shield(self._ask(environment, id)) for id in missing])
         present = {id: who for id, who in zip(missing, found, strict=True) if who is not None}
         known.update(present)
         return known

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     and_,
     delete,
+    exists,
     func,
     not_,
     or_,
@@ -57,6 +58,13 @@ due = Table(
     PrimaryKeyConstraint("customer_id", "kind", "subject", "boundary"),
     Index(
         "ix_due_wall",
+        "due_at",
+        "sequence",
+        postgresql_where=text("clock IS NULL AND failed_at IS NULL"),
+    ),
+    Index(
+        "ix_due_customer",
+        "customer_id",
         "due_at",
         "sequence",
         postgresql_where=text("clock IS NULL AND failed_at IS NULL"),
@@ -137,14 +145,27 @@ async def finish(tx: AsyncConnection, row: Due) -> bool:
 
 
 async def claim(tx: AsyncConnection, *, now: datetime, lease: timedelta, limit: int) -> list[Due]:
-    """Take up to `limit` rows that are due by the wall clock, earliest first, away from other workers."""
+    """Take up to `limit` rows that are due by the wall clock, earliest first, away from other workers.
+
+    Of a customer's rows that fall due at one instant only the first by creation is taken, and the next when it is
+    done, whoever does it; a row that failed lets the others pass while it rests.
+    """
     free = or_(due.c.claimed_until.is_(None), due.c.claimed_until <= now)
+    earlier = due.alias("earlier")
+    waits = exists().where(
+        earlier.c.customer_id == due.c.customer_id,
+        earlier.c.due_at == due.c.due_at,
+        earlier.c.sequence < due.c.sequence,
+        earlier.c.clock.is_(None),
+        earlier.c.failed_at.is_(None),
+        earlier.c.last_error.is_(None),
+    )
     ready = (
         select(*_KEY)
-        .where(due.c.clock.is_(None), due.c.failed_at.is_(None), due.c.due_at <= now, free)
+        .where(due.c.clock.is_(None), due.c.failed_at.is_(None), due.c.due_at <= now, free, ~waits)
         .order_by(due.c.due_at, due.c.sequence)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True, of=due)
     )
     rows = await tx.execute(
         update(due)
@@ -152,7 +173,7 @@ async def claim(tx: AsyncConnection, *, now: datetime, lease: timedelta, limit: 
         .values(claimed_until=now + lease, attempts=due.c.attempts + 1)
         .returning(due)
     )
-    return sorted((load(Due, row) for row in rows), key=lambda row: row.due_at)
+    return [load(Due, row) for row in sorted(rows, key=lambda row: (row.due_at, row.sequence))]
 
 
 async def next_on_clock(tx: AsyncConnection, *, environment: str, clock: str, until: datetime) -> Due | None:
@@ -174,8 +195,8 @@ async def prolong(tx: AsyncConnection, row: Due, *, by: timedelta) -> None:
     )
 
 
-async def postpone(tx: AsyncConnection, row: Due, *, until: datetime, error: str) -> None:
-    """The attempt failed: let the row rest until the given instant."""
+async def postpone(tx: AsyncConnection, row: Due, *, until: datetime, error: str | None) -> None:
+    """The attempt failed, or was interrupted (no error): let the row rest until the given instant."""
     await tx.execute(update(due).where(*_is(row)).values(claimed_until=until, last_error=error))
 
 

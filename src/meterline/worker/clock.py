@@ -16,7 +16,7 @@ from meterline.store import due, notice
 from meterline.store.database import Database
 from meterline.store.due import Due
 from meterline.subscription.clock import TestClock
-from meterline.worker.handler import Handlers, Superseded
+from meterline.worker.handler import Handlers, Superseded, database_was_away
 from meterline.worker.wall import run
 
 log = structlog.get_logger(__name__)
@@ -89,7 +89,9 @@ async def _attempt(database: Database, handlers: Handlers, clock: TestClock, row
             return True
         except Superseded:
             return True
-        except Exception as error:  # noqa: BLE001  whatever it was, the clock and the row show it
+        except Exception as error:
+            if database_was_away(handlers, row, error):
+                raise  # waited for: the clock stays advancing, and goes on once the database is back
             failure = error
     told = f"{row.kind} of {row.subject}: {type(failure).__name__}: {failure}"[:2000]
     log.error("clock_failed", clock=clock.id, kind=row.kind, subject=row.subject, exc_info=failure)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.store.database import Database
+from meterline.store.database import Database, is_away
 from meterline.store.due import Due
 
 InTransaction: TypeAlias = Callable[[AsyncConnection, Due, datetime], Awaitable[None]]
@@ -29,6 +29,12 @@ class Handlers:
     def __post_init__(self) -> None:
         both = self.in_transaction.keys() & self.in_stages.keys()
         assert not both, f"kinds handled twice: {sorted(both)}"
+
+
+def database_was_away(handlers: Handlers, row: Due, error: Exception) -> bool:
+    """Whether work was cut short by the database. What a staged handler cannot reach may be somebody else."""
+    elsewhere = isinstance(error, OSError) and row.kind in handlers.in_stages
+    return is_away(error) and not elsewhere
 
 
 class Unhandled(Exception):

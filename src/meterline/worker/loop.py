@@ -9,19 +9,15 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from meterline.store import due
-from meterline.store.database import Database
+from meterline.store.database import TROUBLE, Database
 from meterline.store.identifier import uuid7
 from meterline.worker.clock import advance_claimed
 from meterline.worker.handler import Handlers
 from meterline.worker.wall import run_due
 
 log = structlog.get_logger(__name__)
-
-_INTERRUPTIONS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
-"""The database is away or restarting: work goes on when it is back."""
 
 
 def wall_clock() -> datetime:
@@ -74,7 +70,7 @@ class Worker:
             try:
                 if await work():
                     continue
-            except _INTERRUPTIONS:
+            except TROUBLE:
                 log.exception("worker_interrupted")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(kick.wait(), self.poll.total_seconds())
@@ -90,7 +86,7 @@ class Worker:
                         await _closed(connection)
                     finally:
                         await connection.remove_listener(due.CHANNEL, self._heard)
-            except _INTERRUPTIONS:
+            except TROUBLE:
                 log.warning("worker_not_listening", exc_info=True)
             await asyncio.sleep(self.poll.total_seconds())
 

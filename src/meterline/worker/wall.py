@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from meterline.store import due as store
 from meterline.store.database import Database
 from meterline.store.due import Due
-from meterline.worker.handler import Handlers, InTransaction, Superseded, Unhandled
+from meterline.worker.handler import Handlers, InTransaction, Superseded, Unhandled, database_was_away
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +69,12 @@ async def _attempt(database: Database, handlers: Handlers, row: Due, *, now: dat
     except Superseded:
         log.info("due_superseded", kind=row.kind, subject=row.subject)
     except Exception as error:  # noqa: BLE001  whatever it was, the row is kept, marked and logged
+        if database_was_away(handlers, row, error):
+            # No fault of the row's. While the database is still away this raises, and the row's claim runs out.
+            log.warning("due_interrupted", kind=row.kind, subject=row.subject, error=repr(error))
+            async with database.begin() as tx:
+                await store.postpone(tx, row, until=now + rest_after(min(row.attempts, 5)), error=row.last_error)
+            return
         told = f"{type(error).__name__}: {error}"[:2000]
         async with database.begin() as tx:
             if row.attempts >= MAX_ATTEMPTS:

@@ -13,12 +13,12 @@ from fastapi.responses import StreamingResponse
 
 from meterline.api.auth import Keys
 from meterline.api.stripe import auth, route, version
-from meterline.api.stripe.error import StripeError
+from meterline.api.stripe.error import StripeError, unavailable
 from meterline.api.stripe.event import render, render_thin
 from meterline.api.stripe.json import encode
 from meterline.api.stripe.snapshot import THIN_ONLY
 from meterline.store import public_id
-from meterline.store.database import Database
+from meterline.store.database import TROUBLE, Database, out_of_reach
 from meterline.store.feed import Feed
 from meterline.store.notice import Notice
 
@@ -39,6 +39,10 @@ def router(database: Database, keys: Keys, feed: Feed) -> APIRouter:
             whom = await _customer(database, key.environment, customer)
         except StripeError as error:
             return route.answer(error, {})
+        except TROUBLE as error:
+            if not out_of_reach(error):
+                raise
+            return route.answer(unavailable(), {})
         told = lines(feed, key.environment, after=after, customer_id=whom, spoken=spoken)
         return StreamingResponse(told, media_type="text/event-stream", headers=_HEADERS)
 

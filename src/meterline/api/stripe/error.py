@@ -81,6 +81,19 @@ def internal() -> StripeError:
     )
 
 
+def unavailable() -> StripeError:
+    """The database is away or cannot write. Nothing is kept under the idempotency key, unless the work was done."""
+    return StripeError(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        type="api_error",
+        message=(
+            "The database cannot be reached or cannot write just now. Sending the request again with the same"
+            " idempotency key is safe."
+        ),
+        headers={"retry-after": "1", "stripe-should-retry": "true"},
+    )
+
+
 def locked() -> StripeError:
     """Others held what the call needs for too long."""
     return StripeError.invalid(

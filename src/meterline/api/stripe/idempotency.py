@@ -2,9 +2,11 @@
 
 The answer is kept in the transaction that did the work, so a crash leaves both or neither. What is refused
 before execution (validation, a concurrent holder of the key, a 400) is not kept and can be retried with the
-same key; a decline (402), a missing subject (404) and a bug (500) are answers.
+same key, and so can what met a database that was away (503); a decline (402), a missing subject (404) and a bug
+(500) are answers.
 """
 
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +23,7 @@ from meterline.api.stripe.error import StripeError, internal, locked
 from meterline.api.stripe.json import encode
 from meterline.refusal import Refusal
 from meterline.store import idempotency
-from meterline.store.database import Database, stopped_by_others
+from meterline.store.database import TROUBLE, Database, out_of_reach, stopped_by_others
 
 log = structlog.get_logger(__name__)
 
@@ -97,7 +99,9 @@ async def once(database: Database, claim: Claim | None, work: Work, *, staged: b
         error = StripeError.of(refused) if isinstance(refused, Refusal) else refused
         await _settle(database, claim, error, staged=staged)
         raise
-    except Exception:
+    except Exception as error:
+        if out_of_reach(error):
+            raise  # no answer to keep: the same key may try again
         log.exception("call_failed", request_id=claim.request_id)
         await _settle(database, claim, internal(), staged=staged)
         raise internal() from None
@@ -139,10 +143,22 @@ async def _staged(database: Database, claim: Claim, work: Work) -> Outcome:
             return replayed
         await idempotency.forget(tx, claim.environment, claim.key)
         await idempotency.keep(tx, claim.environment, claim.key, claim.answer(None, None))
-    status, body = await work(None)
-    async with database.begin() as tx:
-        await idempotency.keep(tx, claim.environment, claim.key, claim.answer(status, body))
+    try:
+        status, body = await work(None)
+        async with database.begin() as tx:
+            await idempotency.keep(tx, claim.environment, claim.key, claim.answer(status, body))
+    except Exception as error:
+        if out_of_reach(error):
+            await _let_go(database, claim)
+        raise
     return status, body, {}
+
+
+async def _let_go(database: Database, claim: Claim) -> None:
+    """Nobody works under the key any more; where even that cannot be written, it is free again after a while."""
+    with contextlib.suppress(*TROUBLE):
+        async with database.begin() as tx:
+            await idempotency.forget(tx, claim.environment, claim.key)
 
 
 async def _enter(tx: AsyncConnection, claim: Claim) -> Outcome | None:

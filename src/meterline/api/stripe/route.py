@@ -19,14 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api.auth import Keys
 from meterline.api.stripe import auth, form, idempotency, link, version
 from meterline.api.stripe.call import Call, Caller, Staged
-from meterline.api.stripe.error import StripeError, internal, unknown_url
+from meterline.api.stripe.error import StripeError, internal, unavailable, unknown_url
 from meterline.api.stripe.expand import expand
 from meterline.api.stripe.json import Json, encode
 from meterline.api.stripe.openapi import describe
 from meterline.api.stripe.params import Params
 from meterline.api.stripe.validation import validate
 from meterline.refusal import Refusal
-from meterline.store.database import Database
+from meterline.store.database import Database, out_of_reach
 from meterline.store.identifier import account_id, public
 from meterline.store.notice import Cause, cause
 
@@ -118,7 +118,10 @@ def _endpoint(route: Route, database: Database, keys: Keys) -> Callable[[Request
             return answer(StripeError.of(refusal), headers)
         except StripeError as error:
             return answer(error, headers)
-        except Exception:
+        except Exception as error:
+            if out_of_reach(error):
+                log.warning("database_lost", path=route.path, error=repr(error))
+                return answer(unavailable(), headers)
             log.exception("call_failed", request_id=headers["request-id"], method=route.method, path=route.path)
             return answer(internal(), headers)
 

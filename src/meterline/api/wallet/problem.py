@@ -93,6 +93,16 @@ def unauthorized(detail: str) -> Problem:
     return Problem(status=HTTPStatus.UNAUTHORIZED, detail=detail, code="unauthorized")
 
 
+def unavailable() -> Problem:
+    """The database is away or cannot write."""
+    return Problem(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        detail="The database cannot be reached or cannot write just now. Sending the same request again is safe.",
+        code="unavailable",
+        headers={"retry-after": "1"},
+    )
+
+
 def internal() -> Problem:
     """What a caller sees of a bug."""
     return Problem(status=HTTPStatus.INTERNAL_SERVER_ERROR, detail="Something went wrong on our side.", code="internal")

@@ -22,7 +22,7 @@ from meterline.api.wallet.params import Params
 from meterline.api.wallet.problem import Problem
 from meterline.refusal import Refusal
 from meterline.store.api_key import ApiKey
-from meterline.store.database import Database
+from meterline.store.database import Database, out_of_reach
 from meterline.usecase.ingest_events import Ingest
 
 log = structlog.get_logger(__name__)
@@ -153,7 +153,10 @@ def _endpoint(
             return problem.of_refusal(refusal).response(request.url.path)
         except ValidationError as error:
             return problem.of_validation(error).response(request.url.path)
-        except Exception:
+        except Exception as error:
+            if out_of_reach(error):
+                log.warning("database_lost", path=route.path, error=repr(error))
+                return problem.unavailable().response(request.url.path)
             log.exception("call_failed", method=route.method, path=route.path)
             return problem.internal().response(request.url.path)
 

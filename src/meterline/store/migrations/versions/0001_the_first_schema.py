@@ -390,6 +390,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("clock IS NOT NULL"),
     )
     op.create_index(
+        "ix_due_customer",
+        "due",
+        ["customer_id", "due_at", "sequence"],
+        unique=False,
+        postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"),
+    )
+    op.create_index(
         "ix_due_wall",
         "due",
         ["due_at", "sequence"],
@@ -1565,6 +1572,7 @@ def downgrade() -> None:
     op.drop_table("idempotency_key")
     op.drop_table("external_id")
     op.drop_index("ix_due_wall", table_name="due", postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"))
+    op.drop_index("ix_due_customer", table_name="due", postgresql_where=sa.text("clock IS NULL AND failed_at IS NULL"))
     op.drop_index("ix_due_clock", table_name="due", postgresql_where=sa.text("clock IS NOT NULL"))
     op.drop_table("due")
     op.drop_index("ix_dispute_sequence", table_name="dispute")
