@@ -5,7 +5,7 @@ with quantity 0. Together they are the rounded amount of the rated line, so noth
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.meter import Formula
 from meterline.money import round_half_up, subtract
 from meterline.period import Period
-from meterline.rating import DimensionValues, RatedLine, prorate, rate, rate_by_dimension, share
+from meterline.rating import DimensionValues, RatedLine, exact_total, prorate, rate, rate_by_dimension, share
 from meterline.subscription.billable import Billable
 
 UsageKey: TypeAlias = tuple[str, str, Period]
@@ -33,8 +33,9 @@ class Gathered:
     """A billable with what is needed to write it down.
 
     `used` is what the window of a metered billable holds, `used_by_dimension` the same where its price is a rate
-    table, counted by `formula`. `credited` are the lines that debited what a credit gives back and
-    `credited_net` is their sum after discounts, in minor units.
+    table, counted by `formula`; `paid` is what the wallet paid of it as it happened, in exact minor units. `credited`
+    are the lines that debited what a credit gives back and `credited_net` is their sum after discounts, in minor
+    units.
     """
 
     billable: Billable
@@ -42,6 +43,7 @@ class Gathered:
     used: Decimal = Decimal(0)
     used_by_dimension: Mapping[DimensionValues, Decimal] | None = None
     formula: Formula = "sum"
+    paid: Decimal = Decimal(0)
     credited: CreditedLines | None = None
     credited_net: int | None = None
 
@@ -59,7 +61,26 @@ def billed_lines(gathered: Gathered) -> tuple[InvoiceLine, ...]:
         return (_trial(gathered),)
     if billable.proration is not None:
         return (_proration(gathered),)
-    return tuple(line for rated in _rated(gathered) for line in _of_rated(gathered, rated))
+    rated = _rated(gathered)
+    lines = tuple(line for each in rated for line in _of_rated(gathered, each))
+    return _less_paid(lines, rated, gathered.paid) if gathered.paid else lines
+
+
+def _less_paid(lines: Sequence[InvoiceLine], rated: Iterable[RatedLine], paid: Decimal) -> tuple[InvoiceLine, ...]:
+    """The lines without what the wallet paid, which is taken off them in order.
+
+    Together they come to the exact rated total less the exact payment, rounded once: so payments and invoices add up
+    to what the usage costs. Where the wallet paid more than that by now, the last line gives it back.
+    """
+    off = sum(line.amount for line in lines) - round_half_up(subtract(exact_total(rated), paid))
+    result: list[InvoiceLine] = []
+    for line in lines:
+        part = max(min(off, line.amount), 0)
+        off -= part
+        words = describe.paid(line.description or "", part, line.currency)
+        result.append(replace(line, amount=line.amount - part, description=words) if part else line)
+    result[-1] = replace(result[-1], amount=result[-1].amount - off)
+    return tuple(result)
 
 
 def _rated(gathered: Gathered) -> tuple[RatedLine, ...]:

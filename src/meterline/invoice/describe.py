@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal
 
-from meterline.money import decimal_text, display_exact
+from meterline.money import decimal_text, display, display_exact
 from meterline.period import Interval, Period
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -49,6 +49,11 @@ def late(*, name: str, period: Period, more: bool) -> str:
     """`Late usage of API, 14 Jan 2019 to 14 Feb 2019`: its first day and the day after its last, UTC."""
     what = "Late usage" if more else "Usage taken back"
     return f"{what} of {name}, {_day(period.start)} to {_day(period.end)}"
+
+
+def paid(words: str, amount: int, currency: str) -> str:
+    """`… ($1.20 paid from wallet)`: what of a line was debited as the usage happened, in minor units."""
+    return f"{words} ({display(amount, currency)} paid from wallet)"
 
 
 def _day(instant: datetime) -> str:

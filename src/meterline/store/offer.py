@@ -24,12 +24,13 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import Price
-from meterline.catalog.offer import Cadence, Offer, OfferVersion
+from meterline.catalog.collection import FromWallet, Windows
+from meterline.catalog.offer import Cadence, Offer, OfferVersion, span_start
 from meterline.meter import Formula
 from meterline.refusal import Missing, Refusal
 from meterline.store import row, schema
@@ -95,11 +96,15 @@ wallet_tariff = Table(
     Column("cadence", Text, nullable=False),
     Column("minimum", AMOUNT),
     Column("maximum", AMOUNT),
+    Column("collection", Text, nullable=False, server_default="wallet"),
+    Column("windows", JSONB(none_as_null=True)),
     schema.instant("starts_at", nullable=False),
     schema.instant("ends_at"),
     PrimaryKeyConstraint("customer_id", "subscription", "price", "starts_at"),
 )
-"""What a customer's usage is debited by, from when until when: usage is priced as of when it happened."""
+"""What a customer's usage is debited by, from when until when: usage is priced as of when it happened.
+
+A subscription item whose price the wallet pays for has its id in `subscription`, and the windows it is billed by."""
 
 wallet_tally = Table(
     "wallet_tally",
@@ -111,10 +116,13 @@ wallet_tally = Table(
     Column("cell", Text, nullable=False),
     schema.instant("span", nullable=False),
     Column("quantity", Numeric, nullable=False),
+    Column("paid", AMOUNT, nullable=False, server_default="0"),
+    Column("uncovered", AMOUNT, nullable=False, server_default="0"),
     PrimaryKeyConstraint("customer_id", "subscription", "price", "cell", "span"),
     postgresql_with={"fillfactor": 50},
 )
-"""How far usage has come in a span of tiers; `cell` is the row of a rate table that prices it."""
+"""How far usage has come in a span of tiers, what the wallet paid of it, and what is left to an invoice; `cell` is
+the row of a rate table that prices it."""
 
 usage_fee = Table(
     "usage_fee",
@@ -133,9 +141,14 @@ usage_fee = Table(
     Column("asset", Text, nullable=False),
     Column("amount", AMOUNT, nullable=False),
     Column("transaction", BigInteger),
+    Column("paid", AMOUNT, nullable=False),
+    schema.instant("span", nullable=False),
+    Column("returned", AMOUNT),
     PrimaryKeyConstraint("customer_id", "occurred_at", "identifier16", "price", "subscription"),
 )
-"""What an event cost, and from where to where it took the quantity: enough to work the fee out again."""
+"""What an event cost, and from where to where it took the quantity: enough to work the fee out again.
+
+The wallet `paid` of it what no invoice will; `returned` is what came back when the event was taken back."""
 
 Status: TypeAlias = Literal["active", "inactive", "scheduled", "action_required"]
 
@@ -180,6 +193,12 @@ class Tariff:
     maximum: Decimal | None
     starts_at: datetime
     ends_at: datetime | None = None
+    collection: FromWallet = "wallet"
+    windows: Windows | None = None
+
+    def span(self, at: datetime) -> datetime:
+        """Where the span of tiers that the instant lies in began."""
+        return span_start(self.cadence, at) if self.windows is None else self.windows.start(at)
 
     def covers(self, at: datetime) -> bool:
         """Whether usage of that instant is debited by it."""
@@ -334,11 +353,18 @@ async def tariffs(connection: Connection, customer_ids: Iterable[UUID]) -> list[
     """What the usage of these customers is debited by."""
     rows = await connection.fetch(
         "SELECT environment, customer_id, subscription, price, product, version, meter, formula, asset, cadence,"
-        " minimum, maximum, starts_at, ends_at FROM wallet_tariff WHERE customer_id = ANY($1::uuid[])"
-        " ORDER BY customer_id, starts_at, subscription, price",
+        " minimum, maximum, starts_at, ends_at, collection, windows::text AS windows FROM wallet_tariff"
+        " WHERE customer_id = ANY($1::uuid[]) ORDER BY customer_id, starts_at, subscription, price",
         list(customer_ids),
     )
-    return [Tariff(**dict(found)) for found in rows]
+    return [Tariff(**(dict(found) | {"windows": _windows(found["windows"])})) for found in rows]
+
+
+def _windows(text: str | None) -> Windows | None:
+    return None if text is None else _decode_windows(text)
+
+
+_decode_windows = msgspec.json.Decoder(Windows, strict=False).decode
 
 
 async def prices(connection: Connection, environment: str, ids: Iterable[str]) -> dict[str, Price]:
@@ -366,35 +392,45 @@ TallyKey: TypeAlias = tuple[UUID, str, str, str, datetime]
 """(customer, subscription, price, cell, span)."""
 
 
-async def tallies(connection: Connection, keys: Sequence[TallyKey]) -> dict[TallyKey, Decimal]:
+class Tally(msgspec.Struct, frozen=True, gc=False):
+    """How far usage has come in a span, and who pays what it costs: the wallet what is `paid`, an invoice the rest."""
+
+    quantity: Decimal
+    paid: Decimal = Decimal(0)
+    uncovered: Decimal = Decimal(0)
+
+
+async def tallies(connection: Connection, keys: Sequence[TallyKey]) -> dict[TallyKey, Tally]:
     """How far usage has come under these keys; unknown ones are left out."""
     if not keys:
         return {}
     rows = await connection.fetch(
-        "SELECT customer_id, subscription, price, cell, span, quantity FROM wallet_tally"
+        "SELECT customer_id, subscription, price, cell, span, quantity, paid, uncovered FROM wallet_tally"
         " WHERE (customer_id, subscription, price, cell, span) IN"
         " (SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[]))",
         *zip(*keys, strict=True),
     )
-    return {(found[0], found[1], found[2], found[3], found[4]): found[5] for found in rows}
+    return {(found[0], found[1], found[2], found[3], found[4]): Tally(found[5], found[6], found[7]) for found in rows}
 
 
-async def save_tallies(connection: Connection, *, environment: str, reached: Mapping[TallyKey, Decimal]) -> None:
+async def save_tallies(connection: Connection, *, environment: str, reached: Mapping[TallyKey, Tally]) -> None:
     """Store how far usage has come."""
     if not reached:
         return
-    rows = [(*key, reached[key]) for key in sorted(reached)]
+    rows = [(*key, *msgspec.structs.astuple(reached[key])) for key in sorted(reached)]
     await connection.execute(
-        "INSERT INTO wallet_tally (environment, customer_id, subscription, price, cell, span, quantity)"
-        " SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::numeric[])"
-        " ON CONFLICT (customer_id, subscription, price, cell, span) DO UPDATE SET quantity = excluded.quantity",
+        "INSERT INTO wallet_tally (environment, customer_id, subscription, price, cell, span, quantity, paid,"
+        " uncovered) SELECT $1, * FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],"
+        " $7::numeric[], $8::numeric[], $9::numeric[])"
+        " ON CONFLICT (customer_id, subscription, price, cell, span) DO UPDATE"
+        " SET quantity = excluded.quantity, paid = excluded.paid, uncovered = excluded.uncovered",
         environment,
         *zip(*rows, strict=True),
     )
 
 
 class Fee(msgspec.Struct, frozen=True, gc=False):
-    """What one event cost under one price; the quantities are before and after it."""
+    """What one event cost under one price, and what the wallet paid of it; the quantities are before and after it."""
 
     customer_id: UUID
     occurred_at: datetime
@@ -409,6 +445,8 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
     asset: str
     amount: Decimal
     transaction: int | None
+    paid: Decimal
+    span: datetime
 
 
 _FEE_COLUMNS = ("environment", *Fee.__struct_fields__)
@@ -425,9 +463,10 @@ async def add_fees(connection: Connection, *, environment: str, fees: Sequence[F
         return
     await connection.execute(
         "INSERT INTO usage_fee (environment, customer_id, occurred_at, identifier16, price, subscription, product,"
-        " version, cell, before, after, asset, amount, transaction)"
+        " version, cell, before, after, asset, amount, transaction, paid, span)"
         " SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
-        " $8::int4[], $9::text[], $10::numeric[], $11::numeric[], $12::text[], $13::numeric[], $14::int8[])",
+        " $8::int4[], $9::text[], $10::numeric[], $11::numeric[], $12::text[], $13::numeric[], $14::int8[],"
+        " $15::numeric[], $16::timestamptz[])",
         environment,
         *zip(*rows, strict=True),
     )
@@ -437,7 +476,7 @@ async def fees_of(connection: Connection, *, customer_id: UUID, identifiers16: S
     """What events cost, by their identifiers alone: for the rare caller who does not know when they happened."""
     rows = await connection.fetch(
         "SELECT customer_id, occurred_at, identifier16, price, subscription, product, version, cell, before, after,"
-        " asset, amount, transaction FROM usage_fee"
+        " asset, amount, transaction, paid, span FROM usage_fee"
         " WHERE customer_id = $1 AND identifier16 = ANY($2::uuid[]) ORDER BY occurred_at, price",
         customer_id,
         list(identifiers16),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -75,6 +75,9 @@ usage_dimension = Table(
 
 NO_DIMENSIONS = UUID(int=0)
 
+Fetch: TypeAlias = Callable[[str, tuple[Any, ...]], Awaitable[Iterable[Any]]]
+"""Runs a statement with its arguments, on whichever connection."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -119,16 +122,20 @@ async def quantities_bare(
 ) -> list[Decimal]:
     """As `quantities`, on a bare connection inside a transaction: sees what that transaction counted."""
 
+    return await _quantities(_bare(connection), wanted)
+
+
+def _bare(
+    connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+) -> Fetch:
     async def fetch(statement: str, arguments: tuple[Any, ...]) -> Iterable[Any]:
         rows: Iterable[Any] = await connection.fetch(statement, *arguments)
         return rows
 
-    return await _quantities(fetch, wanted)
+    return fetch
 
 
-async def _quantities(
-    fetch: Callable[[str, tuple[Any, ...]], Awaitable[Iterable[Any]]], wanted: Sequence[Wanted]
-) -> list[Decimal]:
+async def _quantities(fetch: Fetch, wanted: Sequence[Wanted]) -> list[Decimal]:
     found = [Decimal(0)] * len(wanted)
     alike: dict[tuple[Kind, Formula, bool], list[int]] = {}
     for n, each in enumerate(wanted):
@@ -142,11 +149,23 @@ async def _quantities(
 
 async def grouped(tx: AsyncConnection, wanted: Wanted) -> dict[tuple[tuple[str, str], ...], Decimal]:
     """One quantity per combination of dimension values seen, keyed by sorted (name, value) pairs."""
+    return await _grouped(tx.exec_driver_sql, wanted)
+
+
+async def grouped_bare(
+    connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
+    wanted: Wanted,
+) -> dict[tuple[tuple[str, str], ...], Decimal]:
+    """As `grouped`, on a bare connection inside a transaction: sees what that transaction counted."""
+    return await _grouped(_bare(connection), wanted)
+
+
+async def _grouped(fetch: Fetch, wanted: Wanted) -> dict[tuple[tuple[str, str], ...], Decimal]:
     kind, in_time = _kind(wanted.meter), wanted.in_time is not None
     statement = _statement(kind, wanted.meter.formula, grouped=True, in_time=in_time)
-    rows: Iterable[Any] = await tx.exec_driver_sql(statement, _arguments(kind, [wanted], [0], in_time=in_time))
+    rows = await fetch(statement, _arguments(kind, [wanted], [0], in_time=in_time))
     answers = {row[3]: _answer(wanted.meter, row[1], row[2]) for row in rows}
-    named = await _named_dimensions(tx, wanted.customer_id, wanted.meter.id, list(answers))
+    named = await _named_dimensions(fetch, wanted.customer_id, wanted.meter.id, list(answers))
     return {named.get(key, ()): answer for key, answer in answers.items()}
 
 
@@ -154,13 +173,13 @@ async def dimensions_of(
     tx: AsyncConnection, customer_id: UUID, meter: str, dimensions16: UUID
 ) -> tuple[tuple[str, str], ...]:
     """The (name, value) pairs that a `dimensions16` stands for."""
-    return (await _named_dimensions(tx, customer_id, meter, [dimensions16])).get(dimensions16, ())
+    return (await _named_dimensions(tx.exec_driver_sql, customer_id, meter, [dimensions16])).get(dimensions16, ())
 
 
 async def _named_dimensions(
-    tx: AsyncConnection, customer_id: UUID, meter: str, keys: list[UUID]
+    fetch: Fetch, customer_id: UUID, meter: str, keys: list[UUID]
 ) -> dict[UUID, tuple[tuple[str, str], ...]]:
-    rows: Iterable[Any] = await tx.exec_driver_sql(
+    rows = await fetch(
         "SELECT dimensions16, dimensions::text FROM usage_dimension"
         " WHERE customer_id = $1 AND meter = $2 AND dimensions16 = ANY($3::uuid[])",
         (customer_id, meter, keys),

@@ -1,6 +1,7 @@
 """Gather what lines are written from: usage, products, and the earlier lines that credits give back."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -12,12 +13,17 @@ from meterline.invoice.compose import Gathered, UsageKey, counted_again, usage_k
 from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.meter import Meter
+from meterline.money import to_minor
+from meterline.store import collection, invoice_item, ledger, usage
 from meterline.store import invoice as invoices
-from meterline.store import invoice_item, usage
 from meterline.store import meter as meters
 from meterline.store import price as prices
 from meterline.store import product as products
+from meterline.store.database import driver
 from meterline.subscription.billable import Billable
+
+_ATTEMPTS = 4
+"""How often usage is counted, at most, until what the wallet paid is of the same instant."""
 
 
 async def gather(
@@ -33,6 +39,65 @@ async def gather(
     `in_time` leaves out, by the place of the billable, what came through Stripe's routes after an instant.
     """
     received = in_time or {}
+    metered = any(each.usage is not None for each in billables)
+    if not metered or not await collection.any_chosen(tx, customer_id):
+        return await _counted(tx, environment, customer_id, billables, received)
+    return await _with_payments(tx, environment, customer_id, billables, received)
+
+
+async def _with_payments(
+    tx: AsyncConnection,
+    environment: str,
+    customer_id: UUID,
+    billables: Sequence[Billable],
+    received: Mapping[int, datetime],
+) -> list[Gathered]:
+    """As gathered, with what the wallet paid of each window.
+
+    A debit commits with its event. What the wallet paid is read before and after usage is counted, until no debit came
+    in between; where they come all the time, they wait for the last attempt.
+    """
+    for attempt in range(_ATTEMPTS):
+        if attempt == _ATTEMPTS - 1:
+            await ledger.lock(await driver(tx), environment=environment, customer_ids=[customer_id])
+        before = await _paid(tx, customer_id, billables, received)
+        found = await _counted(tx, environment, customer_id, billables, received)
+        if await _paid(tx, customer_id, billables, received) == before:
+            break
+    return [
+        replace(each, paid=to_minor(before[place], each.billable.price.currency)) if before.get(place) else each
+        for place, each in enumerate(found)
+    ]
+
+
+async def _paid(
+    tx: AsyncConnection,
+    customer_id: UUID,
+    billables: Sequence[Billable],
+    received: Mapping[int, datetime],
+) -> dict[int, Decimal]:
+    """What the wallet paid of the metered billables by their place, in major units."""
+    places = [place for place, each in enumerate(billables) if each.usage is not None]
+    windows = [(each.item, each.price.id, each.usage) for each in billables if each.usage is not None]
+    paid = await collection.paid(tx, customer_id=customer_id, windows=windows)
+    found = {places[n]: amount for n, amount in paid.items()}
+    late = [n for n, place in enumerate(places) if place in received]
+    told = await collection.paid_in_time(
+        tx,
+        customer_id=customer_id,
+        windows=[windows[n] for n in late],
+        in_time=[received[places[n]] for n in late],
+    )
+    return found | {places[late[n]]: amount for n, amount in told.items()}
+
+
+async def _counted(
+    tx: AsyncConnection,
+    environment: str,
+    customer_id: UUID,
+    billables: Sequence[Billable],
+    received: Mapping[int, datetime],
+) -> list[Gathered]:
     named = await products.find(tx, environment, sorted({each.price.product for each in billables}))
     metered = {each.price.recurring.meter for each in billables if each.usage and each.price.recurring}
     counted_by = await meters.find(tx, environment, sorted(id for id in metered if id is not None))

@@ -14,8 +14,10 @@ from uuid import UUID
 import msgspec
 
 from meterline.catalog import ByDimension, Price
+from meterline.catalog.rate_cell import cell
 from meterline.customer import Customer
 from meterline.meter import Meter
+from meterline.money import add
 from meterline.store import offer, wallet_event
 from meterline.store.database import Database
 from meterline.store.event import digest16
@@ -24,7 +26,6 @@ from meterline.store.ledger import Connection
 from meterline.store.offer import Fee, Tariff
 from meterline.store.stray import Stray
 from meterline.store.wallet_event import WalletEvent
-from meterline.usecase.debit_usage import cell
 from meterline.usecase.ingest_events import Ingest, Told, identifier16, told_json
 from meterline.usecase.work_wallet import Answer, told
 from meterline.usecase.write_events import Accepted, Duplicate, Fate, KeyReused, Refused
@@ -248,6 +249,7 @@ def _receipt(id: str, fees: Sequence[Fee], available: Mapping[str, Decimal]) -> 
                 "quantity_after": told(fee.after),
                 "asset": fee.asset,
                 "amount": told(fee.amount),
+                "paid": told(fee.paid),
                 "transaction": fee.transaction,
             }
             for fee in fees
@@ -275,6 +277,6 @@ def _kept(event: ToldEvent, fates: Sequence[Fate], answer: Answer, fees: Sequenc
         costs=[msgspec.to_builtins(dict(cost)) for cost in event.costs],
         receipt=answer,
         asset=next(iter(assets)) if len(assets) == 1 else None,
-        fee=sum((fee.amount for fee in fees), Decimal(0)),
+        fee=add(*(fee.paid for fee in fees)),
         cost=sum((Decimal(cost["amount"]) for cost in event.costs), Decimal(0)),
     )

@@ -15,19 +15,20 @@ from uuid import UUID
 import msgspec
 
 from meterline.catalog import ByDimension, Price
-from meterline.catalog.offer import span_start
+from meterline.catalog.rate_cell import cell
 from meterline.ledger.account import Account
 from meterline.ledger.transaction import Cause, Head, LedgerTransaction, Transfer
 from meterline.meter import Formula
-from meterline.money import round_debit, to_major
+from meterline.money import add, round_debit, subtract, to_major
 from meterline.rating.line import exact_total
 from meterline.rating.rate import for_dimensions, rate
 from meterline.store import ledger, offer, top_up, wallet
 from meterline.store.event import NewEvent
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
-from meterline.store.offer import Fee, TallyKey, Tariff
+from meterline.store.offer import Fee, Tally, TallyKey, Tariff
 from meterline.store.wallet import Touched, Wallet
+from meterline.usecase.seed_tally import seeds
 from meterline.usecase.watch_balance import watch_balances
 from meterline.wallet.grant import Grant
 from meterline.wallet.pocket import Pocket, Running, fund
@@ -103,8 +104,9 @@ async def debit_usage(
     prices = await offer.prices(connection, environment, ids)
     settling = _Settling(prices=prices, reached={}, changed={}, costs={})
     opened = [(position, event, settling.open(books[event.customer_id], event)) for position, event in concerned]
-    keys = {each.key for _, _, moved in opened for each in moved}
+    keys = {each.key: each.tariff for _, _, moved in opened for each in moved}
     settling.reached = await offer.tallies(connection, sorted(keys))
+    settling.reached |= await seeds(connection, environment, prices, keys, settling.reached)
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
     done = {position: settling.settle(books[event.customer_id], event, moved) for position, event, moved in opened}
     for book in books.values():
@@ -159,14 +161,6 @@ def _seen(books: _Books, touched: Touched) -> tuple[UUID, str, Decimal, datetime
     return (touched.customer_id, touched.after.asset, touched.after.available(books.now), books.now)
 
 
-def cell(price: Price, dimensions: Mapping[str, str]) -> str:
-    """The name of the row of a rate table that prices these dimension values; empty for other prices."""
-    if not isinstance(price.model, ByDimension):
-        return ""
-    found = price.model.row_for(dimensions)
-    return "-" if found is None else "/".join(f"{key}={found.match[key]}" for key in price.model.keys)
-
-
 def _touched(books: Mapping[UUID, _Books], before: Mapping[UUID, Mapping[str, Pocket]]) -> list[Touched]:
     return [
         Touched(customer_id=customer_id, before=before[customer_id].get(asset) or Pocket(asset=asset), after=pocket)
@@ -181,8 +175,8 @@ class _Settling:
     """The running state of a batch: how far each quantity has come, and which of that is new."""
 
     prices: Mapping[str, Price]
-    reached: dict[TallyKey, Decimal]
-    changed: dict[TallyKey, Decimal]
+    reached: dict[TallyKey, Tally]
+    changed: dict[TallyKey, Tally]
     costs: dict[TallyKey, Decimal]
 
     def open(self, books: _Books, event: NewEvent) -> list[_Moved]:
@@ -196,7 +190,7 @@ class _Settling:
                     tariff.subscription,
                     tariff.price,
                     cell(self.prices[tariff.price], dimensions),
-                    span_start(tariff.cadence, event.occurred_at),
+                    tariff.span(event.occurred_at),
                 ),
                 dimensions,
             )
@@ -210,9 +204,8 @@ class _Settling:
         transfers: tuple[Transfer, ...] = ()
         number = books.head.number + len(books.transactions) + 1
         for each in moved:
-            fee = self._fee(event, each, number)
-            if fee.amount:
-                transfers += _move(books, event, each.tariff, fee.amount)
+            fee, moves = self._fee(books, event, each, number)
+            transfers += moves
             fees.append(fee)
         if transfers:
             cause = Cause("event", event.identifier)
@@ -222,20 +215,22 @@ class _Settling:
         available = {fee.asset: books.run(fee.asset).available for fee in fees}
         return Debited(tuple(fees), available)
 
-    def _fee(self, event: NewEvent, moved: _Moved, number: int) -> Fee:
+    def _fee(self, books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fee, tuple[Transfer, ...]]:
         tariff, key = moved.tariff, moved.key
-        before = self.reached.get(key)
-        after = _after(tariff.formula, event.value, before)
-        self.reached[key] = self.changed[key] = after
+        tally = self.reached.get(key)
+        before = None if tally is None else tally.quantity
+        after = after_event(tariff.formula, event.value, before)
         amount, self.costs[key] = fee_amount(
-            self.prices[tariff.price],
+            self.prices[tariff.price].in_currency(tariff.asset.lower()),
             tariff,
             before=before,
             after=after,
             dimensions=moved.dimensions,
             cost_before=self.costs.get(key),
         )
-        return Fee(
+        paid, transfers = _move(books, event, tariff, amount, tally)
+        self.reached[key] = self.changed[key] = _further(tally, after, amount, paid)
+        fee = Fee(
             customer_id=event.customer_id,
             occurred_at=event.occurred_at,
             identifier16=event.identifier16,
@@ -248,8 +243,17 @@ class _Settling:
             after=after,
             asset=tariff.asset,
             amount=amount,
-            transaction=number if amount else None,
+            transaction=number if transfers else None,
+            paid=paid,
+            span=key[4],
         )
+        return fee, transfers
+
+
+def _further(tally: Tally | None, quantity: Decimal, amount: Decimal, paid: Decimal) -> Tally:
+    if tally is None:
+        return Tally(quantity, paid, subtract(amount, paid))
+    return Tally(quantity, add(tally.paid, paid), add(tally.uncovered, subtract(amount, paid)))
 
 
 class Bounds(Protocol):
@@ -282,7 +286,7 @@ def fee_amount(
     if cost_before is None:
         cost_before = NOTHING if before is None else _cost(priced, before)
     cost = _cost(priced, after)
-    amount = cost - cost_before
+    amount = subtract(cost, cost_before)
     if amount > 0 and bounds.minimum is not None:
         amount = max(amount, bounds.minimum)
     if bounds.maximum is not None:
@@ -294,12 +298,13 @@ def _cost(price: Price, quantity: Decimal) -> Decimal:
     return round_debit(to_major(exact_total(rate(price=price, quantity=quantity)), price.currency))
 
 
-def _after(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
+def after_event(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
+    """How far an event takes a quantity."""
     match formula:
         case "sum":
-            return value if before is None else before + value
+            return value if before is None else add(before, value)
         case "count":
-            return ONE if before is None else before + ONE
+            return ONE if before is None else add(before, ONE)
         case "max":
             return value if before is None else max(before, value)
         case "last":
@@ -310,11 +315,27 @@ def _after(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
             assert_never(formula)
 
 
-def _move(books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal) -> tuple[Transfer, ...]:
-    """Debit the fee; a negative one, of usage that was taken back, returns as a grant."""
+def _move(
+    books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal, tally: Tally | None
+) -> tuple[Decimal, tuple[Transfer, ...]]:
+    """Debit the fee: what of it the wallet paid, and how.
+
+    A negative one, of usage that was taken back, returns as a grant. Where an invoice bills what the wallet does not
+    cover, that is lowered first.
+    """
+    if not amount:
+        return amount, ()
     running = books.run(tariff.asset)
+    marks = (tariff.price, tariff.product, tariff.meter)
     if amount > 0:
-        return running.record(amount, (tariff.price, tariff.product, tariff.meter))
+        if tariff.collection == "wallet":
+            return amount, running.record(amount, marks)
+        return running.cover(amount, marks) if books.wallet.status == "active" else (NOTHING, ())
+    if tariff.collection == "wallet_then_invoice":
+        left = NOTHING if tally is None else tally.uncovered
+        amount = min(add(amount, max(left, NOTHING)), NOTHING)
+        if not amount:
+            return amount, ()
     books.settle()
     back = Grant(
         id=f"back_{event.identifier16}_{tariff.subscription}_{tariff.price}",
@@ -329,4 +350,4 @@ def _move(books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal) -> tu
         source=event.identifier,
     )
     books.pockets[tariff.asset], transfers = fund(running.pocket(), back, source=Account("revenue", tariff.asset))
-    return transfers
+    return amount, transfers

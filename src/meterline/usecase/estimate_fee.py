@@ -7,12 +7,14 @@ from decimal import Decimal
 from uuid import UUID
 
 from meterline.catalog import ByDimension, Price
-from meterline.catalog.offer import span_start
+from meterline.catalog.rate_cell import cell
+from meterline.money import add
 from meterline.refusal import Refusal
 from meterline.store import meter, offer
 from meterline.store.offer import Tariff
-from meterline.usecase.debit_usage import cell, fee_amount
+from meterline.usecase.debit_usage import fee_amount
 from meterline.usecase.publish_offer import event_name
+from meterline.usecase.seed_tally import seeds
 from meterline.usecase.work_wallet import Work
 
 _MOST = 10**12
@@ -29,8 +31,9 @@ class Counted:
 
     def fee(self, quantity: Decimal) -> Decimal:
         """What so much more would cost, in major units of the tariff's asset."""
-        after = quantity if self.reached is None else self.reached + quantity
-        amount, _ = fee_amount(self.price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions)
+        after = quantity if self.reached is None else add(self.reached, quantity)
+        price = self.price.in_currency(self.tariff.asset.lower())
+        amount, _ = fee_amount(price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions)
         return amount
 
 
@@ -51,24 +54,29 @@ async def counted(
     if not tariffs:
         raise Refusal(f"No active price of the customer's counts '{event_type}'.", code="no_price")
     prices = await offer.prices(work.connection, work.environment, {each.price for each in tariffs})
-    keys = {each.price: _key(work.customer_id, each, prices[each.price], dimensions, work.now) for each in tariffs}
-    reached = await offer.tallies(work.connection, list(keys.values()))
+    keys = {_key(work.customer_id, each, prices[each.price], dimensions, work.now): each for each in tariffs}
+    reached = await offer.tallies(work.connection, list(keys))
+    reached |= await seeds(work.connection, work.environment, prices, keys, reached)
     for each in prices.values():
         if isinstance(each.model, ByDimension) and each.model.row_for(dimensions) is None:
             raise Refusal(f"The price '{each.nickname}' has no rate for these dimensions.", code="no_price")
     if len({each.asset for each in tariffs}) > 1:
         raise Refusal("The usage is priced in several assets; ask for an amount.", code="several_assets")
     return [
-        Counted(tariff=each, price=prices[each.price], reached=reached.get(keys[each.price]), dimensions=dimensions)
-        for each in tariffs
+        Counted(
+            tariff=each,
+            price=prices[each.price],
+            reached=reached[key].quantity if key in reached else None,
+            dimensions=dimensions,
+        )
+        for key, each in keys.items()
     ]
 
 
 def _key(
     customer_id: UUID, tariff: Tariff, price: Price, dimensions: Mapping[str, str], now: datetime
 ) -> offer.TallyKey:
-    span = span_start(tariff.cadence, now)
-    return (customer_id, tariff.subscription, tariff.price, cell(price, dimensions), span)
+    return (customer_id, tariff.subscription, tariff.price, cell(price, dimensions), tariff.span(now))
 
 
 def cost(of: list[Counted], quantity: Decimal) -> Decimal:

@@ -9,12 +9,14 @@ from meterline.store import subscription as store
 from meterline.store.row import document
 from meterline.subscription.model import Subscription, SubscriptionNotice
 from meterline.subscription.plan import KINDS, planned
+from meterline.usecase.collect_by_wallet import follow_subscription
 
 
 async def record_new(tx: AsyncConnection, new: Subscription, *, now: datetime) -> None:
     """Store a new subscription with all that is planned for it."""
     await store.add(tx, new)
     await alert.rearm(tx, customer_id=new.customer_id)
+    await follow_subscription(tx, None, new, now=now)
     await _plan(tx, new, now=now)
     await _tell(tx, "customer.subscription.created", new, previous=None, now=now)
 
@@ -26,6 +28,7 @@ async def record_change(tx: AsyncConnection, before: Subscription, after: Subscr
     await store.save(tx, after)
     if after.items != before.items or after.status != before.status:
         await alert.rearm(tx, customer_id=after.customer_id)
+        await follow_subscription(tx, before, after, now=now)
     await _plan(tx, after, now=now)
     if after.status == "canceled" and before.status != "canceled":
         await _tell(tx, "customer.subscription.deleted", after, previous=None, now=now)

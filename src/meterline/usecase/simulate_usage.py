@@ -10,8 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import ByDimension, Price
 from meterline.catalog.offer import OfferPrice, OfferVersion, span_start
+from meterline.catalog.rate_cell import cell
 from meterline.store import price as prices
-from meterline.usecase.debit_usage import NOTHING, ONE, cell, fee_amount
+from meterline.usecase.debit_usage import NOTHING, ONE, fee_amount
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

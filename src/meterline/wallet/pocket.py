@@ -10,6 +10,7 @@ from meterline.ledger import posting
 from meterline.ledger.account import Account
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Transfer
+from meterline.money import add, subtract
 from meterline.refusal import Refusal
 from meterline.wallet.grant import Grant, burn_order, change, take
 
@@ -108,20 +109,35 @@ class Running:
 
     def record(self, amount: Decimal, marks: tuple[str, ...]) -> tuple[Transfer, ...]:
         """Debit what already happened; what the grants cannot cover becomes debt."""
+        slices, rest = self._take(amount, marks)
+        self._debt = add(self._debt, rest)
+        self.available = subtract(self.available, amount)
+        return posting.usage_debited(asset=self._pocket.asset, slices=slices, shortage=rest)
+
+    def cover(self, amount: Decimal, marks: tuple[str, ...]) -> tuple[Decimal, tuple[Transfer, ...]]:
+        """Debit no more of it than is available: how much that was. Nothing is borrowed for the rest."""
+        wanted = min(amount, self.available)
+        if wanted <= 0:
+            return Decimal(0), ()
+        slices, rest = self._take(wanted, marks)
+        covered = subtract(wanted, rest)
+        self.available = subtract(self.available, covered)
+        return covered, posting.usage_debited(asset=self._pocket.asset, slices=slices, shortage=Decimal(0))
+
+    def _take(self, amount: Decimal, marks: tuple[str, ...]) -> tuple[list[Slice], Decimal]:
+        """The slices that cover the amount, in order of use, and what they leave of it."""
         slices: list[Slice] = []
         rest = amount
         for left in self._left:
             if left.free and left.grant.fits(marks):
                 part = min(left.free, rest)
-                left.free -= part
-                left.used += part
+                left.free = subtract(left.free, part)
+                left.used = add(left.used, part)
                 slices.append(Slice(left.grant.id, left.grant.funding, part))
-                rest -= part
+                rest = subtract(rest, part)
                 if not rest:
                     break
-        self._debt += rest
-        self.available -= amount
-        return posting.usage_debited(asset=self._pocket.asset, slices=slices, shortage=rest)
+        return slices, rest
 
     def pocket(self) -> Pocket:
         """The pocket after the debits so far."""

@@ -1,6 +1,18 @@
 """The resources of the wallet dialect."""
 
-from meterline.api.wallet import asset, budget, customer, event, gate, margin, product, token, top_up, wallet
+from meterline.api.wallet import (
+    asset,
+    budget,
+    collection,
+    customer,
+    event,
+    gate,
+    margin,
+    product,
+    token,
+    top_up,
+    wallet,
+)
 
 RESOURCES = [
     asset.routes,
@@ -11,6 +23,7 @@ RESOURCES = [
     event.routes,
     gate.routes,
     budget.routes,
+    collection.routes,
     margin.routes,
     token.routes,
 ]

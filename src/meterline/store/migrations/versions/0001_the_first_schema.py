@@ -869,6 +869,16 @@ def upgrade() -> None:
     op.create_index("ix_price_product", "price", ["environment", "product", "sequence"], unique=False)
     op.create_index("ix_price_sequence", "price", ["environment", "sequence"], unique=False)
     op.create_table(
+        "price_collection",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("collection", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "price", "starts_at", name=op.f("pk_price_collection")),
+    )
+    op.create_table(
         "product",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -1233,6 +1243,9 @@ def upgrade() -> None:
         sa.Column("asset", sa.Text(), nullable=False),
         sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
         sa.Column("transaction", sa.BigInteger(), nullable=True),
+        sa.Column("paid", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("span", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("returned", sa.Numeric(precision=38, scale=12), nullable=True),
         sa.PrimaryKeyConstraint(
             "customer_id", "occurred_at", "identifier16", "price", "subscription", name=op.f("pk_usage_fee")
         ),
@@ -1405,6 +1418,8 @@ def upgrade() -> None:
         sa.Column("cell", sa.Text(), nullable=False),
         sa.Column("span", sa.DateTime(timezone=True), nullable=False),
         sa.Column("quantity", sa.Numeric(), nullable=False),
+        sa.Column("paid", sa.Numeric(precision=38, scale=12), server_default="0", nullable=False),
+        sa.Column("uncovered", sa.Numeric(precision=38, scale=12), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "subscription", "price", "cell", "span", name=op.f("pk_wallet_tally")),
         postgresql_with={"fillfactor": 50},
     )
@@ -1422,6 +1437,8 @@ def upgrade() -> None:
         sa.Column("cadence", sa.Text(), nullable=False),
         sa.Column("minimum", sa.Numeric(precision=38, scale=12), nullable=True),
         sa.Column("maximum", sa.Numeric(precision=38, scale=12), nullable=True),
+        sa.Column("collection", sa.Text(), server_default="wallet", nullable=False),
+        sa.Column("windows", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "subscription", "price", "starts_at", name=op.f("pk_wallet_tariff")),
@@ -1510,6 +1527,7 @@ def downgrade() -> None:
     op.drop_table("public_id")
     op.drop_index("ix_product_sequence", table_name="product")
     op.drop_table("product")
+    op.drop_table("price_collection")
     op.drop_index("ix_price_sequence", table_name="price")
     op.drop_index("ix_price_product", table_name="price")
     op.drop_table("price")
