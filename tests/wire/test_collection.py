@@ -91,10 +91,14 @@ def test_what_the_wallet_pays_as_it_happens_is_shown_and_not_billed_again(raw: h
     upcoming = preview(month)
     month.advance(FINALIZED)
     billed = month.latest_invoice()
-    assert lines(billed) == lines(upcoming) == [
-        ("100 × Tokens (Tier 1 at $1.00 / month) ($100.00 paid from wallet)", 0),
-        ("20 × Tokens (Tier 2 at $0.50 / month) ($10.00 paid from wallet)", 0),
-    ]
+    assert (
+        lines(billed)
+        == lines(upcoming)
+        == [
+            ("100 × Tokens (Tier 1 at $1.00 / month) ($100.00 paid from wallet)", 0),
+            ("20 × Tokens (Tier 2 at $0.50 / month) ($10.00 paid from wallet)", 0),
+        ]
+    )
     assert (billed.status, billed.total, upcoming.total) == ("paid", 0, 0)
 
     month.advance(NEXT)
@@ -153,10 +157,10 @@ def test_late_usage_is_debited_when_it_comes_and_not_billed_on_the_next_invoice(
 def test_the_other_door_sees_how_usage_is_collected(raw: httpx.Client, month: Month) -> None:
     collect(raw, month, "wallet")
     [item] = month.client.v1.subscriptions.retrieve(month.subscription.id)["items"].data
-    assert dict(item.metadata) == {"collection": "wallet"}
+    assert item.metadata.to_dict() == {"collection": "wallet"}
     collect(raw, month, "invoice")
     [item] = month.client.v1.subscriptions.retrieve(month.subscription.id)["items"].data
-    assert dict(item.metadata) == {}
+    assert item.metadata.to_dict() == {}
     listed = raw.get(f"/customers/{month.customer.id}/collection").json()
     assert [each["collection"] for each in listed["items"]] == ["invoice"]
 

@@ -105,12 +105,10 @@ async def _settle(
 
 
 def _holds(tariff: Tariff, of: _Item, stretch: Stretch, windows: Windows, *, now: datetime) -> bool:
-    return (
-        tariff.collection == stretch.collection
-        and tariff.ends_at == stretch.ends_at
-        and tariff.starts_at <= max(stretch.starts_at, now)
-        and _same_windows(tariff, of, windows)
-    )
+    """Whether the tariff is for this stretch. Where it began is past for both, that is as it was."""
+    began = tariff.starts_at == stretch.starts_at or max(tariff.starts_at, stretch.starts_at) <= now
+    same = (tariff.collection, tariff.ends_at) == (stretch.collection, stretch.ends_at)
+    return began and same and _same_windows(tariff, of, windows)
 
 
 def _same_windows(tariff: Tariff, of: _Item, windows: Windows) -> bool:

@@ -1,0 +1,267 @@
+"""Whatever is switched, comes late or runs out: what the wallet paid and what was invoiced is what usage costs."""
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import pytest
+
+from meterline.catalog import (
+    Adjustment,
+    Graduated,
+    Package,
+    PerUnit,
+    Price,
+    PriceModel,
+    Product,
+    Recurring,
+    Tier,
+    Volume,
+)
+from meterline.catalog.collection import Collection
+from meterline.customer import Customer
+from meterline.meter import Formula, Meter
+from meterline.money import round_half_up, subtract, to_minor
+from meterline.period import Interval, Period
+from meterline.rating import billed_total, exact_total, rate
+from meterline.store import collection as collections
+from meterline.store import ledger, usage
+from meterline.store import meter as meters
+from meterline.store.identifier import public
+from meterline.subscription.clock import TestClock
+from meterline.subscription.model import Subscription
+from meterline.usecase.choose_collection import collect
+from meterline.usecase.create_price import create_price
+from meterline.usecase.ingest_events import Ingest, Told
+from meterline.usecase.move_funds import adjust
+from meterline.usecase.subscribe_wallet import open_wallet
+from meterline.usecase.write_events import Accepted
+from tests.usecase.world import ENVIRONMENT, WALL, World, at
+
+START = "2026-01-10"
+DAY = timedelta(days=1)
+WAYS: tuple[Collection, ...] = ("invoice", "wallet", "wallet_then_invoice")
+
+MODELS: dict[str, tuple[PriceModel, Adjustment, Formula]] = {
+    "per unit": (PerUnit(unit=Decimal("0.37")), Adjustment(), "sum"),
+    "tiers": (
+        Graduated(
+            tiers=(
+                Tier(up_to=20, unit=Decimal("10.3"), flat=Decimal(7)),
+                Tier(up_to=60, unit=Decimal("4.1")),
+                Tier(up_to=None, unit=Decimal("1.7"), flat=Decimal(50)),
+            )
+        ),
+        Adjustment(),
+        "sum",
+    ),
+    "volume": (
+        Volume(tiers=(Tier(up_to=30, unit=Decimal(9)), Tier(up_to=None, unit=Decimal(4)))),
+        Adjustment(),
+        "sum",
+    ),
+    "packages": (Package(unit=Decimal(130), size=25, round="up"), Adjustment(), "sum"),
+    "bounds": (
+        PerUnit(unit=Decimal(11)),
+        Adjustment(allowance=Decimal(5), minimum=Decimal("150.5"), maximum=Decimal(700)),
+        "sum",
+    ),
+    "peak": (PerUnit(unit=Decimal(21)), Adjustment(), "max"),
+}
+
+
+@dataclass
+class Story:
+    """A customer who uses something under one price, month after month."""
+
+    world: World
+    ingest: Ingest
+    customer: Customer
+    clock: TestClock
+    price: Price
+    meter: Meter
+    subscription: Subscription
+    now: datetime
+    told: dict[str, Decimal] = field(default_factory=dict)
+
+    async def use(self, quantity: int, when: datetime) -> None:
+        id = public("evt")
+        [fate] = await self.ingest.take(
+            [
+                Told(
+                    event_name=self.meter.event_name,
+                    payload={"value": str(quantity)},
+                    identifier=id,
+                    customer=self.customer.id,
+                    occurred_at=when,
+                )
+            ],
+            environment=ENVIRONMENT,
+            origin="own",
+            now=WALL,
+            keeps=lambda _: True,
+        )
+        assert isinstance(fate, Accepted), fate
+        self.told[id] = Decimal(quantity)
+
+    async def collect(self, way: Collection, starts_at: datetime | None = None) -> None:
+        async with self.world.database.begin() as tx:
+            await collect(
+                tx, customer=self.customer, price=self.price, collection=way, starts_at=starts_at, now=self.now
+            )
+
+    async def top_up(self, cents: int) -> None:
+        async with self.world.database.begin() as tx:
+            await adjust(
+                tx,
+                environment=ENVIRONMENT,
+                customer_id=self.customer.customer_id,
+                id=public("adj"),
+                asset="USD",
+                amount=Decimal(cents) / 100,
+                reason="external_topup",
+                effective_at=None,
+                expires_at=None,
+                description=None,
+                clock=None,
+                now=self.now,
+            )
+
+    async def advance(self, to: datetime) -> None:
+        await self.world.advance(self.clock, to.strftime("%Y-%m-%d %H:%M"))
+        self.now = to
+
+    async def windows(self) -> dict[Period, tuple[int, Decimal, Decimal]]:
+        """Per window that was billed: what was invoiced, what the wallet paid in minor units, how much was used."""
+        invoiced: dict[Period, int] = {}
+        for invoice in await self.world.invoices(self.subscription):
+            assert invoice.status != "draft"
+            for line in invoice.lines:
+                if line.usage is not None:
+                    invoiced[line.usage] = invoiced.get(line.usage, 0) + line.amount
+        item = self.subscription.items[0].id
+        ordered = sorted(invoiced, key=lambda each: each.start)
+        async with self.world.database.begin() as tx:
+            paid = await collections.paid(
+                tx,
+                customer_id=self.customer.customer_id,
+                windows=[(item, self.price.id, each) for each in ordered],
+            )
+            used = await usage.quantities(
+                tx,
+                [
+                    usage.Wanted(customer_id=self.customer.customer_id, meter=self.meter, period=each)
+                    for each in ordered
+                ],
+            )
+        return {
+            each: (invoiced[each], to_minor(paid.get(n, Decimal(0)), "usd"), used[n]) for n, each in enumerate(ordered)
+        }
+
+    async def adds_up(self) -> None:
+        """What was paid and invoiced of every window is its rated total, rounded once; the books agree."""
+        for window, (invoiced, paid, used) in (await self.windows()).items():
+            rated = rate(price=self.price, quantity=used)
+            owed = round_half_up(subtract(exact_total(rated), paid)) if paid else billed_total(rated)
+            assert invoiced == owed, (window, invoiced, paid, used)
+        async with self.world.database.pool.acquire() as connection, connection.transaction():
+            assert await ledger.verify(connection, self.customer.customer_id) == []
+
+
+@asynccontextmanager
+async def story(world: World, model: PriceModel, adjustment: Adjustment, formula: Formula) -> AsyncIterator[Story]:
+    meter = Meter(
+        environment=ENVIRONMENT,
+        id=public("mtr"),
+        display_name="Tokens",
+        event_name=public("tokens"),
+        formula=formula,
+        created=WALL,
+        updated=WALL,
+    )
+    price = Price(
+        environment=ENVIRONMENT,
+        id=public("price"),
+        product=public("prod"),
+        currency="usd",
+        model=model,
+        adjustment=adjustment,
+        recurring=Recurring(interval=Interval(unit="month"), usage_type="metered", meter=meter.id),
+        created=WALL,
+    )
+    product = Product(environment=ENVIRONMENT, id=price.product, name="Tokens", created=WALL, updated=WALL)
+    async with world.database.begin() as tx:
+        await meters.add(tx, meter)
+        await create_price(tx, new=price, along_with=product, now=WALL)
+    clock = await world.clock(START)
+    customer = await world.customer(clock=clock)
+    async with world.database.begin() as tx:
+        await open_wallet(tx, environment=ENVIRONMENT, customer_id=customer.customer_id, now=at(START))
+    subscription = await world.subscribe(customer, price, now=at(START))
+    ingest = Ingest(world.database)
+    await ingest.start()
+    try:
+        yield Story(
+            world=world,
+            ingest=ingest,
+            customer=customer,
+            clock=clock,
+            price=price,
+            meter=meter,
+            subscription=subscription,
+            now=at(START),
+        )
+    finally:
+        await ingest.stop()
+
+
+Step = Literal["use", "late", "switch", "plan", "top up", "go on"]
+STEPS: dict[Step, int] = {"use": 10, "late": 5, "switch": 2, "plan": 1, "top up": 3, "go on": 4}
+
+
+async def live(mine: Story, chance: random.Random, steps: int) -> None:
+    """A random life: usage now and up to a month late, switches now and later, money that runs out, time."""
+    for step in chance.choices(list(STEPS), weights=list(STEPS.values()), k=steps):
+        match step:
+            case "use":
+                await mine.use(chance.randint(1, 30), mine.now)
+            case "late":
+                earliest = max(mine.now - 30 * DAY, at(START))
+                await mine.use(chance.randint(1, 30), earliest + (mine.now - earliest) * chance.random())
+            case "switch":
+                await mine.collect(chance.choice(WAYS))
+            case "plan":
+                await mine.collect(chance.choice(WAYS), mine.now + timedelta(hours=chance.randint(1, 400)))
+            case "top up":
+                await mine.top_up(chance.randint(1, 400))
+            case "go on":
+                await mine.advance(mine.now + timedelta(hours=chance.randint(1, 300)))
+
+
+async def lived(world: World, name: str, seed: int) -> None:
+    async with story(world, *MODELS[name]) as mine:
+        await mine.collect("wallet_then_invoice")
+        await mine.top_up(100)
+        await mine.use(12, mine.now)
+        await live(mine, random.Random(f"{name} {seed}"), 40)
+        for _ in range(3):
+            await mine.advance(mine.now + 32 * DAY)
+        await mine.adds_up()
+        windows = await mine.windows()
+        assert len(windows) >= 3 and any(paid for _, paid, _ in windows.values())
+
+
+@pytest.mark.parametrize("name", MODELS)
+async def test_paid_and_invoiced_come_to_the_rated_total(world: World, name: str) -> None:
+    await lived(world, name, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 9))
+@pytest.mark.parametrize("name", MODELS)
+async def test_they_do_in_many_lives(world: World, name: str, seed: int) -> None:
+    await lived(world, name, seed)
