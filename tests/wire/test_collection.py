@@ -55,7 +55,7 @@ def put_money(raw: httpx.Client, month: Month, amount: int) -> None:
     assert raw.post(path, json={"asset": "USD", "amount": amount, "reason": "external_topup"}).status_code == 201
 
 
-def pocket(raw: httpx.Client, month: Month) -> tuple[Decimal, Decimal]:
+def pocket(raw: httpx.Client, month: Month) -> tuple[Decimal | int, Decimal | int]:
     """What is available in the wallet, and what it owes."""
     found = raw.get(f"/customers/{month.customer.id}/wallet/default:USD").json()
     return Decimal(str(found["available"])), Decimal(str(found["debt"]))
