@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ SECRET = "sk_test_meterlineCrashTests000000"
 CUSTOMERS = [f"cus_{n}" for n in range(7)]
 _PATIENCE_S = 60
 _FULL = 2 * 1024 * 1024
+_LEFT = 6 * 1024 * 1024
+SMALL = 160 * 1024 * 1024
+"""Bytes: of a table on a disk that counts as full, of what is left on a small disk, of a small disk."""
 T = TypeVar("T")
 
 
@@ -40,32 +44,71 @@ def free_port() -> int:
         return port
 
 
+class SmallDisk:
+    """A file system of its own with little room, which only processes that are `inside` see. `close` ends it.
+
+    Where we are root it is mounted in a mount namespace, else in a user namespace too, where the system lets us.
+    """
+
+    def __init__(self, path: Path, *, size: int) -> None:
+        self.path = path
+        path.mkdir()
+        root = os.geteuid() == 0
+        user = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.geteuid())
+        new = ["unshare", "-m"] if root else ["unshare", "-U", "-m", "--map-current-user", "--keep-caps"]
+        mount = f"mount -t tmpfs -o size={size},mode=0700,uid={user.pw_uid},gid={user.pw_gid} small {path}"
+        self._holder = subprocess.Popen(
+            [*new, "sh", "-c", f"{mount} && echo ready && exec sleep infinity"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert self._holder.stdout is not None
+        if self._holder.stdout.readline() != b"ready\n":
+            self.close()
+            raise PermissionError("no file system can be mounted here")
+        enter = ["nsenter", "-t", str(self._holder.pid), "-m"]
+        ids = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        self.inside: list[str] = [*enter, *ids] if root else [*enter, "-U", "--preserve-credentials"]
+
+    def fill(self, *, leave: int) -> None:
+        """Write until so many bytes are left."""
+        told = subprocess.check_output([*self.inside, "stat", "-f", "-c", "%a %S", self.path])
+        blocks, size = map(int, told.split())
+        surplus = blocks * size - leave
+        assert surplus > 0, "the disk is too small to begin with"
+        subprocess.run([*self.inside, "fallocate", "-l", str(surplus), self.path / "ballast"], check=True)
+
+    def free(self) -> None:
+        """Take away what `fill` wrote."""
+        subprocess.run([*self.inside, "rm", self.path / "ballast"], check=True)
+
+    def close(self) -> None:
+        self._holder.kill()
+        self._holder.communicate()
+
+
 class Postgres:
     """A server that waits for the disk, so that what it confirmed must be there after any kill."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disk: SmallDisk | None = None) -> None:
         self._programs = binaries.find()
         self._directory = directory
+        self._disk = disk
         self._port = free_port()
         self.dsn = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
-        user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        user = pwd.getpwnam("nobody") if os.geteuid() == 0 and disk is None else None
         if user is not None:
             os.chown(directory, user.pw_uid, user.pw_gid)
         self._as: dict[str, Any] = (
             {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         )
+        self._prefix = [] if disk is None else disk.inside
+        self._data = (directory if disk is None else disk.path) / "data"
         subprocess.run(
             [
+                *self._prefix,
                 self._programs.initdb,
-                "-D",
-                directory / "data",
-                "-U",
-                "postgres",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--wal-segsize=1",
+                *("-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--wal-segsize=1"),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
@@ -78,8 +121,9 @@ class Postgres:
         with (self._directory / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [
+                    *self._prefix,
                     self._programs.postgres,
-                    *("-D", self._directory / "data", "-p", str(self._port), "-k", "", "-h", "127.0.0.1"),
+                    *("-D", self._data, "-p", str(self._port), "-k", "", "-h", "127.0.0.1"),
                 ],
                 stdout=log,
                 stderr=log,
@@ -134,11 +178,15 @@ class Postgres:
         )
 
     def fill(self) -> None:
-        """Start again, as if the disk were full when a table has 2 MiB; the log, in files of one, goes on.
+        """Leave room for a few thousand events.
 
-        PostgreSQL takes a limit on the size of files as it takes a full disk: a file cannot grow. No rights are
-        needed to set one.
+        Without a small disk: start again, as if the disk were full when a table has 2 MiB; the log, in files of one,
+        goes on. PostgreSQL takes a limit on the size of files as it takes a full disk: a file cannot grow. No rights
+        are needed to set one.
         """
+        if self._disk is not None:
+            self._disk.fill(leave=_LEFT)
+            return
         self.stop()
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (_FULL, limits[1]))
@@ -149,6 +197,8 @@ class Postgres:
 
     def free(self) -> None:
         """Start again with room."""
+        if self._disk is not None:
+            self._disk.free()
         self.stop()
         self.start()
 
@@ -203,10 +253,27 @@ class Web:
 
 
 @contextmanager
-def ruins(*, webs: int, patience_s: float = 15) -> Iterator[tuple[Postgres, list[Web]]]:
+def small_disk() -> Iterator[SmallDisk | None]:
+    """A disk that can really be full; None, and a warning, where we may not mount one."""
+    directory = Path(tempfile.mkdtemp(prefix="meterline-disk-"))
+    directory.chmod(0o755)
+    try:
+        disk = SmallDisk(directory / "disk", size=SMALL)
+    except (OSError, subprocess.SubprocessError) as error:
+        warnings.warn(f"{error}: a limit on the size of files stands in for a full disk", stacklevel=2)
+        yield None
+    else:
+        yield disk
+        disk.close()
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextmanager
+def ruins(*, webs: int, patience_s: float = 15, disk: SmallDisk | None = None) -> Iterator[tuple[Postgres, list[Web]]]:
     """A migrated server with web processes on it."""
     directory = Path(tempfile.mkdtemp(prefix="meterline-crash-"))
-    postgres = Postgres(directory)
+    postgres = Postgres(directory, disk)
     postgres.start()
     asyncio.run(migration.upgrade(postgres.dsn))
     processes = [Web(postgres.dsn, patience_s) for _ in range(webs)]

@@ -181,7 +181,7 @@ class Usage(RuleBasedStateMachine):
                 author=AUTHOR,
                 now=NOW,
             )
-            await correct_usage.stage_events(tx, environment=environment, id=opened.id, events=staged)
+            await correct_usage.stage_events(tx, environment=environment, id=opened.id, events=staged, now=NOW)
             await correct_usage.close_backfill(tx, environment=environment, id=opened.id, now=NOW)
             return opened.id
 
