@@ -927,6 +927,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "identifier16", "day", name=op.f("pk_recent_identifier")),
         postgresql_partition_by="RANGE (day)",
     )
+    op.create_index(
+        "ix_recent_identifier_anyone", "recent_identifier", ["identifier16"], unique=False, postgresql_using="hash"
+    )
     op.create_table(
         "recharge_log",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -1522,6 +1525,7 @@ def downgrade() -> None:
     op.drop_table("refund")
     op.drop_table("recharge_rule")
     op.drop_table("recharge_log")
+    op.drop_index("ix_recent_identifier_anyone", table_name="recent_identifier", postgresql_using="hash")
     op.drop_table("recent_identifier")
     op.drop_table("publisher")
     op.drop_table("public_id")
