@@ -178,3 +178,40 @@ def test_dimensions_group_and_filter_summaries(
     assert summaries(**{"dimension_filters[model]": "b"})[0]["aggregated_value"] == 12
     by_model = summaries(**{"dimension_group_by_keys[]": "model"})
     assert {each["dimensions"]["model"]: each["aggregated_value"] for each in by_model} == {"a": 3, "b": 12}
+
+
+def test_a_correction_stays_in_reach(raw: httpx.Client, meter: stripe.billing.Meter, customer: stripe.Customer) -> None:
+    send(raw, event(customer.id, "reach", "5"))
+
+    def refusal(path: str, **asked: Any) -> tuple[str, str]:
+        answer = raw.post(path, data={"customer": customer.id, "reason": "x", **asked})
+        assert answer.status_code == 400, answer.text
+        return answer.json()["error"].get("code"), answer.json()["error"]["param"]
+
+    past, future = ("timestamp_too_far_in_past", "timestamp"), ("timestamp_in_future", "timestamp")
+    assert refusal("/ingest/events/reach/replace", timestamp=0) == past
+    assert refusal("/ingest/events/reach/replace", timestamp=NOW + 3600) == future
+    assert refusal("/ingest/events/reach/replace", timestamp=253402300799) == future
+    opening = {"event_name": "tokens", "end": NOW}
+    assert refusal("/ingest/backfills", **opening, start=0) == ("timestamp_too_far_in_past", "start")
+    assert refusal("/ingest/backfills", **opening, start=NOW - 93 * DAY)[1] == "end"
+    assert refusal("/ingest/backfills", **opening | {"end": NOW + 2 * DAY}, start=NOW)[1] == "end"
+    asked = {"customer": customer.id, "reason": "x", "event_name": "tokens", "start": NOW - DAY, "end": NOW + DAY}
+    opened = raw.post("/ingest/backfills", data=asked).json()["id"]
+    payload = {"stripe_customer_id": customer.id, "value": "1"}
+    coming = {"events": [{"identifier": "coming", "timestamp": NOW + 3600, "payload": payload}]}
+    assert raw.post(f"/ingest/backfills/{opened}/events", json=coming).json()["error"]["code"] == "timestamp_in_future"
+
+
+def test_days_past_their_retention_are_not_corrected(
+    raw: httpx.Client, meter: stripe.billing.Meter, customer: stripe.Customer
+) -> None:
+    assert raw.post("/ingest/policy", data={"keep_events_days": 40}).status_code == 200
+    asked = {"customer": customer.id, "reason": "x", "event_name": "tokens"}
+
+    gone = raw.post("/ingest/backfills", data={**asked, "start": NOW - 50 * DAY, "end": NOW - 49 * DAY})
+    kept = raw.post("/ingest/backfills", data={**asked, "start": NOW - 39 * DAY, "end": NOW})
+    raw.post("/ingest/policy", data={"keep_events_days": ""})
+
+    assert gone.json()["error"]["code"] == "events_not_kept"
+    assert kept.status_code == 200

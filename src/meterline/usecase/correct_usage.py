@@ -13,17 +13,18 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer
-from meterline.meter import Meter
+from meterline.meter import Meter, reach
 from meterline.period import Period
 from meterline.refusal import Missing, Refusal
 from meterline.store import correction as store
-from meterline.store import counter, customer, event, meter, offer, partition, usage
+from meterline.store import counter, customer, event, meter, offer, partition, usage, usage_policy
 from meterline.store.alert import Connection
 from meterline.store.correction import Correction, Staged
 from meterline.store.database import driver
 from meterline.store.event import NewEvent, Stored, digest16
 from meterline.store.identifier import public
 from meterline.store.usage import HOUR, NO_DIMENSIONS, dimensions_text, hour_of
+from meterline.usecase.moment import moment
 from meterline.usecase.watch_usage import watch_again
 
 INSTANT = timedelta(microseconds=1)
@@ -59,8 +60,14 @@ async def void_event(
 async def replace_event(
     tx: AsyncConnection, *, found: Stored, public_customer: str, change: Change, author: Author, now: datetime
 ) -> Correction:
-    """Count something else in the place of one event. Refuses an event that does not count any more."""
+    """Count something else in the place of one event.
+
+    `now` is the wall clock. Refuses an event that does not count any more, and a time that is out of reach.
+    """
     occurred_at = change.occurred_at or found.occurred_at
+    if change.occurred_at is not None:
+        reach.check_corrected(occurred_at, now=await _moment(tx, found.customer_id, now), param="timestamp")
+        await _check_kept(tx, Period(start=occurred_at, end=occurred_at + INSTANT), now=now, param="timestamp")
     first, last = sorted((hour_of(found.occurred_at), hour_of(occurred_at)))
     correction = _correction(found, public_customer, author, "replace", Period(start=first, end=last + HOUR), now)
     dimensions = dimensions_text(change.dimensions) if change.dimensions else None
@@ -92,7 +99,12 @@ async def open_backfill(
     author: Author,
     now: datetime,
 ) -> Correction:
-    """Begin to collect events for a stretch of time. Nothing counts before the backfill is closed."""
+    """Begin to collect events for a stretch of time. Nothing counts before the backfill is closed.
+
+    `now` is the wall clock. Refuses a time that is out of reach.
+    """
+    reach.check_backfill(period, now=await _moment(tx, of.customer_id, now))
+    await _check_kept(tx, period, now=now, param="start")
     opened = Correction(
         environment=meter.environment,
         customer_id=of.customer_id,
@@ -117,12 +129,16 @@ async def open_backfill(
     return opened
 
 
-async def stage_events(tx: AsyncConnection, *, environment: str, id: str, events: Sequence[Staged]) -> int:
-    """Add events to an open backfill; how many were new to it. Refuses events outside its time."""
+async def stage_events(
+    tx: AsyncConnection, *, environment: str, id: str, events: Sequence[Staged], now: datetime
+) -> int:
+    """Add events to an open backfill; how many were new to it. Refuses events outside its time or yet to come."""
     opened = await store.lock(tx, environment, id)
     if opened.kind != "backfill" or opened.status != "open":
         raise Refusal("This backfill is not open.")
+    moment_of = await _moment(tx, opened.customer_id, now)
     for n, each in enumerate(events):
+        reach.check_corrected(each.occurred_at, now=moment_of, param=f"events[{n}][timestamp]")
         if not opened.start <= each.occurred_at < opened.end:
             raise Refusal("The event lies outside the backfill's time.", param=f"events[{n}][timestamp]")
     return await store.stage(tx, opened, events) if events else 0
@@ -133,6 +149,7 @@ async def close_backfill(tx: AsyncConnection, *, environment: str, id: str, now:
     opened = await store.lock(tx, environment, id)
     if opened.kind != "backfill" or opened.status != "open":
         raise Refusal("This backfill is not open.")
+    await _check_kept(tx, Period(start=opened.start, end=opened.end), now=now, param="id")
     connection = await driver(tx)
     voided = []
     if opened.replaces:
@@ -200,6 +217,20 @@ async def _apply(
     applied = replace(correction, status="applied", before=before, after=after, applied_at=now)
     await (store.save if known else store.add)(tx, applied)
     return applied
+
+
+async def _moment(tx: AsyncConnection, customer_id: UUID, now: datetime) -> datetime:
+    """What time it is for the customer."""
+    key = UUID(bytes=customer_id.bytes)
+    owner = (await customer.find_all(tx, [key]))[key]
+    return await moment(tx, environment=owner.environment, test_clock=owner.test_clock, now=now)
+
+
+async def _check_kept(tx: AsyncConnection, period: Period, *, now: datetime, param: str) -> None:
+    keep = await usage_policy.keep_events(tx)
+    if keep is not None:
+        present = {each.start for each in await partition.present(await driver(tx), "usage_event")}
+        reach.check_kept(reach.days_of(period), present=present, horizon=now - keep, param=param)
 
 
 async def _watch(connection: Connection, correction: Correction, now: datetime) -> None:

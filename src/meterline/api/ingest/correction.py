@@ -165,7 +165,7 @@ async def append(call: Call[BackfillAppend]) -> Json:
     opened = await store.lock(call.tx, call.environment, call.path["id"])
     found = (await meter.find(call.tx, call.environment, [opened.meter]))[opened.meter]
     events = [_staged(n, each, found, opened.customer) for n, each in enumerate(call.params.events)]
-    added = await usecase.stage_events(call.tx, environment=call.environment, id=opened.id, events=events)
+    added = await usecase.stage_events(call.tx, environment=call.environment, id=opened.id, events=events, now=call.now)
     return {"object": "usage_backfill_events", "added": added, "backfill": opened.id, "received": len(events)}
 
 
