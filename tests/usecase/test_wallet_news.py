@@ -24,11 +24,12 @@ async def owner(database: Database) -> AsyncIterator[Jane]:
 
 
 async def _told(jane: Jane) -> list[str]:
-    """The types of what was told of the wallet, earliest first."""
+    """The types of what was told of the wallet, earliest first; its payments tell of themselves beside it."""
     table = notice.notice
     query = select(table.c.type).where(table.c.customer_id == jane.customer_id).order_by(table.c.sequence)
     async with jane.database.begin() as tx:
-        return list(await tx.scalars(query))
+        types = list(await tx.scalars(query))
+    return [type for type in types if not type.startswith(("payment_intent.", "charge."))]
 
 
 async def test_a_recharge_is_told_from_the_attempt_to_the_credit(owner: Jane) -> None:

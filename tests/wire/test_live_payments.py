@@ -6,7 +6,7 @@ A second environment of the same server stands in for Stripe; between them is th
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -18,14 +18,10 @@ from meterline.notice.signature import signed
 from meterline.store.database import Database
 from meterline.usecase.ask_processor import PROCESSORS
 from meterline.worker.poll import Poll
-from meterline.worker.registry import HANDLERS
-from meterline.worker.wall import run_due
 from tests.wire.billing import draft_of
 from tests.wire.conftest import stripe_client
+from tests.wire.live import SECRET, WEBHOOK_SECRET, payer, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
-
-SECRET = "sk_live_meterlineWireTests0000000000"
-WEBHOOK_SECRET = "whsec_theSecretOfTheLiveTests"
 
 
 @pytest.fixture(scope="module")
@@ -40,28 +36,6 @@ def processor(client: stripe.StripeClient) -> Iterator[StripeProcessor]:
 @pytest.fixture(scope="module")
 def live(processor: StripeProcessor, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
     return stripe_client(base_url, add_key(SECRET, environment="live"))
-
-
-def work(dsn: str) -> None:
-    """A worker does what is due."""
-
-    async def once() -> None:
-        database = Database(dsn)
-        await database.open()
-        now = datetime.now(UTC) + timedelta(seconds=2)
-        while await run_due(database, HANDLERS, now=now, lease=timedelta(seconds=30)):
-            pass
-        await database.close()
-
-    asyncio.run(once())
-
-
-def payer(live: stripe.StripeClient, client: stripe.StripeClient, card: str = "pm_card_visa") -> stripe.Customer:
-    """A live customer whose card is saved upstream."""
-    saved = client.v1.payment_methods.attach(card, {"customer": client.v1.customers.create({}).id})
-    customer = live.v1.customers.create({})
-    live.v1.payment_methods.attach(saved.id, {"customer": customer.id})
-    return live.v1.customers.update(customer.id, {"invoice_settings": {"default_payment_method": saved.id}})
 
 
 def asked(live: stripe.StripeClient, customer: stripe.Customer, amount: int) -> tuple[stripe.Invoice, str]:
@@ -82,8 +56,7 @@ def test_an_invoice_is_paid_by_stripe_and_refunded_there(
     invoice, charge = asked(live, customer, 1700)
     work(dsn)
     assert live.v1.invoices.retrieve(invoice.id).status == "paid"
-    found = client.v1.payment_intents.list({}).data
-    [upstream] = [each for each in found if each.metadata.to_dict().get("meterline_attempt") == charge]
+    [upstream] = upstream_payments(client, charge)
     assert (upstream.status, upstream.amount_received) == ("succeeded", 1700)
     assert standing(dsn)[customer.id, "clearing:stripe"] == -cents(1700)
 

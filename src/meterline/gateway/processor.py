@@ -77,8 +77,11 @@ class Processor(Protocol):
         """Let go of what was authorized."""
         ...
 
-    def refund(self, reference: str, *, amount: int, currency: str, key: str) -> Outcome:
-        """Give back `amount` (minor units) of what was taken under that reference. The same key never does it twice."""
+    def refund(self, reference: str, *, amount: int, currency: str, key: str, again: bool = False) -> Outcome:
+        """Give back `amount` (minor units) of what was taken under that reference. The same key never does it twice.
+
+        `again` says that the same was asked before.
+        """
         ...
 
     def disputed(self, reference: str) -> str | None:

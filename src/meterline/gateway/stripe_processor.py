@@ -111,7 +111,15 @@ class StripeProcessor:
         """Cancel an authorized PaymentIntent."""
         self._client.v1.payment_intents.cancel(reference, options={"idempotency_key": key})
 
-    def refund(self, reference: str, *, amount: int, currency: str, key: str) -> Outcome:  # noqa: ARG002
+    def refund(
+        self,
+        reference: str,
+        *,
+        amount: int,
+        currency: str,  # noqa: ARG002
+        key: str,
+        again: bool = False,  # noqa: ARG002
+    ) -> Outcome:
         """Refund a PaymentIntent, in its own currency."""
         try:
             refund = self._client.v1.refunds.create(

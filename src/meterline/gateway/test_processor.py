@@ -9,7 +9,15 @@ from meterline.payment.method import Card
 from meterline.payment.payment import ActionNeeded, Outcome, Refused, Succeeded, Unknown
 
 Behaviour = Literal[
-    "pays", "declines", "declines_later", "always_authenticates", "authenticates_on_session", "stays_silent", "disputes"
+    "pays",
+    "declines",
+    "declines_later",
+    "always_authenticates",
+    "authenticates_on_session",
+    "stays_silent",
+    "disputes",
+    "refunds_late",
+    "refunds_fail",
 ]
 
 _EXP_MONTH, _EXP_YEAR = 11, 2034
@@ -90,6 +98,8 @@ _CARDS: dict[str, TestCard] = {
     ),
     "createDispute": TestCard(number="4000000000000259", behaviour="disputes"),
     "createDisputeProductNotReceived": TestCard(number="4000000000002685", behaviour="disputes"),
+    "pendingRefund": TestCard(number="4000000000007726", behaviour="refunds_late"),
+    "refundFail": TestCard(number="4000000000005126", behaviour="refunds_fail"),
     # Not one of Stripe's: the first answer is lost on its way, as it is when a processor times out.
     "answerLost": TestCard(number="4000000000009235", behaviour="stays_silent"),
 }
@@ -144,7 +154,8 @@ class TestProcessor:
             return ActionNeeded()
         if card.behaviour == "stays_silent" and not collection.again:
             return Unknown()
-        return Succeeded(reference=_named_after(collection.key))
+        reference = _named_after(collection.key)
+        return Succeeded(reference=_MARKS.get(card.behaviour, "") + reference)
 
     def capture(self, reference: str, *, amount: int, key: str) -> Refused | None:  # noqa: ARG002
         """Authorized money can always be taken."""
@@ -153,15 +164,32 @@ class TestProcessor:
     def release(self, reference: str, *, key: str) -> None:
         """Nothing is held anywhere."""
 
-    def refund(self, reference: str, *, amount: int, currency: str, key: str) -> Outcome:  # noqa: ARG002
-        """Taken money can always be given back."""
-        return Succeeded(reference=_named_after(key))
+    def refund(
+        self,
+        reference: str,
+        *,
+        amount: int,  # noqa: ARG002
+        currency: str,  # noqa: ARG002
+        key: str,
+        again: bool = False,
+    ) -> Outcome:
+        """Taken money can be given back, late for one card; for another the bank sends it back afterwards."""
+        if reference.startswith(_MARKS["refunds_late"]) and not again:
+            return Unknown()
+        fails = reference.startswith(_MARKS["refunds_fail"])
+        if fails and again:
+            return Refused(code="unknown", message="The refund failed.")
+        return Succeeded(reference=_named_after(key), final=not fails)
 
     def disputed(self, reference: str) -> str | None:
         """Cards that dispute do so at once."""
         if _CARDS[reference].behaviour != "disputes":
             return None
         return "product_not_received" if reference.endswith("NotReceived") else "fraudulent"
+
+
+_MARKS = {"refunds_late": "late_", "refunds_fail": "fail_"}
+"""What references begin with whose money does not go back as usual: nothing else is remembered of the card."""
 
 
 def _named_after(key: str) -> str:

@@ -272,16 +272,19 @@ def withdrawn(*, asset: str, slices: Sequence[Slice], shortage: Decimal, to: Acc
     return (*_from_slices(slices, asset, to), *_move(Account("debt", asset), to, shortage))
 
 
-def unused_refunded(*, asset: str, slices: Sequence[Slice], processor: str) -> tuple[Transfer, ...]:
-    """Bought value that was not used goes back to the customer as money."""
-    assert all(each.funding == "paid" for each in slices), "only bought value is refunded"
-    return _from_slices(slices, asset, Account("clearing", asset, processor))
+def value_taken_back(*, asset: str, slices: Sequence[Slice], shortage: Decimal, to: Account) -> tuple[Transfer, ...]:
+    """Bought value leaves a wallet because its money goes back: unspent value goes, what was spent becomes debt.
+
+    `to` is what the money's own movement is booked against (`refunds`, `dispute`), `exchange` for a custom unit, or
+    `clearing` where the money goes back by other means.
+    """
+    assert all(each.funding == "paid" for each in slices), "only bought value has money to go back"
+    return (*_from_slices(slices, asset, to), *_move(Account("debt", asset), to, shortage))
 
 
-def top_up_disputed(*, asset: str, slices: Sequence[Slice], shortage: Decimal, processor: str) -> tuple[Transfer, ...]:
-    """The bank took a top-up's money back: unspent value goes, what was spent already becomes debt."""
-    bank = Account("clearing", asset, processor)
-    return (*_from_slices(slices, asset, bank), *_move(Account("debt", asset), bank, shortage))
+def units_taken_back(*, currency: str, price: Decimal, asset: str, to: Kind) -> tuple[Transfer, ...]:
+    """`price` is what the custom units that leave a wallet were bought for; negative when they return to it."""
+    return _move(Account("exchange", currency, asset), Account(to, currency), price)
 
 
 def debt_forgiven(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:

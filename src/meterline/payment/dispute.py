@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from meterline.refusal import Refusal
+from meterline.wallet.taken import Taken
 
 DisputeStatus = Literal["needs_response", "under_review", "won", "lost"]
 
@@ -33,6 +34,7 @@ class Dispute:
     due_by: datetime
     evidence: Mapping[str, str] = field(default_factory=dict)
     submissions: int = 0
+    taken: Taken | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

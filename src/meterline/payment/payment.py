@@ -25,9 +25,10 @@ CancellationReason = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded:
-    """The money moved. `reference` is the processor's name for the movement."""
+    """The money moved. `reference` is the processor's name for the movement; unless it is `final`, ask once more."""
 
     reference: str
+    final: bool = True
     kind: Literal["succeeded"] = "succeeded"
 
 
@@ -61,11 +62,11 @@ Outcome: TypeAlias = Succeeded | Refused | ActionNeeded | Unknown
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payment:
-    """Money to be taken once: for one invoice, or for no invoice. `id` is Stripe's PaymentIntent id (`pi_…`).
+    """Money to be taken once: for one invoice, for one top-up of a wallet, or for neither.
 
-    Amounts are minor units. `amount_capturable` is what was authorized and waits for its capture. A payment of
-    nobody in particular (`customer` null) has books of its own. `latest_charge` is the last attempt that a
-    processor answered with a charge.
+    `id` is Stripe's PaymentIntent id (`pi_…`). Amounts are minor units. `amount_capturable` is what was authorized and
+    waits for its capture. A payment of nobody in particular (`customer` null) has books of its own. `latest_charge` is
+    the last attempt that a processor answered with a charge.
     """
 
     environment: str
@@ -92,6 +93,7 @@ class Payment:
     receipt_email: str | None = None
     statement_descriptor: str | None = None
     return_url: str | None = None
+    top_up: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from meterline.money import display
 from meterline.payment.payment import Attempt
 from meterline.refusal import Refusal
+from meterline.wallet.taken import Taken
 
 RefundReason = Literal["duplicate", "fraudulent", "requested_by_customer"]
 RefundStatus = Literal["pending", "succeeded", "failed", "canceled"]
@@ -16,7 +17,10 @@ RefundStatus = Literal["pending", "succeeded", "failed", "canceled"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund:
-    """A refund of a charge. `amount` is in minor units. While it is pending, no answer is known."""
+    """A refund of a charge. `amount` is in minor units. While it is pending, no answer is known.
+
+    `taken` is the value that left a wallet with it, where the charge paid for a top-up.
+    """
 
     environment: str
     customer_id: UUID
@@ -32,6 +36,7 @@ class Refund:
     status: RefundStatus
     reason: RefundReason | None = None
     failure_reason: str | None = None
+    taken: Taken | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

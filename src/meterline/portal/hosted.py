@@ -21,6 +21,7 @@ from meterline.store import customer as customers
 from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store import setup_intent as setups
+from meterline.store import top_up as top_ups
 from meterline.store.database import Database
 from meterline.usecase.check_out import Payer, finish_checkout, pay_checkout
 from meterline.usecase.create_payment_method import create_payment_method
@@ -211,7 +212,11 @@ async def _decided(tx: AsyncConnection, thing: Payment | Setup, *, agreed: bool,
 
 
 async def _back(database: Database, thing: Payment | Setup) -> Response:
-    """Where the holder came from: a shop, a checkout, an invoice; else the page that says how it stands."""
+    """Where the holder came from: a shop, a checkout, an invoice, a top-up; else the page that says how it stands."""
+    if isinstance(thing, Payment) and thing.top_up is not None:
+        async with database.begin() as tx:
+            bought = await top_ups.find(tx, thing.environment, thing.top_up)
+        return RedirectResponse(f"/top-ups/{bought.id}/pay?secret={bought.secret}", _SEE_OTHER)
     if thing.return_url is not None:
         joint = "&" if "?" in thing.return_url else "?"
         name = "setup_intent" if isinstance(thing, Setup) else "payment_intent"

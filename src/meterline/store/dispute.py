@@ -1,6 +1,7 @@
 """Disputes."""
 
 from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.dispute import Dispute
@@ -30,6 +31,7 @@ dispute = Table(
     schema.instant("due_by", nullable=False),
     schema.document("evidence"),
     Column("submissions", Integer, nullable=False),
+    Column("taken", JSONB(none_as_null=True)),
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_dispute_sequence", "environment", "sequence"),

@@ -142,9 +142,10 @@ INVARIANTS: tuple[Invariant, ...] = (
             SELECT customer_id, id, -amount::numeric / {_UNITS} FROM refund
              WHERE environment = $1 AND status = 'succeeded') AS told
       FULL JOIN (SELECT customer_id, cause_id AS id,
-                        sum(CASE WHEN debit LIKE 'clearing%' THEN amount ELSE -amount END) AS amount
+                        sum(CASE WHEN debit LIKE 'clearing:%' THEN amount WHEN credit LIKE 'clearing:%' THEN -amount
+                                 ELSE 0 END) AS amount
                    FROM ledger_transfer
-                  WHERE environment = $1 AND cause IN ('payment', 'refund') GROUP BY 1, 2) AS booked
+                  WHERE environment = $1 AND cause IN ('payment', 'refund', 'refund.failed') GROUP BY 1, 2) AS booked
         USING (customer_id, id)
      WHERE coalesce(told.amount, 0) <> coalesce(booked.amount, 0)""",
     ),

@@ -57,6 +57,7 @@ payment = Table(
     Column("receipt_email", Text),
     Column("statement_descriptor", Text),
     Column("return_url", Text),
+    Column("top_up", Text),
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_sequence", "environment", "sequence"),

@@ -1,6 +1,7 @@
 """Refunds."""
 
 from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.refund import Refund
@@ -30,6 +31,7 @@ refund = Table(
     Column("status", Text, nullable=False),
     Column("reason", Text),
     Column("failure_reason", Text),
+    Column("taken", JSONB(none_as_null=True)),
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_refund_sequence", "environment", "sequence"),

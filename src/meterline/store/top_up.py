@@ -12,9 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
-from meterline.store import public_id, row, schema
+from meterline.store import public_id, schema
 from meterline.store.database import driver
 from meterline.store.identifier import uuid7
+from meterline.store.kept import Kept
 from meterline.store.ledger import AMOUNT, Connection
 from meterline.wallet.recharge import DAY, RechargeHistory, RechargeRule
 
@@ -42,8 +43,7 @@ top_up = Table(
     Column("secret", Text, nullable=False),
     Column("return_url", Text),
     Column("failure_url", Text),
-    Column("processor", Text, nullable=False),
-    Column("reference", Text),
+    Column("payment", Text, nullable=False),
     Column("failure", Text),
     Column("automatic", Boolean, nullable=False),
     schema.instant("credit_expires_at"),
@@ -94,7 +94,7 @@ Status: TypeAlias = Literal["initiated", "pending", "succeeded", "failed", "expi
 class TopUp:
     """Money asked for a wallet: `price` in minor units of `currency` buys `amount` of `asset`.
 
-    `secret` opens the hosted page. `reference` is the processor's name for the payment.
+    `secret` opens the hosted page. `payment` is the payment that takes the money.
     """
 
     environment: str
@@ -109,8 +109,7 @@ class TopUp:
     secret: str
     return_url: str | None
     failure_url: str | None
-    processor: str
-    reference: str | None = None
+    payment: str
     failure: str | None = None
     automatic: bool = False
     credit_expires_at: datetime | None = None
@@ -120,38 +119,21 @@ class TopUp:
     settled_at: datetime | None = None
 
 
-async def add(tx: AsyncConnection, new: TopUp) -> None:
-    """Store a new top-up and make its id known."""
-    await tx.execute(insert(top_up).values(row.values(new, top_up, sequence=uuid7())))
-    await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
+_top_ups = Kept(top_up, TopUp, KIND)
+add, save, lock = _top_ups.add, _top_ups.save, _top_ups.lock
 
 
-async def save(tx: AsyncConnection, changed: TopUp) -> None:
-    """Store a changed top-up that was locked."""
-    await tx.execute(
-        top_up.update()
-        .where(top_up.c.customer_id == changed.customer_id, top_up.c.id == changed.id)
-        .values(row.values(changed, top_up))
-    )
-
-
-async def find(tx: AsyncConnection, environment: str, id: str, *, lock: bool = False) -> TopUp:
+async def find(tx: AsyncConnection, environment: str, id: str) -> TopUp:
     """The top-up of that id. Raises Missing."""
-    owner = await public_id.owner(tx, environment=environment, kind=KIND, id=id)
-    query = select(top_up).where(top_up.c.customer_id == owner, top_up.c.id == id)
-    found = None if owner is None else (await tx.execute(query.with_for_update() if lock else query)).first()
+    found = (await _top_ups.find(tx, environment, [id])).get(id)
     if found is None:
         raise Missing("top-up", id, subject=True)
-    return row.load(TopUp, found)
+    return found
 
 
-async def pending(tx: AsyncConnection, customer_id: UUID, asset: str) -> list[TopUp]:
-    """The automatic top-ups that the processor has not answered for."""
-    key = top_up.c
-    rows = await tx.execute(
-        select(top_up).where(key.customer_id == customer_id, key.asset == asset, key.automatic, key.status == "pending")
-    )
-    return [row.load(TopUp, found) for found in rows]
+async def find_all(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, TopUp]:
+    """The top-ups with those ids; unknown ones are left out."""
+    return await _top_ups.find(tx, environment, ids)
 
 
 async def rule(tx: AsyncConnection, customer_id: UUID, asset: str) -> RechargeRule | None:

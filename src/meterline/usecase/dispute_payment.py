@@ -14,6 +14,7 @@ from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.usecase import keep_books
 from meterline.usecase.ask_processor import PROCESSORS
+from meterline.usecase.take_back_value import give_back_value, going_back, take_back_value
 
 TIME_TO_ANSWER = timedelta(days=7)
 
@@ -43,6 +44,8 @@ async def open_dispute(tx: AsyncConnection, charge: Attempt, *, reason: str, now
         due_by=now + TIME_TO_ANSWER,
     )
     await payments.save_attempt(tx, replace(charge, disputed=True))
+    back = going_back(new, before=charge.amount_refunded)
+    new = replace(new, taken=await take_back_value(tx, back, now=now))
     await store.add(tx, new)
     await _book(tx, new, won=False, now=now)
     await _tell(tx, "charge.dispute.created", new, now=now)
@@ -66,6 +69,8 @@ async def change_dispute(
         charge = await payments.lock_attempt(tx, customer_id=after.customer_id, id=after.charge)
         await payments.save_attempt(tx, replace(charge, disputed=False))
         await _book(tx, after, won=True, now=now)
+        if after.taken is not None:
+            await give_back_value(tx, going_back(after), after.taken, now=now)
         await _tell(tx, "charge.dispute.funds_reinstated", after, now=now)
     return after
 

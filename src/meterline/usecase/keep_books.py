@@ -2,8 +2,9 @@
 
 Every function here is called in the transaction that records the business itself, so a crash leaves both or
 neither. Causes are named after the object and what befell it: `invoice` when it was finalized, `invoice.void`,
-`invoice.write_off`, `payment`, `refund`, `dispute`, `balance`, `credit_grant`. Amounts arrive in minor units of a
-lower-case currency and are booked in major units of the upper-case one. `now` is the customer's time, UTC.
+`invoice.write_off`, `payment`, `refund`, `refund.failed`, `dispute`, `balance`, `credit_grant`. Amounts arrive in
+minor units of a lower-case currency and are booked in major units of the upper-case one. `now` is the customer's time,
+UTC.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from meterline.ledger.account import Kind
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Cause, Transfer, reversal
 from meterline.money import to_major
+from meterline.payment.refund import Refund
 from meterline.store import ledger
 
 OUTSIDE = "outside"
@@ -97,20 +99,13 @@ async def money_received(
     await _post(tx, environment, customer_id, cause, transfers, now=now)
 
 
-async def money_returned(
-    tx: AsyncConnection,
-    *,
-    environment: str,
-    customer_id: UUID,
-    amount: int,
-    currency: str,
-    processor: str,
-    refund: str,
-    now: datetime,
-) -> None:
-    """Money went back to the customer."""
-    transfers = posting.payment_refunded(asset=currency.upper(), amount=to_major(amount, currency), processor=processor)
-    await _post(tx, environment, customer_id, Cause("refund", refund), transfers, now=now)
+async def money_returned(tx: AsyncConnection, refund: Refund, *, failed: bool, now: datetime) -> None:
+    """Money went back to the customer; or it did not arrive there and came back to the processor (`failed`)."""
+    recipe = posting.refund_failed if failed else posting.payment_refunded
+    amount = to_major(refund.amount, refund.currency)
+    transfers = recipe(asset=refund.currency.upper(), amount=amount, processor=refund.processor)
+    cause = Cause("refund.failed" if failed else "refund", refund.id)
+    await _post(tx, refund.environment, refund.customer_id, cause, transfers, now=now)
 
 
 async def money_disputed(

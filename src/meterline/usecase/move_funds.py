@@ -1,6 +1,5 @@
-"""Value into and out of a wallet other than by usage: grants, adjustments, manual fees, refunds, disputes, lapse."""
+"""Value into and out of a wallet other than by usage: grants, adjustments, manual fees, lapse."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -18,7 +17,7 @@ from meterline.usecase.remind_of_expiry import plan_reminders
 from meterline.usecase.tell_wallet import tell_wallet
 from meterline.usecase.work_wallet import Answer, Refused, Work, once, slices_told, told, work_on
 from meterline.wallet.grant import DEFAULT_PRIORITY, Grant, Purpose
-from meterline.wallet.pocket import Pocket, dispute, fund, lapse, newest_paid, refund, spend, withdraw
+from meterline.wallet.pocket import Pocket, fund, lapse, spend, withdraw
 
 EXPIRE_GRANT = "expire_grant"
 """The kind of due work that ends a grant."""
@@ -129,7 +128,7 @@ async def adjust(
         else:
             pocket, debit = withdraw(before, -amount, at=now, to=house)
             booked = await work.book(cause=cause, transfers=debit.transfers, pocket=pocket)
-        return _receipt(work, id, "adjustment", amount, before, booked) | {
+        return receipt(work, id, "adjustment", amount, before, booked) | {
             "reason": reason,
             "description": description,
         }
@@ -161,7 +160,7 @@ async def grant(
     async def act() -> Answer:
         before = work.pocket(new.asset)
         booked = await put_grant(work, new, source=house, cause=Cause("grant", new.id), clock=clock)
-        return _receipt(work, new.id, "grant", new.amount, before, booked)
+        return receipt(work, new.id, "grant", new.amount, before, booked)
 
     said = {
         "asset": new.asset,
@@ -195,75 +194,13 @@ async def charge(
         before = work.pocket(asset)
         pocket, debit = spend(before, amount, at=now, marks=marks)
         booked = await work.book(cause=Cause("fee", id), transfers=debit.transfers, pocket=pocket)
-        return _receipt(work, id, "fee", -amount, before, booked) | {
+        return receipt(work, id, "fee", -amount, before, booked) | {
             "subject": subject,
             "description": description,
         }
 
     said = {"asset": asset, "amount": told(amount), "subject": subject, "description": description}
     return await once(work, id=id, kind="fee", said=said, act=act)
-
-
-async def refund_unused(
-    tx: AsyncConnection,
-    *,
-    environment: str,
-    customer_id: UUID,
-    id: str,
-    asset: str,
-    amount: Decimal | None,
-    processor: str,
-    now: datetime,
-) -> Answer | Refused:
-    """Take bought value that was not used out of the wallet, to be paid back: the newest first, all by default.
-
-    The caller has the money returned at the processor; the books say that it is owed there.
-    """
-    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
-
-    async def act() -> Answer:
-        before = work.pocket(asset)
-        wanted = amount
-        if wanted is None:
-            wanted = sum((each.free for each in before.grants if _refundable(each)), Decimal(0))
-        if wanted == 0:
-            raise Refusal("Nothing in the wallet can be refunded.", code="nothing_refundable")
-        slices = newest_paid(before, wanted)
-        pocket, transfers = refund(before, slices, processor=processor)
-        booked = await work.book(cause=Cause("refund", id), transfers=transfers, pocket=pocket)
-        return _receipt(work, id, "refund", -wanted, before, booked)
-
-    said = {"asset": asset, "amount": None if amount is None else told(amount)}
-    return await once(work, id=id, kind="refund", said=said, act=act)
-
-
-def _refundable(grant: Grant) -> bool:
-    return grant.funding == "paid" and not grant.lapsed
-
-
-async def take_back_disputed(
-    tx: AsyncConnection,
-    *,
-    environment: str,
-    customer_id: UUID,
-    id: str,
-    asset: str,
-    amount: Decimal,
-    grants: Sequence[str],
-    processor: str,
-    now: datetime,
-) -> Answer | Refused:
-    """A bank took the money of these grants back: what is unspent goes, the rest is debt. Once per dispute id."""
-    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
-
-    async def act() -> Answer:
-        before = work.pocket(asset)
-        pocket, debit = dispute(before, grants, amount, processor=processor)
-        booked = await work.book(cause=Cause("dispute", id), transfers=debit.transfers, pocket=pocket)
-        return _receipt(work, id, "dispute", -amount, before, booked) | {"debt": told(pocket.debt)}
-
-    said: Mapping[str, object] = {"asset": asset, "amount": told(amount), "grants": list(grants)}
-    return await once(work, id=id, kind="dispute", said=said, act=act)
 
 
 async def expire_grant(
@@ -292,7 +229,8 @@ async def expire_grant(
     return None
 
 
-def _receipt(work: Work, id: str, kind: str, amount: Decimal, before: Pocket, booked: Booked | None) -> Answer:
+def receipt(work: Work, id: str, kind: str, amount: Decimal, before: Pocket, booked: Booked | None) -> Answer:
+    """What an operation came to: the amount it moved, and what was available before and after."""
     after = work.pocket(before.asset)
     return {
         "id": id,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,7 @@ from meterline.store import refund as store
 from meterline.store.identifier import public
 from meterline.usecase import keep_books, record_payment
 from meterline.usecase.ask_processor import PROCESSORS
+from meterline.usecase.take_back_value import give_back_value, going_back, take_back_value
 
 RESOLVE = "resolve_refund"
 """The kind of due work that asks a processor over a network for a refund."""
@@ -27,11 +29,13 @@ async def refund_payment(
     amount: int | None,
     reason: RefundReason | None,
     metadata: Mapping[str, str],
+    value: Decimal | None = None,
     now: datetime,
 ) -> Refund:
     """Refund `amount` (minor units, null for all that is left) of a charge. `now` is the customer's time, UTC.
 
-    The amount is set aside on the charge at once, so that refunds in parallel cannot exceed it. Raises Refusal.
+    The amount is set aside on the charge at once, so that refunds in parallel cannot exceed it; so is what it bought
+    in a wallet, `value` where the caller knows how much that is. Raises Refusal.
     """
     locked = await payments.lock_attempt(tx, customer_id=charge.customer_id, id=charge.id)
     wanted = refundable(locked, amount=amount)
@@ -52,6 +56,8 @@ async def refund_payment(
         metadata=dict(metadata),
     )
     await payments.save_attempt(tx, replace(locked, amount_refunded=locked.amount_refunded + wanted))
+    back = going_back(new, before=locked.amount_refunded)
+    new = replace(new, taken=await take_back_value(tx, back, value=value, now=now))
     await store.add(tx, new)
     await _tell(tx, "refund.created", new, now=now)
     processor = PROCESSORS[locked.processor]
@@ -60,31 +66,30 @@ async def refund_payment(
         return new
     assert locked.reference is not None, "taken money has a name at its processor"
     outcome = processor.refund(locked.reference, amount=wanted, currency=new.currency, key=new.id)
+    if isinstance(outcome, Unknown) or (isinstance(outcome, Succeeded) and not outcome.final):
+        await _plan(tx, new, now=now)
     return await conclude(tx, new, outcome, now=now)
 
 
 async def conclude(tx: AsyncConnection, refund: Refund, outcome: Outcome, *, now: datetime) -> Refund:
-    """Record what a processor said to a locked refund that is pending; silence leaves it pending."""
-    if refund.status != "pending" or isinstance(outcome, Unknown):
+    """Record what a processor said to a locked refund. Silence leaves it as it is; money that went back can still
+    fail to arrive, what failed is over."""
+    done = refund.status == "succeeded" and isinstance(outcome, Succeeded)
+    if done or refund.status in ("failed", "canceled") or isinstance(outcome, Unknown):
         return refund
     charge = await payments.lock_attempt(tx, customer_id=refund.customer_id, id=refund.charge)
     if isinstance(outcome, Succeeded):
         after = replace(refund, status="succeeded")
-        await keep_books.money_returned(
-            tx,
-            environment=refund.environment,
-            customer_id=refund.customer_id,
-            amount=refund.amount,
-            currency=refund.currency,
-            processor=refund.processor,
-            refund=refund.id,
-            now=now,
-        )
+        await keep_books.money_returned(tx, refund, failed=False, now=now)
         before = replace(charge, amount_refunded=charge.amount_refunded - refund.amount)
         await record_payment.tell(tx, "charge.refunded", charge, previous=before, now=now)
     else:
         why = outcome.code if isinstance(outcome, Refused) else "unknown"
         after = replace(refund, status="failed", failure_reason=why)
+        if refund.status == "succeeded":
+            await keep_books.money_returned(tx, refund, failed=True, now=now)
+        if refund.taken is not None:
+            await give_back_value(tx, going_back(refund), refund.taken, now=now)
         await payments.save_attempt(tx, replace(charge, amount_refunded=charge.amount_refunded - refund.amount))
         await _tell(tx, "refund.failed", after, now=now)
     await store.save(tx, after)

@@ -71,12 +71,12 @@ async def resolve_refund(database: Database, *, environment: str, id: str, now: 
     async with database.begin() as tx:
         refund = (await refunds.find(tx, environment, [id]))[id]
         charge = (await payments.find_charges(tx, environment, [refund.charge]))[refund.charge]
-    if refund.status != "pending" or charge.reference is None:
+    if refund.status in ("failed", "canceled") or charge.reference is None:
         return
     processor, reference = PROCESSORS[refund.processor], charge.reference
 
     def ask() -> Outcome:
-        return processor.refund(reference, amount=refund.amount, currency=refund.currency, key=refund.id)
+        return processor.refund(reference, amount=refund.amount, currency=refund.currency, key=refund.id, again=True)
 
     outcome = await asyncio.to_thread(ask)
     if isinstance(outcome, Unknown):

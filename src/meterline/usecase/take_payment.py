@@ -31,6 +31,7 @@ from meterline.usecase import keep_books, record_payment
 from meterline.usecase.ask_processor import PROCESSORS, ask
 from meterline.usecase.attach_payment_method import attach_payment_method, usable_method
 from meterline.usecase.collect_payment import collect_payment, conclude
+from meterline.usecase.credit_top_up import settle_top_up
 from meterline.usecase.dispute_payment import dispute_at_once
 from meterline.usecase.lock_invoice import lock_invoice
 
@@ -78,6 +79,8 @@ async def change_payment(
         require(before, CONFIRMABLE, "updated")
         if before.invoice is not None and changes.keys() & {"amount", "currency", "customer"}:
             raise Refusal("The amount and the customer of an invoice's payment are the invoice's own.")
+        if before.top_up is not None and changes.keys() & {"amount", "currency", "customer", "capture_method"}:
+            raise Refusal("What a top-up asks for is the top-up's own.")
     after = replace(before, **changes)  # type: ignore[arg-type]
     if isinstance(method := changes.get("payment_method"), str):
         found = await chosen_method(tx, after, method, now=now)
@@ -173,9 +176,13 @@ async def settle_payment(
     after = after_attempt(payment, attempt, outcome, now=now)
     await record_payment.tell_attempt(tx, attempt, outcome, now=now)
     await record_payment.became(tx, after, now=now)
+    if after.top_up is not None:
+        await settle_top_up(tx, after, attempt, outcome, now=now)
+        if isinstance(outcome, Succeeded):
+            await dispute_at_once(tx, attempt, now=now)
+    elif after.status == "succeeded":
+        await _received(tx, after, attempt.amount, attempt, now=now)
     if isinstance(outcome, Succeeded):
-        if after.status == "succeeded":
-            await _received(tx, after, attempt.amount, attempt, now=now)
         await _keep_method(tx, after, attempt, now=now)
     return after
 
@@ -216,6 +223,8 @@ async def fail_authentication(tx: AsyncConnection, seen: Payment, *, now: dateti
     )
     after = replace(payment, status="requires_payment_method", payment_method=None, last_refusal=refused)
     await record_payment.became(tx, after, now=now)
+    if after.top_up is not None:
+        await settle_top_up(tx, after, None, refused, now=now)
     return after
 
 
@@ -248,6 +257,8 @@ async def cancel_payment(
         raise Refusal(
             "You cannot cancel a PaymentIntent that an invoice created; void the invoice instead.", code=UNEXPECTED
         )
+    if payment.top_up is not None:
+        raise Refusal("You cannot cancel the PaymentIntent of a top-up; it expires with it.", code=UNEXPECTED)
     if payment.status == "requires_capture" and payment.latest_charge is not None:
         charge = await payments.lock_attempt(tx, customer_id=payment.customer_id, id=payment.latest_charge)
         assert charge.reference is not None, "what was authorized has a name at its processor"

@@ -7,7 +7,7 @@ other content is a conflict. Only a caller who asks for it (`retryable`) may try
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -23,7 +23,7 @@ from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
 from meterline.store.wallet import Operation, Touched, Wallet
 from meterline.usecase.watch_balance import watch_balances
-from meterline.wallet.pocket import Pocket
+from meterline.wallet.pocket import Pocket, in_order
 
 Answer: TypeAlias = dict[str, Any]
 """What an operation came to, as plain data: kept and given again word for word."""
@@ -59,6 +59,14 @@ class Work:
     def pocket(self, asset: str) -> Pocket:
         """The pocket of that asset, empty where nothing was ever in it."""
         return self.pockets.get(asset) or Pocket(asset=asset, overdraft_limit=self.wallet.overdraft_limit)
+
+    async def recall(self, asset: str, grant: str) -> Pocket:
+        """The pocket with that grant in it, also where nothing is left of the grant."""
+        pocket = self.pocket(asset)
+        if all(each.id != grant for each in pocket.grants):
+            found = await wallet.grants(self.connection, self.customer_id, ids=[grant])
+            pocket = self.pockets[asset] = replace(pocket, grants=in_order((*pocket.grants, *found)))
+        return pocket
 
     async def book(
         self, *, cause: Cause, transfers: Sequence[Transfer], pocket: Pocket, business_at: datetime | None = None

@@ -251,36 +251,36 @@ def newest_paid(pocket: Pocket, amount: Decimal) -> tuple[Slice, ...]:
 
 
 def refund(pocket: Pocket, slices: tuple[Slice, ...], *, processor: str) -> tuple[Pocket, tuple[Transfer, ...]]:
-    """Bought value that was not used leaves as money."""
+    """Bought value that was not used leaves as money, which goes back by other means."""
     less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1))
-    return less, posting.unused_refunded(asset=pocket.asset, slices=slices, processor=processor)
+    bank = Account("clearing", pocket.asset, processor)
+    return less, posting.value_taken_back(asset=pocket.asset, slices=slices, shortage=Decimal(0), to=bank)
 
 
-def dispute(pocket: Pocket, grant_ids: Iterable[str], amount: Decimal, *, processor: str) -> tuple[Pocket, Debit]:
-    """A bank took a top-up back: what is left of its grants goes, what was spent already is debt."""
-    wanted = set(grant_ids)
-    slices: list[Slice] = []
-    rest = amount
-    for grant in pocket.grants:
-        part = min(grant.free, rest) if grant.id in wanted and not grant.lapsed else Decimal(0)
-        if part > 0:
-            slices.append(Slice(grant.id, grant.funding, part))
-            rest -= part
+def take_back(pocket: Pocket, grant_id: str, amount: Decimal, *, to: Account) -> tuple[Pocket, Debit]:
+    """The money of a grant goes back, by a refund or by a bank: what is left of it goes, what was spent is debt."""
+    left = sum((each.free for each in pocket.grants if each.id == grant_id and not each.lapsed), Decimal(0))
+    part = min(left, amount)
+    slices = (Slice(grant_id, "paid", part),) if part else ()
+    rest = amount - part
     less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + rest)
-    transfers = posting.top_up_disputed(asset=pocket.asset, slices=slices, shortage=rest, processor=processor)
-    return less, Debit(amount=amount, slices=tuple(slices), shortage=rest, transfers=transfers)
+    transfers = posting.value_taken_back(asset=pocket.asset, slices=slices, shortage=rest, to=to)
+    return less, Debit(amount=amount, slices=slices, shortage=rest, transfers=transfers)
 
 
-def undo(pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal) -> tuple[Pocket, tuple[Transfer, ...]]:
+def undo(
+    pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal, *, source: Account | None = None
+) -> tuple[Pocket, tuple[Transfer, ...]]:
     """Reverse a debit by its recorded slices, the last first: debt is forgiven first, then grants get theirs back.
 
-    What belongs to a grant that expired meanwhile goes to breakage, visibly.
+    What belongs to a grant that expired meanwhile goes to breakage, visibly. The value comes from `source`, which is
+    revenue where none is named.
     """
     repaid = min(shortage, pocket.debt)
-    revenue = Account("revenue", pocket.asset)
+    house = source or Account("revenue", pocket.asset)
     back = (
-        *((Transfer(revenue, Account("debt", pocket.asset), repaid),) if repaid else ()),
-        *(Transfer(revenue, Account(each.funding, pocket.asset), each.amount, each.grant) for each in reversed(slices)),
+        *((Transfer(house, Account("debt", pocket.asset), repaid),) if repaid else ()),
+        *(Transfer(house, Account(each.funding, pocket.asset), each.amount, each.grant) for each in reversed(slices)),
     )
     restored = replace(pocket, grants=change(pocket.grants, slices, remaining=1), debt=pocket.debt - repaid)
     over = {grant.id for grant in restored.grants if grant.lapsed}

@@ -50,7 +50,7 @@ async def recur(tx: AsyncConnection, row: Due, now: datetime) -> None:
 async def recharge(tx: AsyncConnection, row: Due, now: datetime) -> None:
     """A wallet fell below its threshold."""
     await top_up_wallet.recharge(
-        tx, environment=row.environment, customer_id=row.customer_id, asset=row.subject, clock=row.clock, now=now
+        tx, environment=row.environment, customer_id=row.customer_id, asset=row.subject, now=now
     )
 
 

@@ -1,6 +1,7 @@
 """The hosted page on which a top-up is paid. What opens it is the secret in its address, not an API key."""
 
 import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from html import escape
 from urllib.parse import parse_qs
@@ -10,16 +11,21 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.money import display
+from meterline.payment.method import PaymentMethod
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
+from meterline.store import payment_method, row
 from meterline.store import top_up as store
 from meterline.store.database import Database
+from meterline.store.page import Cursor
 from meterline.store.top_up import TopUp
-from meterline.usecase.collect_payment import PROCESSORS
+from meterline.usecase.create_payment_method import LIVE
 from meterline.usecase.moment import moment
 from meterline.usecase.top_up_wallet import pay
 
-_CARDS = {
+_MOST_CARDS = 20
+
+_TEST_CARDS = {
     "pm_card_visa": "Visa ending in 4242",
     "pm_card_mastercard": "Mastercard ending in 4444",
     "pm_card_chargeDeclined": "A card that is declined",
@@ -40,7 +46,7 @@ def router(database: Database) -> APIRouter:
     async def show(id: str, request: Request) -> Response:
         async with database.begin() as tx:
             found = await _opened(tx, id, request.query_params.get("secret", ""))
-        return _not_found() if found is None else _shown(found)
+            return _not_found() if found is None else _after(found, await _cards(tx, found))
 
     @serving.post("/top-ups/{id}/pay")
     async def submit(id: str, request: Request) -> Response:
@@ -50,23 +56,19 @@ def router(database: Database) -> APIRouter:
             found = await _opened(tx, id, request.query_params.get("secret", ""))
             if found is None:
                 return _not_found()
-            registered = PROCESSORS[found.processor].named(card) if card in _CARDS else None
-            if registered is None:
-                return _shown(found, problem="Choose a card.")
+            cards = await _cards(tx, found)
+            if not card:
+                return _shown(found, cards, problem="Choose a card.")
             owner = (await customers.find_all(tx, [found.customer_id]))[found.customer_id]
             now = await moment(tx, environment=found.environment, test_clock=owner.test_clock, now=datetime.now(UTC))
             try:
-                paid = await pay(
-                    tx,
-                    environment=found.environment,
-                    id=found.id,
-                    reference=registered.reference,
-                    clock=owner.test_clock,
-                    now=now,
-                )
+                paid = await pay(tx, environment=found.environment, id=found.id, method=card, now=now)
             except Refusal as refusal:
-                return _shown(found, problem=refusal.message)
-        return _after(paid)
+                return _shown(found, cards, problem=refusal.message)
+        if paid.payment is not None and paid.payment.status == "requires_action":
+            asking = f"/hosted/authentication/{found.environment}/{paid.payment.id}"
+            return RedirectResponse(f"{asking}?secret={paid.payment.client_secret}", status_code=303)
+        return _after(paid.top_up, cards)
 
     return serving
 
@@ -82,21 +84,33 @@ async def _opened(tx: AsyncConnection, id: str, secret: str) -> TopUp | None:
     return None
 
 
-def _after(paid: TopUp) -> Response:
+async def _cards(tx: AsyncConnection, found: TopUp) -> dict[str, str]:
+    """What can be paid with, by payment method: the cards the customer has saved, and in test environments Stripe's."""
+    page = await payment_method.of_customer(tx, found.environment, found.customer_id, Cursor(limit=_MOST_CARDS))
+    saved = [row.load(PaymentMethod, each) for each in page.rows]
+    mine = {each.id: f"{each.card.brand.capitalize()} ending in {each.card.last4}, saved" for each in saved}
+    return mine if found.environment == LIVE else mine | _TEST_CARDS
+
+
+def _after(paid: TopUp, cards: Mapping[str, str]) -> Response:
     if paid.status == "succeeded" and paid.return_url is not None:
         return RedirectResponse(paid.return_url, status_code=303)
-    return _shown(paid, problem=paid.failure)
+    return _shown(paid, cards, problem=paid.failure)
 
 
-def _shown(top_up: TopUp, *, problem: str | None = None) -> HTMLResponse:
+def _shown(top_up: TopUp, cards: Mapping[str, str], *, problem: str | None = None) -> HTMLResponse:
     amount = escape(display(top_up.price, top_up.currency))
     if top_up.status == "succeeded":
         return _page("Paid", f"<p>{amount} was added to your balance.</p>")
-    options = "".join(f'<option value="{value}">{escape(name)}</option>' for value, name in _CARDS.items())
+    if top_up.status == "pending" and problem is None:
+        return _page("On its way", f"<p>{amount} is added to your balance as soon as the payment is confirmed.</p>")
+    options = "".join(f'<option value="{escape(value)}">{escape(name)}</option>' for value, name in cards.items())
     said = f'<p class="bad" role="alert">{escape(problem)}</p>' if problem else ""
     about = f"<p>{escape(top_up.description)}</p>" if top_up.description else ""
+    if not cards:
+        return _page(f"Add {amount} to your balance", f"{about}{said}<p>There is no saved card to pay with.</p>")
     form = (
-        f'{about}{said}<form method="post"><label>Test card<select name="card">{options}</select></label>'
+        f'{about}{said}<form method="post"><label>Card<select name="card">{options}</select></label>'
         f"<button>Pay {amount}</button></form>"
     )
     return _page(f"Add {amount} to your balance", form)

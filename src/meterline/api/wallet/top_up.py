@@ -62,6 +62,7 @@ def render(top_up: TopUp, customer: str, base_url: str) -> Json:
         "price": top_up.price,
         "automatic": top_up.automatic,
         "failure": top_up.failure,
+        "payment_intent": top_up.payment,
         "redirect_url": f"{base_url}/top-ups/{top_up.id}/pay?secret={top_up.secret}",
         "created_at": top_up.created.isoformat(),
         "expires_at": top_up.expires_at.isoformat(),

@@ -28,7 +28,8 @@ from meterline.store import ledger
 from meterline.store import wallet as store
 from meterline.store.database import driver
 from meterline.store.wallet import Wallet
-from meterline.usecase.move_funds import NewGrant, adjust, charge, grant, refund_unused
+from meterline.usecase.move_funds import NewGrant, adjust, charge, grant
+from meterline.usecase.refund_wallet import refreshed, refund_wallet
 from meterline.usecase.work_wallet import Answer, Refused
 from meterline.wallet.grant import Grant
 from meterline.wallet.pocket import Pocket
@@ -211,7 +212,10 @@ async def transaction(call: Call[Params]) -> Json:
     operation = await store.operation(await driver(call.tx), found.customer.customer_id, named)
     if operation is None:
         raise Missing("transaction", named, subject=True)
-    return {"id": operation.id, "type": operation.kind, "refused": operation.refused, **operation.outcome}
+    outcome = operation.outcome
+    if operation.kind == "refund" and not operation.refused:
+        outcome = await refreshed(call.tx, call.environment, outcome)
+    return {"id": operation.id, "type": operation.kind, "refused": operation.refused, **outcome}
 
 
 @routes.get("/customers/{customer}/wallet/{account}", BalanceQuery)
@@ -332,17 +336,16 @@ async def create_grant(call: Call[GrantCreate]) -> Answer | Refused:
 
 @routes.post("/customers/{customer}/wallet/refunds", RefundCreate, status=201)
 async def create_refund(call: Call[RefundCreate]) -> Answer | Refused:
-    """Take bought value that was not used out of the wallet, the newest first: all of it, or an amount."""
+    """Give back the money of bought value that was not used, the newest first: all of it, or an amount."""
     found = await whose.in_path(call)
     asked = call.params
-    return await refund_unused(
+    return await refund_wallet(
         call.tx,
         environment=call.environment,
         customer_id=found.customer.customer_id,
         id=asked.id or _fresh(),
         asset=asked.asset,
         amount=asked.amount,
-        processor="outside",
         now=found.now,
     )
 

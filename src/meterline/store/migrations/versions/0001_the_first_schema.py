@@ -360,6 +360,7 @@ def upgrade() -> None:
         sa.Column("due_by", sa.DateTime(timezone=True), nullable=False),
         sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("submissions", sa.Integer(), nullable=False),
+        sa.Column("taken", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_dispute")),
     )
@@ -788,6 +789,7 @@ def upgrade() -> None:
         sa.Column("receipt_email", sa.Text(), nullable=True),
         sa.Column("statement_descriptor", sa.Text(), nullable=True),
         sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("top_up", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment")),
     )
@@ -975,6 +977,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("failure_reason", sa.Text(), nullable=True),
+        sa.Column("taken", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_refund")),
     )
@@ -1162,8 +1165,7 @@ def upgrade() -> None:
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("return_url", sa.Text(), nullable=True),
         sa.Column("failure_url", sa.Text(), nullable=True),
-        sa.Column("processor", sa.Text(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("payment", sa.Text(), nullable=False),
         sa.Column("failure", sa.Text(), nullable=True),
         sa.Column("automatic", sa.Boolean(), nullable=False),
         sa.Column("credit_expires_at", sa.DateTime(timezone=True), nullable=True),
