@@ -7,6 +7,7 @@ with the same key, for what the SDK would never send. `add_key` makes further ke
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
@@ -63,7 +64,7 @@ def add_key(dsn: str) -> Callable[..., str]:
 
 
 @pytest.fixture(scope="module")
-def ids(client: stripe.StripeClient) -> list[str]:
+def ids(client: stripe.StripeClient, raw: httpx.Client) -> list[str]:
     """Ids of one object of every kind, in a world where something goes on."""
     clock = client.v1.test_helpers.test_clocks.create({"frozen_time": 1_700_000_000})
     meter = client.v1.billing.meters.create(
@@ -93,7 +94,7 @@ def ids(client: stripe.StripeClient) -> list[str]:
         )
         for on_clock in (True, False)
     ]
-    found = [clock.id, meter.id, product.id, flat.id, metered.id, once.id]
+    found = [clock.id, meter.id, product.id, flat.id, metered.id, once.id, *usage_ids(client, raw)]
     for customer in customers:
         subscription = client.v1.subscriptions.create(
             {"customer": customer.id, "items": [{"price": flat.id}, {"price": metered.id}]}
@@ -112,6 +113,19 @@ def ids(client: stripe.StripeClient) -> list[str]:
             str(settings_of.default_payment_method),
         ]
     return found
+
+
+def usage_ids(client: stripe.StripeClient, raw: httpx.Client) -> list[str]:
+    """The identifier of a usage event, and the ids of an open backfill and a correction."""
+    customer = client.v1.customers.create({"email": "usage@example.com"}).id
+    for identifier in ("evt_of_usage", "evt_replaced"):
+        payload = {"stripe_customer_id": customer, "value": "7"}
+        client.v1.billing.meter_events.create({"event_name": "tokens", "identifier": identifier, "payload": payload})
+    now = int(time.time())
+    about = {"customer": customer, "event_name": "tokens", "reason": "outage"}
+    opened = raw.post("/ingest/backfills", data={**about, "start": now - 3600, "end": now}).json()["id"]
+    replaced = raw.post("/ingest/events/evt_replaced/replace", data={"value": "8", "reason": "x"}).json()["id"]
+    return ["evt_of_usage", opened, replaced]
 
 
 def stripe_client(base_url: str, secret: str, *, version: str | None = None) -> stripe.StripeClient:

@@ -134,7 +134,8 @@ PREFIXES = {
     "payment_methods": "pm_", "price": "price_", "prices": "price_", "product": "prod_", "products": "prod_",
     "default_price": "price_", "subscription": "sub_", "subscriptions": "sub_", "subscription_items": "si_",
     "subscription_item": "si_", "test_clock": "clock_", "test_clocks": "clock_", "webhook_endpoints": "we_",
-    "webhook_endpoint": "we_", "event_destinations": "ed_", "events": "evt_", "starting_after": "", "id": "si_",
+    "backfills": "ucor_", "corrections": "ucor_", "webhook_endpoint": "we_",
+    "event_destinations": "ed_", "events": "evt_", "starting_after": "", "id": "si_",
 }  # fmt: skip
 
 USUAL = {

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import SimpleNamespace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import zstandard
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,6 +18,8 @@ MAX_SENT = 16 * 1024 * 1024
 MAX_UNPACKED = 64 * 1024 * 1024
 MAX_HELD = 256 * 1024 * 1024
 """Bytes: of one body as sent, of one body unpacked, of all bodies being worked on in this process."""
+MAX_PARTS = 2_000
+"""How many compressed parts one body may consist of."""
 
 
 class BodyRefused(Exception):
@@ -139,28 +141,39 @@ def unpacked(raw: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 def _gunzip(raw: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    body = unpacker.decompress(raw, MAX_UNPACKED)
-    if unpacker.unconsumed_tail:
-        raise _too_large()
-    if not unpacker.eof:
-        raise zlib.error("incomplete")
-    return body
+    return _whole(raw, 16_384, lambda: zlib.decompressobj(wbits=31), zlib.error)
 
 
 def _unzstd(raw: bytes) -> bytes:
-    unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_UNPACKED).decompressobj()
-    size = 0
-    chunks = []
-    for start in range(0, len(raw), 65_536):
-        chunks.append(unpacker.decompress(raw[start : start + 65_536]))
-        size += len(chunks[-1])
-        if size > MAX_UNPACKED:
-            raise _too_large()
-        if unpacker.eof:
-            break
-    if not unpacker.eof:
-        raise zstandard.ZstdError("incomplete")
+    unpacker = zstandard.ZstdDecompressor(max_window_size=MAX_UNPACKED)
+    return _whole(raw, 1_024, unpacker.decompressobj, zstandard.ZstdError)
+
+
+def _whole(raw: bytes, piece: int, begin: "Callable[[], Any]", error: type[Exception]) -> bytes:
+    """All parts of a compressed body, one after the other: both formats may be concatenated.
+
+    Fed piece by piece, so that a bomb is noticed before it has filled the memory. Raises `error` for a body that is cut
+    off.
+    """
+    chunks: list[bytes] = []
+    size = parts = 0
+    unpacker = None
+    for start in range(0, len(raw), piece):
+        rest = raw[start : start + piece]
+        while rest:
+            if unpacker is None:
+                unpacker, parts = begin(), parts + 1
+                if parts > MAX_PARTS:
+                    raise error(f"more than {MAX_PARTS} parts")
+            chunks.append(unpacker.decompress(rest))
+            size += len(chunks[-1])
+            if size > MAX_UNPACKED:
+                raise _too_large()
+            rest = b""
+            if unpacker.eof:
+                rest, unpacker = unpacker.unused_data, None
+    if unpacker is not None or not parts:
+        raise error("incomplete")
     return b"".join(chunks)
 
 

@@ -16,6 +16,7 @@ from meterline.usecase.ingest_events import Told
 
 MAX_EVENTS = 10_000
 _SAMPLE = 2_000
+_MOST_PLACES = 1_000
 
 NDJSON = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/json-lines"})
 CLOUD = "application/cloudevents+json"
@@ -60,7 +61,10 @@ class CloudEvent(msgspec.Struct, gc=False):
 
 
 def _exact(text: str) -> Decimal:
-    return Decimal(text)
+    number = Decimal(text)
+    if abs(number.adjusted()) > _MOST_PLACES:
+        raise ValueError(f"a number has more than {_MOST_PLACES} places")
+    return number
 
 
 _native = msgspec.json.Decoder(Native, float_hook=_exact)
