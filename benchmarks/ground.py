@@ -96,15 +96,14 @@ async def furnish(dsn: str, *, customers: int) -> Furnished:
 
 
 @contextmanager
-def serving(dsn: str, *, app: str = "benchmarks.served:create", processes: int = 1) -> Iterator[list[tuple[str, int]]]:
+def serving(dsn: str, *, app: str = "create", processes: int = 1) -> Iterator[list[tuple[str, int]]]:
     """Web processes on the database, each on a port of its own; their addresses."""
     running = []
     addresses = []
     for _ in range(processes):
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
-        command = [sys.executable, "-m", "uvicorn", "--factory", app, "--port", str(port), "--no-access-log"]
-        command += ["--log-level", "error", "--loop", "uvloop", "--http", "httptools"]
+        command = [sys.executable, "-m", "benchmarks.served", app, str(port)]
         running.append(subprocess.Popen(command, env={**os.environ, "BENCH_DSN": dsn}))
         addresses.append(("127.0.0.1", port))
     try:

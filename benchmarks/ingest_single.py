@@ -85,7 +85,7 @@ def main() -> None:
     with (
         database() as dsn,
         serving(dsn) as ours,
-        serving(dsn, app="benchmarks.served:upsert") as theirs,
+        serving(dsn, app="upsert") as theirs,
     ):
         asyncio.run(run(ours, theirs, dsn, options))
 

@@ -1,20 +1,21 @@
-"""The applications that benchmarks put behind the same server."""
+"""The applications that benchmarks put behind the same server: `python -m benchmarks.served create|upsert PORT`."""
 
 import gc
 import os
-from typing import Any
+import sys
 
 import asyncpg
 import msgspec
+import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from meterline.app import create_app
+from meterline.app import create_app, web_server
 
 
-def create() -> Any:
+def create(dsn: str, port: int) -> uvicorn.Server:
     """Meterline, with the web process's own setting of the garbage collector."""
     gc.set_threshold(50_000, 20, 100)
-    return create_app(os.environ["BENCH_DSN"])
+    return web_server(create_app(dsn), port=port)
 
 
 class Upsert:
@@ -53,6 +54,12 @@ class Upsert:
         await send({"type": "http.response.body", "body": body})
 
 
-def upsert() -> Any:
+def upsert(dsn: str, port: int) -> uvicorn.Server:
     """The baseline of single events."""
-    return Upsert(os.environ["BENCH_DSN"])
+    return uvicorn.Server(
+        uvicorn.Config(Upsert(dsn), port=port, http="httptools", loop="uvloop", access_log=False, log_level="error")
+    )
+
+
+if __name__ == "__main__":
+    {"create": create, "upsert": upsert}[sys.argv[1]](os.environ["BENCH_DSN"], int(sys.argv[2])).run()

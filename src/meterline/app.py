@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 
 import structlog
+import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
 from meterline.api import health, hot
 from meterline.api.auth import Keys
+from meterline.api.hot_protocol import HotProtocol
 from meterline.api.ingest import correction, late, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
@@ -120,7 +123,7 @@ def create_app(
     processor: StripeProcessor | None = None,
     public_url: str | None = None,
     intake: IngestSettings | None = None,
-) -> FastAPI:
+) -> hot.Application:
     """The application of one web process on the database at `dsn`.
 
     `processor` takes the money of live mode; `public_url` is where hosted pages are reached; `intake` says how
@@ -178,6 +181,21 @@ def _connect(processor: StripeProcessor | None, public_url: str | None) -> None:
         PROCESSORS[processor.name] = processor
     if public_url is not None:
         link.HOME.configured = public_url.rstrip("/")
+
+
+def web_server(app: Any, **settings: Any) -> uvicorn.Server:
+    """The HTTP server of one web process, for what `create_app` made; `settings` are uvicorn's."""
+    config = uvicorn.Config(
+        app,
+        http=HotProtocol,
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        **settings,
+    )
+    return uvicorn.Server(config)
 
 
 @asynccontextmanager

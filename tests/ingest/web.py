@@ -8,28 +8,30 @@ import os
 import signal
 import sys
 
-import uvicorn
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from meterline.app import create_app
+from meterline.api.hot import Application
+from meterline.app import create_app, web_server
 from meterline.usecase.ingest_events import Settings
 
 
-def mortal(app: ASGIApp) -> ASGIApp:
-    """The application, which dies of a request that is marked."""
+class Mortal:
+    """The application, which dies of a request that is marked, unless that is a hot one."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: Application) -> None:
+        self._app = app
+        self.doorway = app.doorway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         marked = any(name == b"x-last-answer" for name, _ in scope.get("headers", ()))
 
         async def die(message: Message) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
-        await app(scope, receive, die if marked else send)
-
-    return answer
+        await self._app(scope, receive, die if marked else send)
 
 
 if __name__ == "__main__":
     dsn, port, *patience = sys.argv[1:]
     intake = Settings(patience_s=float(patience[0])) if patience else Settings()
-    uvicorn.run(mortal(create_app(dsn, intake=intake)), port=int(port), log_config=None, access_log=False)
+    web_server(Mortal(create_app(dsn, intake=intake)), port=int(port)).run()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from meterline.app import create_app
+from meterline.app import create_app, web_server
 
 _PATIENCE_S = 30
 
@@ -17,7 +17,7 @@ _PATIENCE_S = 30
 def running(dsn: str) -> Iterator[str]:
     """The base URL of a server on that database."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(create_app(dsn), log_config=None, lifespan="on"))
+    server = web_server(create_app(dsn))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="meterline", daemon=True)
     thread.start()
     try:

@@ -5,8 +5,8 @@ the bound a caller is asked to come back, and nothing was taken.
 """
 
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, TypeAlias
@@ -33,7 +33,7 @@ class BodyRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request: names of headers in lower case, the query undecoded, the body unpacked."""
+    """A request: names of headers in lower case, the query undecoded; a handler gets the body unpacked."""
 
     method: str
     path: str
@@ -63,40 +63,64 @@ class Hot:
     refuse: Refuse
 
 
+class Doorway:
+    """The hot routes of one process, whoever reads the bytes: what is answered is counted, what is held is bounded."""
+
+    def __init__(self, routes: Mapping[tuple[str, str], Hot]) -> None:
+        self.routes = routes
+        self.by_bytes = {
+            (method.encode(), path.encode()): (hot, method, path) for (method, path), hot in routes.items()
+        }
+        self._held = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether so many bodies are being worked on that no other is read."""
+        return self._held > MAX_HELD
+
+    async def answer(self, hot: Hot, asked: Asked) -> Answer:
+        """The answer to a request whose body is here as it was sent."""
+        sent = len(asked.body)
+        self._held += sent
+        try:
+            if "content-encoding" in asked.headers:
+                asked = replace(asked, body=unpacked(asked.body, asked.headers))
+            return await hot.handler(asked)
+        except BodyRefused as refused:
+            return hot.refuse(refused, asked.headers)
+        finally:
+            self._held -= sent
+
+
 class HotRoutes:
     """ASGI middleware: answers its own (method, path) pairs and passes everything else on."""
 
-    def __init__(self, app: ASGIApp, *, routes: Mapping[tuple[str, str], Hot]) -> None:
+    def __init__(self, app: ASGIApp, *, doorway: Doorway) -> None:
         self._app = app
-        self._routes = routes
-        self._patterns = {path: SimpleNamespace(path=path) for _, path in routes}
-        self._held = 0
+        self._doorway = doorway
+        self._patterns = {path: SimpleNamespace(path=path) for _, path in doorway.routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        hot = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        hot = self._doorway.routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
         if hot is None:
             await self._app(scope, receive, send)
             return
         scope["route"] = self._patterns[scope["path"]]
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        sent = 0
+        headers = decoded(scope["headers"])
         try:
             raw = await self._read(receive, headers)
-            sent = len(raw)
-            self._held += sent
-            asked = Asked(scope["method"], scope["path"], scope["query_string"], headers, unpacked(raw, headers))
-            answer = await hot.handler(asked)
         except BodyRefused as refused:
             answer = hot.refuse(refused, headers)
-        finally:
-            self._held -= sent
+        else:
+            asked = Asked(scope["method"], scope["path"], scope["query_string"], headers, raw)
+            answer = await self._doorway.answer(hot, asked)
         await _send(send, answer)
 
     async def _read(self, receive: Receive, headers: Mapping[str, str]) -> bytes:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > MAX_SENT:
             raise _too_large()
-        if self._held > MAX_HELD:
+        if self._doorway.full:
             raise BodyRefused(HTTPStatus.TOO_MANY_REQUESTS, "Too much is waiting to be stored; send it again soon.")
         chunks: list[bytes] = []
         size = 0
@@ -177,10 +201,20 @@ def _whole(raw: bytes, piece: int, begin: "Callable[[], Any]", error: type[Excep
     return b"".join(chunks)
 
 
-async def _send(send: Send, answer: Answer) -> None:
+def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as text."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers}
+
+
+def encoded(answer: Answer) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer as bytes, those of its body among them."""
     headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
     if answer.body:
         headers.append((b"content-type", b"application/json"))
-    headers.append((b"content-length", str(len(answer.body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    return headers
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    await send({"type": "http.response.start", "status": answer.status, "headers": encoded(answer)})
     await send({"type": "http.response.body", "body": answer.body})

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from meterline.api.asgi import Hot, HotRoutes
+from meterline.api.asgi import Doorway, Hot, HotRoutes
 from meterline.api.auth import Keys
 from meterline.api.ingest import events
 from meterline.api.metric import RequestMetrics
@@ -26,15 +26,16 @@ def routes(ingest: Ingest, keys: Keys, database: Database) -> dict[tuple[str, st
 class Application(FastAPI):
     """The framework's application, which never sees a request to a hot route."""
 
-    _first: ASGIApp | None = None
+    doorway: Doorway = Doorway({})
+    _first: ASGIApp
 
     def answer_first(self, routes: dict[tuple[str, str], Hot]) -> None:
         """Answer these routes before anything else looks at them; they are counted as all requests are."""
-        self._first = RequestMetrics(HotRoutes(super().__call__, routes=routes))
-        self._paths = routes.keys()
+        self.doorway = Doorway(routes)
+        self._first = RequestMetrics(HotRoutes(super().__call__, doorway=self.doorway))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._first is not None and scope["type"] == "http" and (scope["method"], scope["path"]) in self._paths:
+        if scope["type"] == "http" and (scope["method"], scope["path"]) in self.doorway.routes:
             await self._first(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)

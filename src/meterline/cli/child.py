@@ -15,10 +15,9 @@ from ipaddress import ip_network
 
 import msgspec
 import stripe
-import uvicorn
 import uvloop
 
-from meterline.app import create_app, create_worker
+from meterline.app import create_app, create_worker, web_server
 from meterline.cli import log
 from meterline.cli.process import Instructions
 from meterline.gateway.mail import Mailer
@@ -38,16 +37,7 @@ async def web(told: Instructions) -> None:
     gc.set_threshold(*_GARBAGE)
     assert told.listening is not None, "a web process is given its socket"
     app = create_app(told.dsn, processor=processor(told), public_url=told.public_url)
-    config = uvicorn.Config(
-        app,
-        http="httptools",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        timeout_graceful_shutdown=told.stop_grace_s,
-    )
-    server = uvicorn.Server(config)
+    server = web_server(app, timeout_graceful_shutdown=told.stop_grace_s)
 
     def leave() -> None:
         server.should_exit = True

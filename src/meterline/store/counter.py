@@ -5,10 +5,10 @@ row's lock. A batch that has stored events of that hour and waits for the lock a
 which did not see its events: so either order gives the same counter.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Context, Decimal, Inexact
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +33,10 @@ class Hour(msgspec.Struct, gc=False):
     recent_received: datetime
 
 
+Hours: TypeAlias = "Mapping[tuple[UUID, str, datetime, UUID, str], Hour]"
+"""Counters by (customer, meter, hour, dimensions, environment)."""
+
+
 class Key(msgspec.Struct, frozen=True, gc=False):
     """One counter: of a customer on a meter, for one set of dimension values, in one UTC hour."""
 
@@ -43,8 +47,8 @@ class Key(msgspec.Struct, frozen=True, gc=False):
     dimensions16: UUID
 
 
-def fold(events: Iterable[NewEvent]) -> dict[tuple[UUID, str, datetime, UUID, str], Hour]:
-    """The counters of a set of events, keyed by (customer, meter, hour, dimensions, environment)."""
+def fold(events: Iterable[NewEvent]) -> Hours:
+    """The counters of a set of events."""
     hours: dict[tuple[UUID, str, datetime, UUID, str], Hour] = {}
     add, get = EXACT.add, hours.get
     for event in events:
@@ -66,15 +70,7 @@ def fold(events: Iterable[NewEvent]) -> dict[tuple[UUID, str, datetime, UUID, st
     return hours
 
 
-_ADD_HOURS = """
-INSERT INTO usage_hour AS h (customer_id, meter, hour, dimensions16, environment, count, sum, max, last,
-                             last_occurred, last_received, recent, recent_received)
-SELECT customer_id, meter, hour, dimensions16, environment, count, sum::numeric, max::numeric, last::numeric,
-       last_occurred, last_received, recent::numeric, recent_received
-FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
-            $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::timestamptz[])
-  AS n(customer_id, meter, hour, dimensions16, environment, count, sum, max, last, last_occurred,
-       last_received, recent, recent_received)
+ON_COUNTED_BEFORE = """\
 ON CONFLICT (customer_id, meter, hour, dimensions16) DO UPDATE SET
   count = h.count + excluded.count,
   sum = h.sum + excluded.sum,
@@ -93,6 +89,21 @@ ON CONFLICT (customer_id, meter, hour, dimensions16) DO UPDATE SET
               THEN excluded.recent ELSE h.recent END,
   recent_received = greatest(h.recent_received, excluded.recent_received)
 """
+"""What is done to the counter rows `h` that are there already."""
+
+_ADD_HOURS = (
+    """
+INSERT INTO usage_hour AS h (customer_id, meter, hour, dimensions16, environment, count, sum, max, last,
+                             last_occurred, last_received, recent, recent_received)
+SELECT customer_id, meter, hour, dimensions16, environment, count, sum::numeric, max::numeric, last::numeric,
+       last_occurred, last_received, recent::numeric, recent_received
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
+            $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::timestamptz[])
+  AS n(customer_id, meter, hour, dimensions16, environment, count, sum, max, last, last_occurred,
+       last_received, recent, recent_received)
+"""
+    + ON_COUNTED_BEFORE
+)
 
 _ADD_UNIQUE = """
 INSERT INTO usage_unique AS u (customer_id, meter, hour, dimensions16, value16, environment, count)
@@ -109,27 +120,37 @@ ON CONFLICT DO NOTHING
 """
 
 
+def hour_columns(hours: Hours) -> list[list[Any]]:
+    """The counters in key order, column by column, as `_ADD_HOURS` takes them."""
+    rows = sorted(hours.items(), key=_hour_order)
+    return [
+        [key[0] for key, _ in rows],
+        [key[1] for key, _ in rows],
+        [key[2] for key, _ in rows],
+        [key[3] for key, _ in rows],
+        [key[4] for key, _ in rows],
+        [hour.count for _, hour in rows],
+        [format(hour.sum, "f") for _, hour in rows],
+        [format(hour.max, "f") for _, hour in rows],
+        [format(hour.last, "f") for _, hour in rows],
+        [hour.last_occurred for _, hour in rows],
+        [hour.last_received for _, hour in rows],
+        [format(hour.recent, "f") for _, hour in rows],
+        [hour.recent_received for _, hour in rows],
+    ]
+
+
+def _hour_order(row: "tuple[tuple[UUID, str, datetime, UUID, str], Hour]") -> tuple[bytes, str, datetime, bytes]:
+    customer_id, meter, hour, dimensions16, _ = row[0]
+    return customer_id.bytes, meter, hour, dimensions16.bytes
+
+
 async def add(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent]) -> None:
     """Count events that were just stored, in the transaction that stored them."""
-    hours = sorted(fold(events).items(), key=_in_order)
-    await connection.execute(
-        _ADD_HOURS,
-        [key[0] for key, _ in hours],
-        [key[1] for key, _ in hours],
-        [key[2] for key, _ in hours],
-        [key[3] for key, _ in hours],
-        [key[4] for key, _ in hours],
-        [hour.count for _, hour in hours],
-        [format(hour.sum, "f") for _, hour in hours],
-        [format(hour.max, "f") for _, hour in hours],
-        [format(hour.last, "f") for _, hour in hours],
-        [hour.last_occurred for _, hour in hours],
-        [hour.last_received for _, hour in hours],
-        [format(hour.recent, "f") for _, hour in hours],
-        [hour.recent_received for _, hour in hours],
-    )
+    await connection.execute(_ADD_HOURS, *hour_columns(fold(events)))
     await _add_members(connection, [event for event in events if event.value16 is not None])
-    await _add_dimensions(connection, [event for event in events if event.dimensions is not None])
+    if any(event.dimensions is not None for event in events):
+        await connection.execute(_ADD_DIMENSIONS, *dimension_columns(events))
 
 
 async def _add_members(connection: "asyncpg.Connection[asyncpg.Record]", events: list[NewEvent]) -> None:
@@ -145,19 +166,21 @@ async def _add_members(connection: "asyncpg.Connection[asyncpg.Record]", events:
     await connection.execute(_ADD_UNIQUE, *columns, [count for _, count in rows])
 
 
-async def _add_dimensions(connection: "asyncpg.Connection[asyncpg.Record]", events: list[NewEvent]) -> None:
-    if not events:
-        return
-    seen = {(e.customer_id, e.meter, e.dimensions16): (e.environment, e.dimensions) for e in events}
+def dimension_columns(events: Iterable[NewEvent]) -> list[list[Any]]:
+    """The sets of dimension values that these events have, in key order, as `_ADD_DIMENSIONS` takes them."""
+    seen = {
+        (e.customer_id, e.meter, e.dimensions16): (e.environment, e.dimensions)
+        for e in events
+        if e.dimensions is not None
+    }
     rows = sorted(seen.items(), key=_in_order)
-    await connection.execute(
-        _ADD_DIMENSIONS,
+    return [
         [key[0] for key, _ in rows],
         [key[1] for key, _ in rows],
         [key[2] for key, _ in rows],
         [environment for _, (environment, _) in rows],
         [dimensions for _, (_, dimensions) in rows],
-    )
+    ]
 
 
 def _in_order(row: tuple[tuple[Any, ...], Any]) -> tuple[Any, ...]:

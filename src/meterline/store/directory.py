@@ -5,7 +5,7 @@ process forgets what it knew. Concurrent look-ups share one query.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -22,14 +22,15 @@ from meterline.store.event import uuid16
 from meterline.store.public_id import public_id
 
 MOST = 500_000
+_NOBODY: "Mapping[str, Who]" = {}
 
 
 class Who(msgspec.Struct, frozen=True, gc=False):
-    """A living customer: the inner id (as value and as bytes) and the test clock it lives on."""
+    """A living customer: the inner id, the test clock it lives on, and what its lane is reckoned from."""
 
     customer_id: UUID
-    key: bytes
     test_clock: str | None
+    lane: int
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -48,6 +49,10 @@ class Directory:
         self._customers: dict[str, dict[str, Who]] = {}
         self._wanted: dict[tuple[str, str], asyncio.Future[Who | None]] = {}
         self._loader: asyncio.Task[None] | None = None
+
+    def remembered(self, environment: str) -> tuple[Catalog | None, Mapping[str, Who]]:
+        """The catalog and the customers at hand: a customer that is not among them may exist all the same."""
+        return self._catalogs.get(environment), self._customers.get(environment, _NOBODY)
 
     async def catalog(self, environment: str) -> Catalog:
         """The catalog as last loaded; a batch finds out whether it is stale."""
@@ -130,4 +135,9 @@ async def _find(tx: AsyncConnection, environment: str, ids: Iterable[str]) -> di
             ~customer.c.deleted,
         )
     )
-    return {row.id: Who(uuid16(row.customer_id.bytes), row.customer_id.bytes, row.test_clock) for row in rows}
+    return {row.id: Who(uuid16(row.customer_id.bytes), row.test_clock, lane_of(row.customer_id)) for row in rows}
+
+
+def lane_of(customer_id: UUID) -> int:
+    """A number that spreads customers evenly over any number of lanes."""
+    return customer_id.bytes[-1]

@@ -7,7 +7,7 @@ split until the part at fault stands alone; only its caller hears of it.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -53,20 +53,24 @@ P = TypeVar("P", bound=Part)
 class Gate:
     """Shared by queues: a small batch waits while another queue commits, and so becomes a larger one.
 
-    A transaction costs as much as some fifty of its rows. Queues only write at once when each has enough to do.
+    A transaction costs as much as some fifty of its rows. Queues only write side by side when each has enough to do;
+    a queue that writes alone takes along what little waits in the others, which stand still meanwhile: what is
+    queued for one lane is written in the order in which it came.
     """
 
     def __init__(self, *, enough: int) -> None:
-        self._enough = enough
+        self.enough = enough
+        self.queues: list[GroupCommit[Any]] = []
         self._busy = 0
         self._freed = asyncio.Event()
 
-    async def enter(self, queued: Callable[[], int]) -> None:
-        """Wait for the turn of a queue that holds so many rows now."""
-        while self._busy and queued() < self._enough:
+    async def enter(self, queue: "GroupCommit[Any]") -> bool:
+        """Wait for the turn of a queue; whether it is alone."""
+        while queue.lent or (self._busy and queue.queued < self.enough):
             self._freed.clear()
             await self._freed.wait()
         self._busy += 1
+        return self._busy == 1
 
     def leave(self) -> None:
         self._busy -= 1
@@ -86,12 +90,14 @@ class GroupCommit(Generic[P]):
         gate: Gate,
     ) -> None:
         self._gate = gate
+        gate.queues.append(self)
         self._commit = commit
         self._max_batch = max_batch
         self._max_queued = max_queued
         self._name = name
         self._queue: deque[P] = deque()
         self._queued = 0
+        self.lent = False
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -134,21 +140,40 @@ class GroupCommit(Generic[P]):
             for _ in range(_GLANCES):
                 # Requests whose bytes are here already join this batch: no timer, only a look around.
                 await asyncio.sleep(0)
-            await self._gate.enter(lambda: self._queued)
+            alone = await self._gate.enter(self)
+            batch = self.take(self._max_batch)
+            others = self._lenders(batch) if alone else []
+            for other in others:
+                other.lent = True
+                batch += other.take(self._max_batch)
             try:
-                await self._settle(self._take())
+                if batch:
+                    await self._settle(batch)
             finally:
+                for other in others:
+                    other.lent = False
                 self._gate.leave()
 
-    def _take(self) -> list[P]:
+    def take(self, most: int) -> list[P]:
+        """Parts from the front of the queue of so many rows together; the first even if it has more."""
         batch: list[P] = []
         rows = 0
-        while self._queue and (not batch or rows + self._queue[0].size <= self._max_batch):
+        while self._queue and (not batch or rows + self._queue[0].size <= most):
             part = self._queue.popleft()
             batch.append(part)
             rows += part.size
         self._queued -= rows
         return batch
+
+    def _lenders(self, batch: list[P]) -> "list[GroupCommit[P]]":
+        """The other queues of which all that waits fits into this batch before it is a large one."""
+        room = self._gate.enough - sum(part.size for part in batch)
+        found = []
+        for other in self._gate.queues:
+            if other is not self and 0 < other.queued <= room:
+                found.append(other)
+                room -= other.queued
+        return found
 
     async def _settle(self, batch: list[P]) -> None:
         try:

@@ -13,7 +13,7 @@ from meterline.meter.intake import Problem
 from meterline.refusal import Conflict
 from meterline.store import catalog_version, clock, customer, event, meter, partition, stray
 from meterline.store.database import driver
-from meterline.store.directory import Catalog, Who
+from meterline.store.directory import Catalog, Who, lane_of
 from meterline.store.event import NewEvent, uuid16
 from meterline.store.stray import Parked
 from meterline.usecase.ingest_events import MICROSECOND, Told, measure, ready
@@ -92,7 +92,9 @@ async def _check(
     measured = [measure(each, catalog.meters) for each in told]
     names = {each[1].customer for each in measured if not isinstance(each, Problem)}
     living = [each for each in (await customer.find(tx, environment, names)).values() if not each.deleted]
-    known = {each.id: Who(uuid16(each.customer_id.bytes), each.customer_id.bytes, each.test_clock) for each in living}
+    known = {
+        each.id: Who(uuid16(each.customer_id.bytes), each.test_clock, lane_of(each.customer_id)) for each in living
+    }
     clocks = {}
     for id in {each.test_clock for each in living if each.test_clock is not None}:
         frozen = await clock.find(tx, environment=environment, id=id)

@@ -76,10 +76,15 @@ class Watching:
     def __init__(self) -> None:
         self._known: dict[str, Watched] = {}
 
+    def known(self, environment: str, version: int) -> Watched | None:
+        """What the environment watches, where it is remembered as of that version."""
+        known = self._known.get(environment)
+        return known if known is not None and known.version == version else None
+
     async def of(self, connection: Connection, environment: str, version: int) -> Watched:
         """What the environment watches at that catalog version."""
-        known = self._known.get(environment)
-        if known is None or known.version != version:
+        known = self.known(environment, version)
+        if known is None:
             known = await load(connection, environment, version)
             self._known[environment] = known
         return known

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from meterline.meter.intake import Problem
-from meterline.store import counter, event, partition
+from meterline.store import counter, event, fresh_batch, partition
 from meterline.store.event import NewEvent, Past
 from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
@@ -254,8 +254,10 @@ class Writer(Session):
             if events:
                 await self.make_room(events)
                 try:
-                    async with self.connection.transaction():
-                        fates = await record(self.connection, events, versions, self._watching)
+                    fates = await record_at_once(self.connection, events, versions, self._watching) or []
+                    if not fates:
+                        async with self.connection.transaction():
+                            fates = await record(self.connection, events, versions, self._watching)
                 except Stale:
                     await self._check_again(batch)
                     continue
@@ -295,6 +297,31 @@ def stray_writer(dsn: str, *, patience_s: float) -> Session:
             chunk.ticket.part_done()
 
     return Session(dsn, write, patience_s=patience_s)
+
+
+async def record_at_once(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    events: list[NewEvent],
+    versions: dict[str, int],
+    watching: Watching,
+) -> list[Fate] | None:
+    """Store and count a batch of which nothing is old, watched or paid by a wallet; None, and nothing done, else."""
+    first = events[0]
+    watched = watching.known(first.environment, versions[first.environment])
+    if len(versions) > 1 or watched is None or watched.on_spending:
+        return None
+    alike = all(
+        each.through_stripe is first.through_stripe and each.value16 is None and each.meter not in watched.concerned
+        for each in events
+    )
+    (turn, *more) = turns(events)
+    if not alike or more:
+        return None
+    try:
+        done = await fresh_batch.write(connection, [events[n] for n in turn], version=versions[first.environment])
+    except asyncpg.UniqueViolationError:
+        return None
+    return [Accepted(each.identifier, each.occurred_at, each.received_at) for each in events] if done else None
 
 
 async def record(

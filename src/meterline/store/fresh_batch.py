@@ -1,0 +1,118 @@
+"""A batch in which everything is new, stored and counted by one statement: one round trip, its own transaction.
+
+Almost every batch is one. The statement first looks whether it is: no identifier or key was claimed before, the
+catalog is the one that the batch was checked with, no wallet pays any of it. If so it writes everything, if not
+nothing at all, and the careful way (`store.event`, `store.counter`) finds out what is to be done. What another
+writer claims between the look and the insert violates a constraint; that too writes nothing.
+
+The writes run in the order of the careful way: claims, then events, then counters, each in key order.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import asyncpg
+
+from meterline.store.counter import ON_COUNTED_BEFORE, dimension_columns, fold, hour_columns
+from meterline.store.event import NewEvent, days_of, key_owner
+
+_DIMENSIONS = """, described AS (
+  INSERT INTO usage_dimension (customer_id, meter, dimensions16, environment, dimensions)
+  SELECT customer_id, meter, dimensions16, environment, dimensions::jsonb
+  FROM unnest($31::uuid[], $32::text[], $33::uuid[], $34::text[], $35::text[])
+    AS n(customer_id, meter, dimensions16, environment, dimensions)
+  WHERE (SELECT count(*) FROM stored) > 0
+  ON CONFLICT DO NOTHING
+)"""
+
+
+@cache
+def _statement(*, split: bool) -> str:
+    """With dimension values if `split`.
+
+    The planner cannot know how many rows the arrays hold: the look-up of claims is a scalar subquery, which stays an
+    index probe per row.
+    """
+    return f"""
+WITH incoming AS MATERIALIZED (
+  SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+                       $8::timestamptz[], $29::uuid[], $30::uuid[], $27::uuid[])
+    AS i(customer_id, occurred_at, identifier16, meter, identifier, value, body16, received_at, key16, key_body16,
+         dimensions16)
+), claims AS (
+  SELECT customer_id, identifier16, received_at, occurred_at, body16 FROM incoming
+  UNION ALL SELECT $28::uuid, key16, received_at, occurred_at, key_body16 FROM incoming WHERE key16 IS NOT NULL
+), fresh AS MATERIALIZED (
+  SELECT coalesce((SELECT version FROM catalog_version WHERE environment = $9), 0) = $10::bigint
+     AND NOT EXISTS (SELECT FROM wallet w WHERE w.customer_id = ANY($14::uuid[]))
+     AND NOT EXISTS (
+       SELECT FROM claims c
+       WHERE (SELECT true FROM recent_identifier r
+              WHERE r.customer_id = c.customer_id AND r.identifier16 = c.identifier16 AND r.day = ANY($12::date[])
+              LIMIT 1)) AS yes
+), claimed AS (
+  INSERT INTO recent_identifier (customer_id, identifier16, day, received_at, occurred_at, body16)
+  SELECT c.customer_id, c.identifier16, d.day, c.received_at, c.occurred_at, c.body16
+  FROM claims c CROSS JOIN unnest($11::date[]) AS d(day) WHERE (SELECT yes FROM fresh)
+  ORDER BY c.customer_id, c.identifier16, d.day
+  RETURNING 1
+), stored AS (
+  INSERT INTO usage_event (customer_id, occurred_at, identifier16, environment, meter, identifier, value,
+                           dimensions16, body16, received_at, through_stripe)
+  SELECT customer_id, occurred_at, identifier16, $9, meter, identifier, value::numeric, {
+        "dimensions16" if split else "'00000000-0000-0000-0000-000000000000'::uuid"
+    }, body16, received_at, $13::bool
+  FROM incoming WHERE (SELECT count(*) FROM claimed) > 0
+  RETURNING 1
+), counted AS (
+  INSERT INTO usage_hour AS h (customer_id, meter, hour, dimensions16, environment, count, sum, max, last,
+                               last_occurred, last_received, recent, recent_received)
+  SELECT customer_id, meter, hour, dimensions16, $9, count, sum::numeric, max::numeric, last::numeric,
+         last_occurred, last_received, recent::numeric, recent_received
+  FROM unnest($15::uuid[], $16::text[], $17::timestamptz[], $18::uuid[], $19::bigint[], $20::text[], $21::text[],
+              $22::text[], $23::timestamptz[], $24::timestamptz[], $25::text[], $26::timestamptz[])
+    AS n(customer_id, meter, hour, dimensions16, count, sum, max, last, last_occurred, last_received, recent,
+         recent_received)
+  WHERE (SELECT count(*) FROM stored) > 0
+  {ON_COUNTED_BEFORE}
+){_DIMENSIONS if split else ""}
+SELECT yes FROM fresh"""
+
+
+async def write(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent], *, version: int) -> bool:
+    """Store and count the events if all of them are new to the catalog of that version; whether it was done.
+
+    `events` are of one environment and route, of meters that count no distinct values, and sorted by (customer,
+    identifier16), each pair and each key once. Raises UniqueViolationError, and nothing was written, where
+    another writer came first. Must not run inside a transaction.
+    """
+    first = events[0]
+    keyed = any(event.key16 is not None for event in events)
+    split = any(event.dimensions is not None for event in events)
+    days, yesterday = days_of(first.received_at)
+    hours = hour_columns(fold(events))
+    done: bool = await connection.fetchval(
+        _statement(split=split),
+        [e.customer_id for e in events],
+        [e.occurred_at for e in events],
+        [e.identifier16 for e in events],
+        [e.meter for e in events],
+        [e.identifier for e in events],
+        [str(e.value) for e in events],
+        [e.body16 for e in events],
+        [e.received_at for e in events],
+        first.environment,
+        version,
+        days,
+        sorted({yesterday, *days}),
+        first.through_stripe,
+        list({e.customer_id for e in events}),
+        *hours[:4],
+        *hours[5:],
+        [e.dimensions16 for e in events] if split else [],
+        key_owner(first.environment),
+        [e.key16 for e in events] if keyed else [],
+        [e.key_body16 for e in events] if keyed else [],
+        *(dimension_columns(events) if split else ()),
+    )
+    return done
