@@ -23,7 +23,7 @@ from tests.wire import working
 from tests.wire.billing import Month, customer_with, draft_of
 from tests.wire.test_credits import JUNE, grant
 
-STEPS = 150
+STEPS = 200
 CARDS = ["pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_mastercard", "pm_card_createDispute"]
 
 
@@ -63,6 +63,7 @@ class Business:
         acts: list[Callable[[], Any]] = [
             self.bill, self.bill, self.bill, self.pay, self.pay, self.pay_outside, self.void, self.write_off,
             self.adjust, self.refund, self.charge, self.give_credits, self.end_credits, self.lose_dispute,
+            self.credit, self.credit, self.give_back, self.give_back, self.take_credit_back,
         ]  # fmt: skip
         try:
             self.chance.choice(acts)()
@@ -102,6 +103,25 @@ class Business:
         charge = self.chance.choice(charges).id if charges else "ch_none"
         self.client.v1.refunds.create({"charge": charge, "amount": self.chance.randrange(1, 900)})
 
+    def credit(self) -> None:
+        """Lower an open invoice, sometimes by all that is left of it."""
+        invoice = self.client.v1.invoices.retrieve(self.invoice("open"))
+        amount = self.chance.choice([invoice.amount_remaining, self.chance.randrange(1, 700)])
+        self.client.v1.credit_notes.create({"invoice": str(invoice.id), "amount": amount})
+
+    def give_back(self) -> None:
+        """Give a part of a paid invoice back, in some of the ways or all of them at once."""
+        found = [each for each in self.client.v1.invoices.list({"limit": 100}).data if each.amount_paid]
+        invoice = str(self.chance.choice(found).id) if found else "in_none"
+        ways = ["refund_amount", "credit_amount", "out_of_band_amount"]
+        parts = {way: self.chance.randrange(1, 200) for way in self.chance.sample(ways, self.chance.randrange(1, 4))}
+        asked: Any = {"invoice": invoice, "amount": sum(parts.values()), **parts}
+        self.client.v1.credit_notes.create(asked)
+
+    def take_credit_back(self) -> None:
+        notes = self.client.v1.credit_notes.list({"limit": 100}).data
+        self.client.v1.credit_notes.void_credit_note(self.chance.choice(notes).id if notes else "cn_none")
+
     def charge(self) -> None:
         self.client.v1.payment_intents.create(
             {"amount": 4321, "currency": "usd", "customer": self.customer().id, "payment_method": "pm_card_visa",
@@ -134,6 +154,8 @@ def test_whatever_is_done_the_books_say_what_the_objects_say(
     for _ in range(STEPS):
         business.step()
 
+    kinds = {(each.type, each.status) for each in client.v1.credit_notes.list({"limit": 100}).data}
+    assert kinds >= {("pre_payment", "issued"), ("post_payment", "issued"), ("pre_payment", "void")}
     books = standing(dsn)
     for customer in business.customers:
         invoices = client.v1.invoices.list({"customer": customer.id, "limit": 100}).data
@@ -168,11 +190,15 @@ def test_whatever_is_done_the_books_say_what_the_objects_say(
         ("UPDATE customer SET balance = balance + 5 WHERE currency IS NOT NULL", {"customer_balances_booked"}),
         ("UPDATE payment SET amount_received = amount_received + 1 WHERE status = 'succeeded'", {"clearing_explained"}),
         ("UPDATE payment_attempt SET amount_refunded = amount_captured + 1 WHERE captured", {"refunds_bounded"}),
+        ("UPDATE credit_note SET total = total + 1", {"credit_notes_booked"}),
+        ("UPDATE credit_note SET pre_payment = pre_payment + 1", {"credit_notes_counted"}),
         ("UPDATE payment_attempt SET outcome = NULL, created = '2020-01-01Z'", {"answers_known"}),
     ],
 )
 def test_tampering_is_noticed(client: stripe.StripeClient, dsn: str, tampering: str, noticed: set[str]) -> None:
-    client.v1.invoices.pay(draft_of(client, customer_with(client), 900).id)
+    invoice = client.v1.invoices.finalize_invoice(draft_of(client, customer_with(client), 900).id)
+    client.v1.credit_notes.create({"invoice": str(invoice.id), "amount": 100})
+    client.v1.invoices.pay(str(invoice.id))
     assert asyncio.run(violated_after(dsn, tampering)) == noticed
 
 

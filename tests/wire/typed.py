@@ -38,6 +38,9 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "account.business_profile": dict.fromkeys(stripe.Account.BusinessProfile.__annotations__, NOT_OFFERED),
     "account.capabilities": dict.fromkeys(stripe.Account.Capabilities.__annotations__, NOT_OFFERED),
     "account.settings": dict.fromkeys(stripe.Account.Settings.__annotations__, NOT_OFFERED),
+    "credit_note.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
+    "credit_note_line_item": {"invoice_line_item": WHEN_SET},
+    "credit_note_line_item.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "customer": {
         **dict.fromkeys(["invoice_credit_balance", "sources", "subscriptions", "tax", "tax_ids"], EXPANDED),
         **dict.fromkeys(["business_name", "individual_name"], WHEN_SET),

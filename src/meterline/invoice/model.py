@@ -62,8 +62,8 @@ class Rendering:
 class Amounts:
     """Every amount of an invoice, in minor units of its currency.
 
-    `ending_balance` is null while draft. `paid_off_platform` is the part of `paid` that was received by other
-    means and only recorded here.
+    `ending_balance` is null while draft. `due` is after the credit notes that lowered it before it was paid.
+    `paid_off_platform` is the part of `paid` that was received by other means and only recorded here.
     """
 
     subtotal: int = 0
@@ -85,7 +85,7 @@ class Amounts:
     @property
     def remaining(self) -> int:
         """What is still to be paid."""
-        return max(self.due - self.paid - self.pre_payment_credit_notes, 0)
+        return max(self.due - self.paid, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

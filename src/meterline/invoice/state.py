@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from meterline.invoice.balance import Settlement, settle
+from meterline.invoice.credit_note import CreditNote, lowered, restored
 from meterline.invoice.model import Amounts, BillTo, CollectionMethod, Invoice, UncollectibleReason
 from meterline.invoice.total import Totals
 from meterline.refusal import Refusal
@@ -76,6 +77,17 @@ def paid_elsewhere(invoice: Invoice, *, now: datetime) -> Invoice:
     return _received(invoice, received, now)
 
 
+def credited(invoice: Invoice, note: CreditNote, *, now: datetime) -> Invoice:
+    """The open or paid invoice with a credit note on it; paid once nothing remains to be paid."""
+    amounts = lowered(invoice.amounts, note)
+    return _received(invoice, amounts, now) if invoice.status == "open" else replace(invoice, amounts=amounts)
+
+
+def uncredited(invoice: Invoice, note: CreditNote) -> Invoice:
+    """The invoice without a credit note that had lowered what is to be paid."""
+    return replace(invoice, amounts=restored(invoice.amounts, note))
+
+
 def _received(invoice: Invoice, amounts: Amounts, now: datetime) -> Invoice:
     if amounts.remaining > 0:
         return replace(invoice, amounts=amounts)
@@ -95,10 +107,7 @@ def voided(invoice: Invoice, *, now: datetime) -> tuple[Invoice, int]:
 
     Open and uncollectible invoices can be voided, as Stripe's manual says, unless something was paid on them.
     """
-    if invoice.status == "paid" or invoice.amounts.paid:
-        raise Refusal("Invoices with `paid` payments cannot be voided.")
-    if invoice.status not in ("open", "uncollectible"):
-        raise Refusal(_NOT_OPEN)
+    require_voidable(invoice)
     assert invoice.amounts.ending_balance is not None
     undo = invoice.amounts.starting_balance - invoice.amounts.ending_balance
     gone = replace(invoice, status="void", voided_at=now, next_payment_attempt=None, auto_advance=False)
@@ -202,6 +211,14 @@ def require_deletable(invoice: Invoice) -> None:
         raise Refusal("You can only delete draft invoices.")
     if invoice.subscription is not None and invoice.billing_reason != "manual":
         raise Refusal("You cannot delete invoices created by a subscription.")
+
+
+def require_voidable(invoice: Invoice) -> None:
+    """Refuses to void what something was paid on, or what is not owed any more."""
+    if invoice.status == "paid" or invoice.amounts.paid:
+        raise Refusal("Invoices with `paid` payments cannot be voided.")
+    if invoice.status not in ("open", "uncollectible"):
+        raise Refusal(_NOT_OPEN)
 
 
 def require_sendable(invoice: Invoice) -> None:

@@ -7,11 +7,26 @@ balance and the least amount that can be collected come after the total (see `ba
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from meterline.invoice.line import InvoiceLine, LineTax
+from meterline.invoice.line import LineCredit, LineDiscount, LineTax
 
 Name = TypeVar("Name", str, str | None)
+
+
+class Reckoned(Protocol):
+    """A line of an invoice, or of a credit note, with what goes off it and what comes on top."""
+
+    @property
+    def amount(self) -> int: ...
+    @property
+    def net_amount(self) -> int: ...
+    @property
+    def discounts(self) -> tuple[LineDiscount, ...]: ...
+    @property
+    def credits(self) -> tuple[LineCredit, ...]: ...
+    @property
+    def taxes(self) -> tuple[LineTax, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +46,7 @@ class Totals:
     taxes: tuple[LineTax, ...]
 
 
-def totals(lines: Sequence[InvoiceLine]) -> Totals:
+def totals(lines: Sequence[Reckoned]) -> Totals:
     """The totals of these lines; all zero for none."""
     subtotal = sum(line.amount for line in lines) - sum(
         discount.amount for line in lines for discount in line.discounts if discount.level == "line"
@@ -58,7 +73,7 @@ def _summed(amounts: Sequence[tuple[Name, int]]) -> tuple[tuple[Name, int], ...]
     return tuple(sums.items())
 
 
-def _taxes(lines: Sequence[InvoiceLine]) -> tuple[LineTax, ...]:
+def _taxes(lines: Sequence[Reckoned]) -> tuple[LineTax, ...]:
     """One entry per rate and reason, in order of first appearance."""
     sums: dict[tuple[str, str, str], LineTax] = {}
     for tax in (tax for line in lines for tax in line.taxes):

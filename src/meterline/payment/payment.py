@@ -247,6 +247,13 @@ def captured(payment: Payment, *, amount: int | None, now: datetime) -> tuple[Pa
     return after, taken
 
 
+def repriced(payment: Payment, *, amount: int) -> Payment:
+    """The payment of an invoice, not taken yet, about another amount; a holder who was asked is asked again."""
+    require(payment, CONFIRMABLE, "updated")
+    status = "requires_confirmation" if payment.status == "requires_action" else payment.status
+    return replace(payment, amount=amount, status=status)
+
+
 def canceled(payment: Payment, *, reason: CancellationReason | None, now: datetime) -> Payment:
     """The payment called off; what was authorized is let go."""
     require(payment, CANCELABLE, "canceled")

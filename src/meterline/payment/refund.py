@@ -40,8 +40,11 @@ class Refund:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def refundable(charge: Attempt, *, amount: int | None) -> int:
-    """How much a refund of the charge gives back: `amount`, or all that is left. Refuses what was not taken."""
+def refundable(charge: Attempt, *, amount: int | None, param: str = "amount") -> int:
+    """How much a refund of the charge gives back: `amount`, or all that is left. Refuses what was not taken.
+
+    `param` is where the caller said the amount.
+    """
     if charge.outcome != "succeeded" or not charge.captured:
         raise Refusal(f"Charge {charge.id} has not been captured and so cannot be refunded.")
     if charge.disputed:
@@ -50,12 +53,12 @@ def refundable(charge: Attempt, *, amount: int | None) -> int:
         raise Refusal(f"Charge {charge.id} has already been refunded.", code="charge_already_refunded")
     wanted = charge.refundable if amount is None else amount
     if wanted <= 0:
-        raise Refusal("Invalid positive integer", code="parameter_invalid_integer", param="amount")
+        raise Refusal("Invalid positive integer", code="parameter_invalid_integer", param=param)
     if wanted > charge.refundable:
         kind = "unrefunded amount on charge" if charge.amount_refunded else "charge amount"
         raise Refusal(
             f"Refund amount ({display(wanted, charge.currency)}) is greater than {kind}"
             f" ({display(charge.refundable, charge.currency)})",
-            param="amount",
+            param=param,
         )
     return wanted

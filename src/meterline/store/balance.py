@@ -2,15 +2,15 @@
 
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.balance import BalanceTransaction
 from meterline.store import schema
-from meterline.store.identifier import uuid7
+from meterline.store.kept import Kept
 from meterline.store.page import Cursor, Page, Span, during, page
-from meterline.store.row import load, values
+
+KIND = "customer_balance_transaction"
 
 balance_transaction = Table(
     "balance_transaction",
@@ -34,27 +34,8 @@ balance_transaction = Table(
 )
 
 
-async def add(tx: AsyncConnection, new: BalanceTransaction) -> None:
-    """Store a change of a customer's balance."""
-    await tx.execute(insert(balance_transaction).values(values(new, balance_transaction, sequence=uuid7())))
-
-
-async def save(tx: AsyncConnection, changed: BalanceTransaction) -> None:
-    """Store new words about a change; its amounts never change."""
-    await tx.execute(
-        update(balance_transaction)
-        .where(balance_transaction.c.customer_id == changed.customer_id, balance_transaction.c.id == changed.id)
-        .values(values(changed, balance_transaction))
-    )
-
-
-async def find(tx: AsyncConnection, *, customer_id: UUID, id: str) -> BalanceTransaction | None:
-    """One change of a customer's balance."""
-    query = select(balance_transaction).where(
-        balance_transaction.c.customer_id == customer_id, balance_transaction.c.id == id
-    )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else load(BalanceTransaction, row)
+_entries = Kept(balance_transaction, BalanceTransaction, KIND, param="transaction")
+add, save, find = _entries.add, _entries.save, _entries.find
 
 
 async def listed(
@@ -70,4 +51,4 @@ async def listed(
     query = select(balance_transaction).where(scope, *during(balance_transaction.c.created, created))
     if invoice is not None:
         query = query.where(balance_transaction.c.invoice == invoice)
-    return await page(tx, query, balance_transaction, kind="customer_balance_transaction", scope=scope, cursor=cursor)
+    return await page(tx, query, balance_transaction, kind=KIND, scope=scope, cursor=cursor)

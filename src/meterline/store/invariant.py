@@ -157,6 +157,38 @@ INVARIANTS: tuple[Invariant, ...] = (
      WHERE environment = $1 AND (amount_refunded > amount_captured OR amount_captured > amount)""",
     ),
     Invariant(
+        name="credit_notes_counted",
+        holds="Invoices say what their credit notes add up to, and none is credited beyond its total.",
+        statement="""
+    SELECT invoice.customer_id, invoice.id AS invoice, invoice.total, coalesce(notes.pre_payment, 0) AS pre_payment,
+           coalesce(notes.post_payment, 0) AS post_payment, invoice.amounts
+      FROM invoice
+      LEFT JOIN (SELECT customer_id, invoice AS id, sum(pre_payment) AS pre_payment,
+                        sum(post_payment) AS post_payment
+                   FROM credit_note WHERE environment = $1 AND status = 'issued' GROUP BY 1, 2) AS notes
+        ON (notes.customer_id, notes.id) = (invoice.customer_id, invoice.id)
+     WHERE invoice.environment = $1
+       AND (coalesce(notes.pre_payment, 0) <> (amounts ->> 'pre_payment_credit_notes')::bigint
+         OR coalesce(notes.post_payment, 0) <> (amounts ->> 'post_payment_credit_notes')::bigint
+         OR coalesce(notes.pre_payment + notes.post_payment, 0) > greatest(invoice.total, 0))""",
+    ),
+    Invariant(
+        name="credit_notes_booked",
+        holds="What each credit note gave back is in the books once, and void ones not at all.",
+        statement=f"""
+    SELECT coalesce(told.customer_id, booked.customer_id) AS customer_id, coalesce(told.id, booked.id) AS credit_note,
+           coalesce(told.amount, 0) AS by_the_notes, coalesce(booked.amount, 0) AS in_the_books
+      FROM (SELECT customer_id, id,
+                   (CASE WHEN status = 'issued' THEN total ELSE 0 END)::numeric / {_UNITS} AS amount
+              FROM credit_note WHERE environment = $1) AS told
+      FULL JOIN (SELECT customer_id, cause_id AS id,
+                        sum(CASE WHEN cause = 'credit_note' THEN amount ELSE -amount END) AS amount
+                   FROM ledger_transfer
+                  WHERE environment = $1 AND cause IN ('credit_note', 'credit_note.void') GROUP BY 1, 2) AS booked
+        USING (customer_id, id)
+     WHERE coalesce(told.amount, 0) <> coalesce(booked.amount, 0)""",
+    ),
+    Invariant(
         name="usage_billed_once",
         holds="The windows of usage that invoices bill for an item and a price do not overlap.",
         statement="""

@@ -202,6 +202,25 @@ async def links(tx: AsyncConnection, owners: Sequence[Invoice]) -> dict[str, lis
     return found
 
 
+async def taken_for(tx: AsyncConnection, owner: Invoice, *, lock: bool = False) -> list[Attempt]:
+    """The charges that took money for an invoice, oldest first; with `lock` nobody else refunds them."""
+    query = (
+        select(payment_attempt)
+        .join(
+            payment,
+            (payment.c.customer_id == payment_attempt.c.customer_id) & (payment.c.id == payment_attempt.c.payment),
+        )
+        .where(
+            payment_attempt.c.customer_id == owner.customer_id,
+            payment_attempt.c.captured,
+            payment.c.invoice == owner.id,
+        )
+        .order_by(payment_attempt.c.sequence)
+    )
+    found = await tx.execute(query.with_for_update(of=payment_attempt) if lock else query)
+    return [load(Attempt, row) for row in found]
+
+
 async def listed_charges(
     tx: AsyncConnection,
     environment: str,

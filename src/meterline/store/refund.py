@@ -1,6 +1,9 @@
 """Refunds."""
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -10,6 +13,7 @@ from meterline.store.kept import Kept
 from meterline.store.page import Cursor, Page, Span
 from meterline.store.payment import CHARGE
 from meterline.store.payment import KIND as PAYMENT
+from meterline.store.row import load
 
 KIND = "refund"
 
@@ -42,6 +46,16 @@ refund = Table(
 
 _refunds = Kept(refund, Refund, KIND, param="refund")
 add, save, find, get, lock = _refunds.add, _refunds.save, _refunds.find, _refunds.get, _refunds.lock
+
+
+async def of_charges(tx: AsyncConnection, *, customer_id: UUID, charges: Sequence[str]) -> list[Refund]:
+    """Every refund of those charges, oldest first."""
+    query = (
+        select(refund)
+        .where(refund.c.customer_id == customer_id, refund.c.charge.in_(charges))
+        .order_by(refund.c.sequence)
+    )
+    return [load(Refund, row) for row in await tx.execute(query)]
 
 
 async def listed(

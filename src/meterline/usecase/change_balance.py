@@ -24,6 +24,7 @@ async def change_balance(
     type: BalanceReason,
     now: datetime,
     invoice: str | None = None,
+    credit_note: str | None = None,
     description: str | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> tuple[Customer, BalanceTransaction]:
@@ -50,6 +51,7 @@ async def change_balance(
         created=now,
         description=description,
         invoice=invoice,
+        credit_note=credit_note,
         metadata=dict(metadata or {}),
     )
     await customers.save(tx, changed)

@@ -2,9 +2,9 @@
 
 Every function here is called in the transaction that records the business itself, so a crash leaves both or
 neither. Causes are named after the object and what befell it: `invoice` when it was finalized, `invoice.void`,
-`invoice.write_off`, `payment`, `refund`, `refund.failed`, `dispute`, `balance`, `credit_grant`. Amounts arrive in
-minor units of a lower-case currency and are booked in major units of the upper-case one. `now` is the customer's time,
-UTC.
+`invoice.write_off`, `credit_note`, `credit_note.void`, `payment`, `refund`, `refund.failed`, `dispute`, `balance`,
+`credit_grant`. Amounts arrive in minor units of a lower-case currency and are booked in major units of the upper-case
+one. `now` is the customer's time, UTC.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.balance import BalanceTransaction
+from meterline.invoice.credit_note import CreditNote
 from meterline.invoice.model import Invoice
 from meterline.ledger import posting
 from meterline.ledger.account import Kind
@@ -60,6 +61,28 @@ async def invoice_written_off(tx: AsyncConnection, invoice: Invoice, *, now: dat
     transfers = posting.written_off(asset=invoice.currency.upper(), amount=amount)
     cause = Cause("invoice.write_off", invoice.id)
     await _post(tx, invoice.environment, invoice.customer_id, cause, transfers, now=now)
+
+
+async def credit_note_issued(tx: AsyncConnection, note: CreditNote, *, now: datetime) -> None:
+    """Less was earned than an invoice said: it is not owed, or goes back in the ways that the note says."""
+    currency = note.currency
+    transfers = posting.credit_note(
+        asset=currency.upper(),
+        net=to_major(note.total - note.tax, currency),
+        tax=to_major(note.tax, currency),
+        to_receivable=to_major(note.pre_payment, currency),
+        to_balance=to_major(note.to_balance, currency),
+        refunded=to_major(note.refunded, currency),
+        outside=to_major(note.out_of_band, currency),
+    )
+    await _post(tx, note.environment, note.customer_id, Cause("credit_note", note.id), transfers, now=now)
+
+
+async def credit_note_voided(tx: AsyncConnection, note: CreditNote, *, now: datetime) -> None:
+    """A credit note was a mistake: what it posted is reversed."""
+    posted = await ledger.transfers_of(tx, customer_id=note.customer_id, cause=Cause("credit_note", note.id))
+    cause = Cause("credit_note.void", note.id)
+    await _post(tx, note.environment, note.customer_id, cause, reversal(posted), now=now)
 
 
 async def invoice_paid(

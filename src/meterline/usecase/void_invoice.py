@@ -1,16 +1,19 @@
-"""Void an invoice: it was a mistake, nobody owes it, and what it took from the balance goes back."""
+"""Void an invoice: it was a mistake, nobody owes it, its credit notes end with it, its balance and credits return."""
 
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice import state
+from meterline.invoice.credit_note import issued
 from meterline.invoice.model import Invoice
+from meterline.store import credit_note as credit_notes
 from meterline.store import due
 from meterline.store import invoice as invoices
 from meterline.usecase import keep_books, record_invoice
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.collect_payment import cancel_payment
+from meterline.usecase.credit_invoice import end_note
 from meterline.usecase.follow_invoice import follow_invoice
 from meterline.usecase.lock_invoice import lock_invoice
 from meterline.usecase.use_credits import give_back_credits
@@ -19,7 +22,11 @@ from meterline.usecase.use_credits import give_back_credits
 async def void_invoice(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Invoice:
     """The invoice, void. `now` is the customer's time, UTC. Raises Missing, or Refusal for a wrong state."""
     locked = await lock_invoice(tx, environment=environment, id=id, param="id")
-    after, undo = state.voided(locked.invoice, now=now)
+    state.require_voidable(locked.invoice)
+    standing = locked.invoice
+    for note in issued(await credit_notes.of_invoice(tx, customer_id=standing.customer_id, invoice=standing.id)):
+        standing, _ = await end_note(tx, standing, note, now=now)
+    after, undo = state.voided(standing, now=now)
     if undo != 0:
         await change_balance(
             tx,

@@ -1,12 +1,14 @@
 """`/v1/customers/:id/balance_transactions`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.api.stripe.call import Call, cursor
-from meterline.api.stripe.expand import expandable
+from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import (
@@ -35,6 +37,7 @@ from meterline.usecase.moment import moment
 routes = Routes("customers")
 
 expandable("customer_balance_transaction", "customer", kind="customer")
+expandable("customer_balance_transaction", "credit_note", kind="credit_note")
 expandable("customer_balance_transaction", "invoice", kind="invoice")
 
 Description = Annotated[Text, Field(max_length=350)]
@@ -81,6 +84,11 @@ def render(entry: BalanceTransaction) -> Json:
 snapshots(BalanceTransaction, render, url=None)
 
 
+@fetcher("customer_balance_transaction", resource="customers")
+async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Json]:
+    return {id: render(found) for id, found in (await store.find(tx, environment, ids)).items()}
+
+
 @routes.post("/v1/customers/{customer}/balance_transactions", BalanceCreate)
 async def create(call: Call[BalanceCreate]) -> Json:
     """Give a customer credit (negative), or add to what they owe (positive)."""
@@ -123,9 +131,9 @@ async def change(call: Call[BalanceUpdate]) -> Json:
 async def _get(call: Call[RetrieveParams] | Call[BalanceUpdate]) -> BalanceTransaction:
     customer = await customers.get(call.tx, call.environment, call.path["customer"], subject=True)
     id = call.path["transaction"]
-    found = await store.find(call.tx, customer_id=customer.customer_id, id=id)
-    if found is None:
-        raise Missing("customer_balance_transaction", id, param="transaction", subject=True)
+    found = (await store.find(call.tx, call.environment, [id])).get(id)
+    if found is None or found.customer_id != customer.customer_id:
+        raise Missing(store.KIND, id, param="transaction", subject=True)
     return found
 
 

@@ -131,11 +131,12 @@ def _amounts(invoice: Invoice) -> Json:
                 for id, amount in amounts.credits
             ),
         ],
-        "total_taxes": _taxes(amounts.taxes),
+        "total_taxes": taxes_of(amounts.taxes),
     }
 
 
-def _taxes(taxes: Sequence[LineTax]) -> list[Json]:
+def taxes_of(taxes: Sequence[LineTax]) -> list[Json]:
+    """Taxes, as invoices and credit notes show them."""
     return [
         {
             "amount": tax.amount,

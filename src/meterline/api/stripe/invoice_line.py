@@ -8,6 +8,7 @@ from meterline.api.stripe.params import ListParams
 from meterline.api.stripe.route import Routes
 from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
+from meterline.invoice.total import Reckoned
 from meterline.money import decimal_text
 from meterline.store import invoice as store
 from meterline.store.page import stretch
@@ -35,7 +36,7 @@ def render(line: InvoiceLine, invoice: Invoice) -> Json:
         "metadata": dict(line.metadata),
         "parent": _parent(line),
         "period": {"end": unix(line.period.end), "start": unix(line.period.start)},
-        "pretax_credit_amounts": _pretax_credits(line),
+        "pretax_credit_amounts": pretax_credits(line),
         "pricing": pricing(line),
         "quantity": None if line.quantity is None else int(line.quantity),
         "quantity_decimal": None if line.quantity is None else decimal_text(line.quantity),
@@ -55,7 +56,8 @@ def render(line: InvoiceLine, invoice: Invoice) -> Json:
     }
 
 
-def _pretax_credits(line: InvoiceLine) -> list[Json]:
+def pretax_credits(line: Reckoned) -> list[Json]:
+    """What discounts and billing credits took off a line before tax."""
     discounts: list[Json] = [
         {"amount": each.amount, "discount": each.discount, "type": "discount"} for each in line.discounts
     ]

@@ -229,6 +229,38 @@ def upgrade() -> None:
     op.create_index("ix_credit_grant_customer", "credit_grant", ["customer_id", "sequence"], unique=False)
     op.create_index("ix_credit_grant_sequence", "credit_grant", ["environment", "sequence"], unique=False)
     op.create_table(
+        "credit_note",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("test_clock", sa.Text(), nullable=True),
+        sa.Column("invoice", sa.Text(), nullable=False),
+        sa.Column("number", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("effective_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("pre_payment", sa.BigInteger(), nullable=False),
+        sa.Column("post_payment", sa.BigInteger(), nullable=False),
+        sa.Column("to_balance", sa.BigInteger(), nullable=False),
+        sa.Column("out_of_band", sa.BigInteger(), nullable=False),
+        sa.Column("refunds", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("customer_balance_transaction", sa.Text(), nullable=True),
+        sa.Column("lines", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("memo", sa.Text(), nullable=True),
+        sa.Column("voided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_credit_note")),
+    )
+    op.create_index("ix_credit_note_customer", "credit_note", ["customer_id", "sequence"], unique=False)
+    op.create_index("ix_credit_note_invoice", "credit_note", ["customer_id", "invoice", "sequence"], unique=False)
+    op.create_index("ix_credit_note_number", "credit_note", ["customer_id", "number"], unique=True)
+    op.create_index("ix_credit_note_sequence", "credit_note", ["environment", "sequence"], unique=False)
+    op.create_table(
         "credit_transaction",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -1620,6 +1652,11 @@ def downgrade() -> None:
     op.drop_index("ix_credit_transaction_invoice", table_name="credit_transaction")
     op.drop_index("ix_credit_transaction_grant", table_name="credit_transaction")
     op.drop_table("credit_transaction")
+    op.drop_index("ix_credit_note_sequence", table_name="credit_note")
+    op.drop_index("ix_credit_note_number", table_name="credit_note")
+    op.drop_index("ix_credit_note_invoice", table_name="credit_note")
+    op.drop_index("ix_credit_note_customer", table_name="credit_note")
+    op.drop_table("credit_note")
     op.drop_index("ix_credit_grant_sequence", table_name="credit_grant")
     op.drop_index("ix_credit_grant_customer", table_name="credit_grant")
     op.drop_table("credit_grant")
