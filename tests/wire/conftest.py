@@ -95,6 +95,10 @@ def ids(client: stripe.StripeClient, raw: httpx.Client) -> list[str]:
         for on_clock in (True, False)
     ]
     found = [clock.id, meter.id, product.id, flat.id, metered.id, once.id, *usage_ids(client, raw)]
+    owed = client.v1.invoices.create({"customer": customers[1].id})
+    client.v1.invoice_items.create({"customer": customers[1].id, "invoice": owed.id, "currency": "usd", "amount": 9000})
+    client.v1.invoices.finalize_invoice(owed.id)
+    found += [str(owed.id), client.v1.credit_notes.create({"invoice": str(owed.id), "amount": 500}).id]
     for customer in customers:
         subscription = client.v1.subscriptions.create(
             {"customer": customer.id, "items": [{"price": flat.id}, {"price": metered.id}]}

@@ -129,6 +129,7 @@ def _fitting(hint: Any, world: World, name: str) -> st.SearchStrategy[Any]:
 
 
 PREFIXES = {
+    "credit_note": "cn_", "credit_notes": "cn_",
     "alerts": "alrt_", "clock": "clock_", "customer": "cus_", "customers": "cus_", "invoice": "in_", "invoices": "in_",
     "invoiceitem": "ii_", "invoiceitems": "ii_", "invoice_item": "ii_", "meter": "mtr_", "meters": "mtr_",
     "payment_methods": "pm_", "price": "price_", "prices": "price_", "product": "prod_", "products": "prod_",
@@ -139,6 +140,8 @@ PREFIXES = {
 }  # fmt: skip
 
 USUAL = {
+    "/v1/credit_notes": ("amount",),
+    "/v1/credit_notes/preview": ("amount",),
     "/v1/invoiceitems": ("amount", "currency", "customer"),
     "/v1/invoices": ("customer",),
     "/v1/invoices/create_preview": ("subscription",),

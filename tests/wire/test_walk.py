@@ -20,6 +20,8 @@ NEEDED = {
     "/v1/subscription_items": ("subscription", "sub_"),
     "/v1/billing/credit_balance_summary": ("customer", "cus_"),
     "/v1/billing/credit_balance_transactions": ("customer", "cus_"),
+    "/v1/credit_notes/preview": ("invoice", "in_"),
+    "/v1/credit_notes/preview/lines": ("invoice", "in_"),
 }
 """What a list cannot be asked without."""
 
@@ -36,6 +38,8 @@ def test_lists(raw: httpx.Client, ids: list[str], route: Route) -> None:
         params[name] = next(id for id in ids if id.startswith(prefix))
     if route.path == "/v1/billing/credit_balance_summary":
         params |= {"filter[type]": "applicability_scope", "filter[applicability_scope][price_type]": "metered"}
+    if route.path.startswith("/v1/credit_notes/preview"):
+        params["amount"] = "1"
     answer = raw.get(route.path, params=params)
 
     assert answer.status_code == 200, answer.text
