@@ -4,12 +4,19 @@ Between them is the official SDK over HTTP; both sides keep their own books.
 """
 
 import asyncio
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import stripe
 from sqlalchemy import text
 
+from meterline.app import create_app
+from meterline.gateway.stripe_processor import StripeProcessor
+from meterline.notice.signature import signed
 from meterline.store.database import Database
+from meterline.worker.poll import Poll
 from meterline.worker.registry import HANDLERS
 from meterline.worker.wall import run_due
 
@@ -50,3 +57,42 @@ def upstream_payments(upstream: stripe.StripeClient, attempt: str) -> list[strip
     """What was asked of upstream for one of our attempts."""
     found = upstream.v1.payment_intents.list({"limit": 100}).data
     return [each for each in found if each.metadata.to_dict().get("meterline_attempt") == attempt]
+
+
+def polled(dsn: str, processor: StripeProcessor) -> int:
+    """How much a poll has found that was about something of ours."""
+
+    async def once() -> int:
+        database = Database(dsn)
+        await database.open()
+        found = await Poll(database=database, processor=processor).once(now=datetime.now(UTC))
+        await database.close()
+        return found
+
+    return asyncio.run(once())
+
+
+async def told(dsn: str, processor: StripeProcessor, bodies: Sequence[bytes], *, forged: bool = False) -> list[int]:
+    """Webhooks with these bodies, all at once; the statuses of the answers."""
+    now = datetime.now(UTC)
+    secret = "whsec_other" if forged else WEBHOOK_SECRET
+    app = create_app(dsn, processor=processor)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://ours", timeout=60) as ours,
+    ):
+        sent = [
+            ours.post(
+                "/webhooks/stripe",
+                content=body,
+                headers={"stripe-signature": signed(body, secrets=[secret], now=now)},
+            )
+            for body in bodies
+        ]
+        return [answer.status_code for answer in await asyncio.gather(*sent)]
+
+
+def events(raw: httpx.Client, *types: str) -> list[bytes]:
+    """The latest events upstream of each of these types, newest first, as webhooks carry them."""
+    found = raw.get("/v1/events", params={"limit": 100}).json()["data"]
+    return [json.dumps(each).encode() for each in found if each["type"] in types]

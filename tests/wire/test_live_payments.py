@@ -6,21 +6,16 @@ A second environment of the same server stands in for Stripe; between them is th
 import asyncio
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import httpx
 import pytest
 import stripe
 
-from meterline.app import create_app
 from meterline.gateway.stripe_processor import StripeProcessor
-from meterline.notice.signature import signed
-from meterline.store.database import Database
 from meterline.usecase.ask_processor import PROCESSORS
-from meterline.worker.poll import Poll
 from tests.wire.billing import draft_of
 from tests.wire.conftest import stripe_client
-from tests.wire.live import SECRET, WEBHOOK_SECRET, payer, upstream_payments, work
+from tests.wire.live import SECRET, WEBHOOK_SECRET, payer, polled, told, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
 
 
@@ -95,29 +90,13 @@ def test_news_that_come_often_and_from_everywhere_credit_once(
         {"idempotency_key": charge},
     )
     [event] = raw.get("/v1/events", params={"type": "payment_intent.succeeded", "limit": 1}).json()["data"]
-    asyncio.run(hear_often(dsn, processor, json.dumps(event).encode()))
+    body = json.dumps(event).encode()
+    assert asyncio.run(told(dsn, processor, [body] * 5)) == [200] * 5
+    assert asyncio.run(told(dsn, processor, [body] * 2, forged=True)) == [400] * 2
+    assert polled(dsn, processor) >= 1
 
     assert live.v1.invoices.retrieve(invoice.id).amount_paid == 2300
     assert standing(dsn)[customer.id, "clearing:stripe"] == -cents(2300)
-
-
-async def hear_often(dsn: str, processor: StripeProcessor, body: bytes) -> None:
-    """The same webhook five times at once, forged ones between them, and a poll that finds it too."""
-    now = datetime.now(UTC)
-    app = create_app(dsn, processor=processor)
-    good = {"stripe-signature": signed(body, secrets=[WEBHOOK_SECRET], now=now)}
-    forged = {"stripe-signature": signed(body, secrets=["whsec_other"], now=now)}
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://ours") as ours,
-    ):
-        sent = [ours.post("/webhooks/stripe", content=body, headers=each) for each in (good, forged) * 5]
-        answers = await asyncio.gather(*sent)
-        assert sorted(answer.status_code for answer in answers) == [200] * 5 + [400] * 5
-    database = Database(dsn)
-    await database.open()
-    assert await Poll(database=database, processor=processor).once(now=now) >= 1
-    await database.close()
 
 
 def test_live_mode_takes_no_test_cards_and_no_numbers(live: stripe.StripeClient) -> None:

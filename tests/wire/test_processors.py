@@ -14,7 +14,8 @@ import pytest
 import stripe
 
 from meterline.gateway.processor import CardDetails, Collection, Processor, Registered
-from meterline.gateway.stripe_processor import Answer, ForgedNotification, StripeProcessor
+from meterline.gateway.stripe_news import Answer
+from meterline.gateway.stripe_processor import ForgedNotification, StripeProcessor
 from meterline.gateway.test_processor import TestProcessor
 from meterline.notice.signature import signed
 from meterline.payment.payment import ActionNeeded, Refused, Succeeded, Unknown
@@ -130,9 +131,9 @@ def test_a_poll_finds_money_that_was_never_heard_of(client: stripe.StripeClient,
     taken = upstream.collect(asked)
     assert isinstance(taken, Succeeded)
     client.v1.payment_intents.create({"amount": 700, "currency": "usd"})
-    answers = list(upstream.answers_since(datetime.now(UTC) - timedelta(minutes=5)))
-    assert Answer(attempt=asked.key, outcome=taken) in answers
-    assert all(answer.attempt.startswith("ch_") for answer in answers)
+    answers = list(upstream.news_since("payments", datetime.now(UTC) - timedelta(minutes=5)))
+    assert Answer(attempt=asked.key, outcome=taken, captured=700) in answers
+    assert all(isinstance(answer, Answer) and answer.attempt.startswith("ch_") for answer in answers)
 
 
 @pytest.fixture
@@ -151,8 +152,8 @@ def signature(body: bytes, *, secret: str = WEBHOOK_SECRET, at: datetime | None 
 
 def test_a_webhook_tells_what_became_of_an_attempt(told: tuple[str, bytes], upstream: StripeProcessor) -> None:
     key, body = told
-    answer = upstream.heard(body, signature(body))
-    assert answer is not None
+    [answer] = upstream.heard(body, signature(body))
+    assert isinstance(answer, Answer)
     assert (answer.attempt, answer.outcome.kind) == (key, "succeeded")
 
 

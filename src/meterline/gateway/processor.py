@@ -1,8 +1,10 @@
 """What Meterline asks of a card processor. Every implementation passes the same suite of behaviour."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from meterline.payment.dispute import DisputeStatus
 from meterline.payment.method import Card
 from meterline.payment.payment import Outcome, Refused
 
@@ -31,7 +33,7 @@ class Collection:
     """Money to be moved: `amount` in minor units of `currency`. The same `key` never moves it twice.
 
     Without `capture` the money is only authorized. `authenticated` says that the card's holder has confirmed.
-    `again` says that the same was asked before and no answer is known.
+    `again` says that the same was asked before and no answer is known. `return_url` is where the holder goes then.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Collection:
     capture: bool = True
     authenticated: bool = False
     again: bool = False
+    return_url: str | None = None
 
 
 class Processor(Protocol):
@@ -73,8 +76,8 @@ class Processor(Protocol):
         """Take `amount` (minor units) of what was authorized under that reference; None when it was taken."""
         ...
 
-    def release(self, reference: str, *, key: str) -> None:
-        """Let go of what was authorized."""
+    def release(self, reference: str, *, key: str) -> Outcome:
+        """Let go of what was authorized or waits for the card's holder; Succeeded where the money was taken already."""
         ...
 
     def refund(self, reference: str, *, amount: int, currency: str, key: str, again: bool = False) -> Outcome:
@@ -86,4 +89,12 @@ class Processor(Protocol):
 
     def disputed(self, reference: str) -> str | None:
         """Whether the bank disputes money taken with that card, and for which reason; a real one tells later."""
+        ...
+
+    def argue(self, reference: str, *, evidence: Mapping[str, str], submit: bool, key: str) -> DisputeStatus:
+        """Give evidence about the dispute that is known there by that name; how the dispute stands then."""
+        ...
+
+    def accept(self, reference: str, *, key: str) -> DisputeStatus:
+        """Accept that a dispute is lost; how it stands then."""
         ...

@@ -6,30 +6,29 @@ later, by webhook or when polled, is told of that attempt. The SDK's calls block
 never inside a transaction.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import stripe
 
 from meterline.gateway.processor import CardDetails, Collection, Registered
+from meterline.gateway.stripe_news import (
+    ATTEMPT,
+    REFUND,
+    About,
+    News,
+    news_in,
+    outcome_of,
+    outcome_of_refund,
+    status_of,
+)
+from meterline.payment.dispute import DisputeStatus
 from meterline.payment.method import Card
-from meterline.payment.payment import ActionNeeded, Outcome, Refused, Succeeded, Unknown
-
-ATTEMPT = "meterline_attempt"
-"""The metadata key at Stripe that names our attempt."""
+from meterline.payment.payment import Outcome, Refused, Unknown
 
 _SILENCE = (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError)
 """Whether the request had an effect cannot be known from these."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What Stripe tells of one of our attempts, by webhook or when asked."""
-
-    attempt: str
-    outcome: Outcome
 
 
 class ForgedNotification(Exception):
@@ -87,6 +86,8 @@ class StripeProcessor:
                 "capture_method": "automatic" if collection.capture else "manual",
                 "metadata": {ATTEMPT: collection.key},
             }
+            if collection.return_url is not None:
+                asked["return_url"] = collection.return_url
             if method.customer is not None:
                 asked["customer"] = str(method.customer)
             intent = self._client.v1.payment_intents.create(
@@ -97,7 +98,7 @@ class StripeProcessor:
             return _refused(error)
         except _SILENCE:
             return Unknown()
-        return _outcome(intent)
+        return outcome_of(intent)
 
     def capture(self, reference: str, *, amount: int, key: str) -> Refused | None:
         """Capture an authorized PaymentIntent. Silence is raised, for the caller to try again under the same key."""
@@ -107,9 +108,12 @@ class StripeProcessor:
             return _refused(error)
         return None
 
-    def release(self, reference: str, *, key: str) -> None:
-        """Cancel an authorized PaymentIntent."""
-        self._client.v1.payment_intents.cancel(reference, options={"idempotency_key": key})
+    def release(self, reference: str, *, key: str) -> Outcome:
+        """Cancel a PaymentIntent that has not taken money; Succeeded where it was too late for that."""
+        try:
+            return outcome_of(self._client.v1.payment_intents.cancel(reference, options={"idempotency_key": key}))
+        except stripe.InvalidRequestError:
+            return outcome_of(self._client.v1.payment_intents.retrieve(reference))
 
     def refund(
         self,
@@ -118,68 +122,59 @@ class StripeProcessor:
         amount: int,
         currency: str,  # noqa: ARG002
         key: str,
-        again: bool = False,  # noqa: ARG002
+        again: bool = False,
     ) -> Outcome:
-        """Refund a PaymentIntent, in its own currency."""
+        """Refund a PaymentIntent, in its own currency. Asked again, it is looked up as it stands now."""
         try:
-            refund = self._client.v1.refunds.create(
-                {"payment_intent": reference, "amount": amount}, {"idempotency_key": key}
-            )
+            made = self._refund_of(reference, key) if again else None
+            if made is None:
+                made = self._client.v1.refunds.create(
+                    {"payment_intent": reference, "amount": amount, "metadata": {REFUND: key}},
+                    {"idempotency_key": key},
+                )
         except stripe.InvalidRequestError as error:
             return _refused(error)
         except _SILENCE:
             return Unknown()
-        if refund.status in ("failed", "canceled"):
-            return Refused(code=refund.failure_reason or "refund_failed", message="The refund failed.")
-        return Succeeded(reference=refund.id) if refund.status == "succeeded" else Unknown()
+        return outcome_of_refund(made)
+
+    def _refund_of(self, reference: str, key: str) -> stripe.Refund | None:
+        made = self._client.v1.refunds.list({"payment_intent": reference, "limit": 100})
+        return next((each for each in made.auto_paging_iter() if _named(each) == key), None)
 
     def disputed(self, reference: str) -> str | None:  # noqa: ARG002
         """Real banks dispute later, which arrives as a webhook."""
         return None
 
-    def heard(self, body: bytes, signature: str) -> Answer | None:
-        """The answer in a webhook; None where it tells of nothing that we asked. Raises ForgedNotification."""
+    def argue(self, reference: str, *, evidence: Mapping[str, str], submit: bool, key: str) -> DisputeStatus:
+        """Give evidence about a dispute. Silence is raised, for the caller to try again under the same key."""
+        asked: Any = {"evidence": dict(evidence), "submit": submit}
+        return status_of(self._client.v1.disputes.update(reference, asked, {"idempotency_key": key}))
+
+    def accept(self, reference: str, *, key: str) -> DisputeStatus:
+        """Accept that a dispute is lost."""
+        return status_of(self._client.v1.disputes.close(reference, options={"idempotency_key": key}))
+
+    def heard(self, body: bytes, signature: str) -> list[News]:
+        """The news in a webhook; none where it tells of nothing that we asked. Raises ForgedNotification."""
         if self._webhook_secret is None:
             raise ForgedNotification("no webhook secret is configured")
         try:
             event = stripe.Webhook.construct_event(body, signature, self._webhook_secret)
         except (stripe.SignatureVerificationError, ValueError) as error:
             raise ForgedNotification(str(error)) from error
-        return _answer(event.data.object)
+        return list(news_in(event.data.object))
 
-    def answers_since(self, instant: datetime) -> Iterator[Answer]:
-        """What became of everything that was asked since then: money whose news were lost is found here."""
-        since = self._client.v1.payment_intents.list({"created": {"gte": int(instant.timestamp())}, "limit": 100})
-        for intent in since.auto_paging_iter():
-            answer = _answer(intent)
-            if answer is not None:
-                yield answer
-
-
-def _answer(intent: object) -> Answer | None:
-    if not isinstance(intent, stripe.PaymentIntent):
-        return None
-    attempt = intent.metadata.to_dict().get(ATTEMPT)
-    return None if attempt is None else Answer(attempt=str(attempt), outcome=_outcome(intent))
+    def news_since(self, about: About, instant: datetime) -> Iterator[News]:
+        """What became of all that began since then: money whose news were lost is found here."""
+        v1, since = self._client.v1, {"created": {"gte": int(instant.timestamp())}, "limit": 100}
+        lists: dict[About, Any] = {"payments": v1.payment_intents, "refunds": v1.refunds, "disputes": v1.disputes}
+        for each in lists[about].list(since).auto_paging_iter():
+            yield from news_in(each)
 
 
-def _outcome(intent: stripe.PaymentIntent) -> Outcome:
-    match intent.status:
-        case "succeeded" | "requires_capture":
-            return Succeeded(reference=intent.id)
-        case "requires_action":
-            return ActionNeeded()
-        case "requires_payment_method" if intent.last_payment_error is not None:
-            error = intent.last_payment_error
-            return Refused(
-                code=error.code or "card_declined",
-                message=error.message or "The payment failed.",
-                decline_code=error.to_dict().get("decline_code"),
-            )
-        case "canceled":
-            return Refused(code="payment_intent_canceled", message="The payment was canceled at Stripe.")
-        case _:
-            return Unknown()
+def _named(refund: stripe.Refund) -> str | None:
+    return None if refund.metadata is None else refund.metadata.to_dict().get(REFUND)
 
 
 def _refused(error: stripe.StripeError) -> Refused:

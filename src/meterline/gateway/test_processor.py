@@ -1,10 +1,12 @@
 """The processor of test environments: no money, Stripe's test cards and what is known of their behaviour."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from meterline.gateway.processor import CardDetails, Collection, Registered
+from meterline.payment.dispute import DisputeStatus
 from meterline.payment.method import Card
 from meterline.payment.payment import ActionNeeded, Outcome, Refused, Succeeded, Unknown
 
@@ -19,6 +21,8 @@ Behaviour = Literal[
     "refunds_late",
     "refunds_fail",
 ]
+
+WINNING, LOSING = "winning_evidence", "losing_evidence"
 
 _EXP_MONTH, _EXP_YEAR = 11, 2034
 
@@ -161,8 +165,9 @@ class TestProcessor:
         """Authorized money can always be taken."""
         return None
 
-    def release(self, reference: str, *, key: str) -> None:
+    def release(self, reference: str, *, key: str) -> Outcome:  # noqa: ARG002
         """Nothing is held anywhere."""
+        return Refused(code="payment_intent_canceled", message="The payment was canceled.")
 
     def refund(
         self,
@@ -186,6 +191,17 @@ class TestProcessor:
         if _CARDS[reference].behaviour != "disputes":
             return None
         return "product_not_received" if reference.endswith("NotReceived") else "fraudulent"
+
+    def argue(self, reference: str, *, evidence: Mapping[str, str], submit: bool, key: str) -> DisputeStatus:  # noqa: ARG002
+        """The text of the evidence decides how a dispute ends."""
+        if not submit or not evidence:
+            return "needs_response"
+        said = set(evidence.values())
+        return "won" if WINNING in said else "lost" if LOSING in said else "under_review"
+
+    def accept(self, reference: str, *, key: str) -> DisputeStatus:  # noqa: ARG002
+        """The money is gone."""
+        return "lost"
 
 
 _MARKS = {"refunds_late": "late_", "refunds_fail": "fail_"}

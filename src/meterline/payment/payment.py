@@ -44,15 +44,24 @@ class Refused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionNeeded:
-    """The card's holder has to confirm the payment first (3-D Secure)."""
+    """The card's holder has to confirm the payment first (3-D Secure).
 
+    A processor over a network names what waits (`reference`) and where the holder is asked (`url`).
+    """
+
+    reference: str | None = None
+    url: str | None = None
     kind: Literal["action_needed"] = "action_needed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """No answer came, or not yet: the money may have moved. Asking again under the same key will tell."""
+    """No answer came, or not yet: the money may have moved. Asking again under the same key will tell.
 
+    With a `reference` the processor knows of it and is busy: it tells by itself.
+    """
+
+    reference: str | None = None
     kind: Literal["unknown"] = "unknown"
 
 
@@ -94,6 +103,7 @@ class Payment:
     statement_descriptor: str | None = None
     return_url: str | None = None
     top_up: str | None = None
+    action_url: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,8 +111,9 @@ class Payment:
 class Attempt:
     """One time that a processor was asked: Stripe's charge (`ch_…`), once the processor made one of it.
 
-    `outcome` is null while the answer is not known, and never changes afterwards. `automatic` says that the
-    calendar of retries asked. `captured` money is taken, not only authorized; `amount_refunded` of it went back.
+    `outcome` is null while the answer is not known, and never changes afterwards, except that what waits for the
+    card's holder comes to an end. `automatic` says that the calendar of retries asked. `captured` money is taken, not
+    only authorized; `capturing` is what is being taken of it, `amount_refunded` of it went back.
     """
 
     environment: str
@@ -126,6 +137,7 @@ class Attempt:
     amount_captured: int = 0
     amount_refunded: int = 0
     disputed: bool = False
+    capturing: int | None = None
 
     @property
     def refundable(self) -> int:
@@ -192,7 +204,7 @@ def answered(attempt: Attempt, outcome: Outcome, *, capture: bool) -> Attempt:
                 message=outcome.message,
             )
         case ActionNeeded():
-            return replace(attempt, outcome=outcome.kind)
+            return replace(attempt, outcome=outcome.kind, reference=outcome.reference)
         case Unknown():
             return attempt
 
@@ -227,7 +239,7 @@ def after_attempt(payment: Payment, attempt: Attempt, outcome: Outcome, *, now: 
                 latest_charge=attempt.id,
             )
         case ActionNeeded():
-            return replace(asked, status="requires_action", last_refusal=None)
+            return replace(asked, status="requires_action", last_refusal=None, action_url=outcome.url)
         case Unknown():
             return replace(asked, status="processing", last_refusal=None, latest_charge=attempt.id)
 

@@ -24,7 +24,7 @@ from meterline.store import setup_intent as setups
 from meterline.store import top_up as top_ups
 from meterline.store.database import Database
 from meterline.usecase.check_out import Payer, finish_checkout, pay_checkout
-from meterline.usecase.create_payment_method import create_payment_method
+from meterline.usecase.create_payment_method import LIVE, create_payment_method
 from meterline.usecase.moment import moment
 from meterline.usecase.set_up_method import confirm_setup, fail_setup
 from meterline.usecase.take_payment import confirm_payment, fail_authentication
@@ -183,7 +183,9 @@ async def show_authentication(database: Database, request: Request, environment:
         return not_found()
     if thing.status != "requires_action":
         return await _back(database, thing)
-    return page("authentication.html", thing=thing)
+    if isinstance(thing, Payment) and thing.action_url is not None:
+        return RedirectResponse(thing.action_url, _SEE_OTHER)
+    return not_found() if thing.environment == LIVE else page("authentication.html", thing=thing)
 
 
 async def submit_authentication(database: Database, request: Request, environment: str, id: str) -> Response:
@@ -192,6 +194,8 @@ async def submit_authentication(database: Database, request: Request, environmen
     async with database.begin() as tx:
         thing = await _waiting(tx, environment, id)
         secret = request.query_params.get("secret", "")
+        if thing.environment == LIVE:
+            return not_found()
         if not hmac.compare_digest(thing.client_secret.encode(), secret.encode()):
             return not_found()
         now = await _time(tx, thing)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -28,6 +29,8 @@ from meterline.store.row import load
 
 KIND = "payment_intent"
 CHARGE = "charge"
+
+_UNSETTLED_SQL = "payment.status IN ('processing', 'requires_action', 'requires_capture')"
 
 payment = Table(
     "payment",
@@ -58,10 +61,12 @@ payment = Table(
     Column("statement_descriptor", Text),
     Column("return_url", Text),
     Column("top_up", Text),
+    Column("action_url", Text),
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_sequence", "environment", "sequence"),
     Index("ix_payment_customer", "customer_id", "sequence"),
+    Index("ix_payment_unsettled", "customer_id", "id", postgresql_where=text(_UNSETTLED_SQL)),
     Index("ix_payment_invoice", "customer_id", "invoice"),
 )
 
@@ -90,9 +95,11 @@ payment_attempt = Table(
     Column("amount_captured", BigInteger, nullable=False),
     Column("amount_refunded", BigInteger, nullable=False),
     Column("disputed", Boolean, nullable=False),
+    Column("capturing", BigInteger),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_attempt_payment", "customer_id", "payment", "sequence"),
     Index("ix_payment_attempt_customer", "customer_id", "sequence"),
+    Index("ix_payment_attempt_reference", "environment", "processor", "reference"),
     Index("ix_payment_attempt_sequence", "environment", "sequence"),
 )
 
@@ -119,6 +126,8 @@ invoice_payment = Table(
     Index("ix_invoice_payment_payment", "customer_id", "payment", "sequence"),
 )
 
+
+_UNSETTLED = text(_UNSETTLED_SQL)
 
 _payments = Kept(payment, Payment, KIND, param="intent")
 _attempts = Kept(payment_attempt, Attempt, CHARGE)
@@ -243,14 +252,27 @@ async def listed_charges(
     return await page(tx, query, payment_attempt, kind=CHARGE, scope=scope, cursor=cursor)
 
 
-async def unanswered(tx: AsyncConnection, *, before: datetime) -> list[Attempt]:
-    """Attempts made before an instant to which no answer is known yet, oldest first."""
-    query = (
-        select(payment_attempt)
-        .where(payment_attempt.c.outcome.is_(None), payment_attempt.c.created < before)
-        .order_by(payment_attempt.c.sequence)
+async def by_reference(tx: AsyncConnection, environment: str, processor: str, reference: str) -> Attempt | None:
+    """The attempt that a processor knows by that name; None for none of ours."""
+    table = payment_attempt.c
+    query = select(payment_attempt).where(
+        table.environment == environment, table.processor == processor, table.reference == reference
     )
-    return [load(Attempt, row) for row in await tx.execute(query)]
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else load(Attempt, row)
+
+
+async def oldest_unanswered(tx: AsyncConnection, processor: str) -> datetime | None:
+    """When the oldest attempt was made whose payment is still open at a processor; None where there is none."""
+    table = payment_attempt.c
+    of = (payment.c.customer_id == table.customer_id) & (payment.c.id == table.payment)
+    query = (
+        select(func.min(table.created))
+        .select_from(payment.join(payment_attempt, of))
+        .where(_UNSETTLED, table.processor == processor)
+    )
+    found: datetime | None = await tx.scalar(query)
+    return found
 
 
 async def attempts(tx: AsyncConnection, of: Payment) -> list[Attempt]:

@@ -1,9 +1,10 @@
 """Refunds."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,3 +71,10 @@ async def listed(
     """A page of refunds, newest first: all of them, or those of a charge or a payment."""
     of = {"charge": (CHARGE, charge), "payment": (PAYMENT, payment)}
     return await _refunds.listed(tx, environment, cursor, created=created, of=of)
+
+
+async def oldest_pending(tx: AsyncConnection, processor: str) -> datetime | None:
+    """When the oldest refund was made that a processor is still busy with; None where there is none."""
+    query = select(func.min(refund.c.created)).where(refund.c.processor == processor, refund.c.status == "pending")
+    found: datetime | None = await tx.scalar(query)
+    return found

@@ -12,9 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.gateway.processor import Collection, Processor
 from meterline.gateway.test_processor import TestProcessor
+from meterline.payment.dispute import Dispute
 from meterline.payment.method import PaymentMethod
 from meterline.payment.payment import ActionNeeded, Attempt, Outcome, Payment, Refused, Unknown, answered
-from meterline.refusal import Refusal
+from meterline.payment.refund import Refund
 from meterline.store import customer as customers
 from meterline.store import due
 from meterline.store import payment as payments
@@ -24,6 +25,12 @@ PROCESSORS: dict[str, Processor] = {"test": TestProcessor()}
 
 RESOLVE = "resolve_attempt"
 """The kind of due work that finds out what became of an attempt."""
+
+CAPTURE = "capture_authorization"
+"""The kind of due work that takes money which a processor over a network has authorized."""
+
+RELEASE = "release_authorization"
+"""The kind of due work that lets go of such money."""
 
 EXPIRED = Refused(code="expired_card", decline_code="expired_card", message="Your card has expired.")
 
@@ -64,8 +71,6 @@ async def ask(
         off_session=off_session,
     )
     processor = PROCESSORS[method.processor]
-    if processor.networked and payment.capture_method == "manual":
-        raise Refusal("Payments in live mode are captured automatically; a manual capture is not offered.")
     outcome: Outcome = Unknown()
     if _expired(method, now):
         outcome = EXPIRED
@@ -77,7 +82,7 @@ async def ask(
     attempt = answered(attempt, outcome, capture=payment.capture_method != "manual")
     await payments.add_attempt(tx, attempt)
     if isinstance(outcome, Unknown):
-        await _plan_resolution(tx, attempt, now=now)
+        await plan(tx, attempt, RESOLVE, now=now)
     return attempt, outcome
 
 
@@ -94,6 +99,7 @@ def collection(
         capture=payment.capture_method != "manual",
         authenticated=authenticated,
         again=again,
+        return_url=payment.return_url,
     )
 
 
@@ -101,14 +107,15 @@ def _expired(method: PaymentMethod, now: datetime) -> bool:
     return (method.card.exp_year, method.card.exp_month) < (now.year, now.month)
 
 
-async def _plan_resolution(tx: AsyncConnection, attempt: Attempt, *, now: datetime) -> None:
-    owner = (await customers.find_all(tx, [attempt.customer_id])).get(attempt.customer_id)
+async def plan(tx: AsyncConnection, about: Attempt | Refund | Dispute, kind: str, *, now: datetime) -> None:
+    """Have the worker speak with a processor about something, as soon as this transaction is committed."""
+    owner = (await customers.find_all(tx, [about.customer_id])).get(about.customer_id)
     await due.add(
         tx,
-        environment=attempt.environment,
-        customer_id=attempt.customer_id,
-        kind=RESOLVE,
-        subject=attempt.id,
+        environment=about.environment,
+        customer_id=about.customer_id,
+        kind=kind,
+        subject=about.id,
         boundary=now,
         due_at=now,
         clock=None if owner is None else owner.test_clock,

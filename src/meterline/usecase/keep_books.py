@@ -22,6 +22,7 @@ from meterline.ledger.account import Kind
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Cause, Transfer, reversal
 from meterline.money import to_major
+from meterline.payment.dispute import Dispute
 from meterline.payment.refund import Refund
 from meterline.store import ledger
 
@@ -131,23 +132,13 @@ async def money_returned(tx: AsyncConnection, refund: Refund, *, failed: bool, n
     await _post(tx, refund.environment, refund.customer_id, cause, transfers, now=now)
 
 
-async def money_disputed(
-    tx: AsyncConnection,
-    *,
-    environment: str,
-    customer_id: UUID,
-    amount: int,
-    currency: str,
-    processor: str,
-    dispute: str,
-    won: bool,
-    now: datetime,
-) -> None:
+async def money_disputed(tx: AsyncConnection, dispute: Dispute, *, won: bool, now: datetime) -> None:
     """A bank took a payment back (for now), or gave it back because the dispute was `won`."""
     recipe = posting.dispute_won if won else posting.payment_disputed
-    transfers = recipe(asset=currency.upper(), amount=to_major(amount, currency), processor=processor)
-    cause = Cause("dispute.won" if won else "dispute", dispute)
-    await _post(tx, environment, customer_id, cause, transfers, now=now)
+    amount = to_major(dispute.amount, dispute.currency)
+    transfers = recipe(asset=dispute.currency.upper(), amount=amount, processor=dispute.processor)
+    cause = Cause("dispute.won" if won else "dispute", dispute.id)
+    await _post(tx, dispute.environment, dispute.customer_id, cause, transfers, now=now)
 
 
 async def balance_changed(tx: AsyncConnection, entry: BalanceTransaction, *, now: datetime) -> None:

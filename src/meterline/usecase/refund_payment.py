@@ -9,13 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.payment import Attempt, Outcome, Refused, Succeeded, Unknown
 from meterline.payment.refund import Refund, RefundReason, refundable
-from meterline.store import customer as customers
-from meterline.store import due, notice
+from meterline.store import notice
 from meterline.store import payment as payments
 from meterline.store import refund as store
 from meterline.store.identifier import public
 from meterline.usecase import keep_books, record_payment
-from meterline.usecase.ask_processor import PROCESSORS
+from meterline.usecase.ask_processor import PROCESSORS, plan
 from meterline.usecase.take_back_value import give_back_value, going_back, take_back_value
 
 RESOLVE = "resolve_refund"
@@ -30,12 +29,14 @@ async def refund_payment(
     reason: RefundReason | None,
     metadata: Mapping[str, str],
     value: Decimal | None = None,
+    keeps_value: bool = False,
     now: datetime,
 ) -> Refund:
     """Refund `amount` (minor units, null for all that is left) of a charge. `now` is the customer's time, UTC.
 
     The amount is set aside on the charge at once, so that refunds in parallel cannot exceed it; so is what it bought
-    in a wallet, `value` where the caller knows how much that is. Raises Refusal.
+    in a wallet, `value` where the caller knows how much that is; nothing where the wallet never got any for this
+    charge (`keeps_value`). Raises Refusal.
     """
     locked = await payments.lock_attempt(tx, customer_id=charge.customer_id, id=charge.id)
     wanted = refundable(locked, amount=amount)
@@ -56,18 +57,19 @@ async def refund_payment(
         metadata=dict(metadata),
     )
     await payments.save_attempt(tx, replace(locked, amount_refunded=locked.amount_refunded + wanted))
-    back = going_back(new, before=locked.amount_refunded)
-    new = replace(new, taken=await take_back_value(tx, back, value=value, now=now))
+    if not keeps_value:
+        back = going_back(new, before=locked.amount_refunded)
+        new = replace(new, taken=await take_back_value(tx, back, value=value, now=now))
     await store.add(tx, new)
     await _tell(tx, "refund.created", new, now=now)
     processor = PROCESSORS[locked.processor]
     if processor.networked:
-        await _plan(tx, new, now=now)
+        await plan(tx, new, RESOLVE, now=now)
         return new
     assert locked.reference is not None, "taken money has a name at its processor"
     outcome = processor.refund(locked.reference, amount=wanted, currency=new.currency, key=new.id)
     if isinstance(outcome, Unknown) or (isinstance(outcome, Succeeded) and not outcome.final):
-        await _plan(tx, new, now=now)
+        await plan(tx, new, RESOLVE, now=now)
     return await conclude(tx, new, outcome, now=now)
 
 
@@ -95,21 +97,6 @@ async def conclude(tx: AsyncConnection, refund: Refund, outcome: Outcome, *, now
     await store.save(tx, after)
     await _tell(tx, "refund.updated", after, previous=refund, now=now)
     return after
-
-
-async def _plan(tx: AsyncConnection, refund: Refund, *, now: datetime) -> None:
-    owner = (await customers.find_all(tx, [refund.customer_id])).get(refund.customer_id)
-    await due.add(
-        tx,
-        environment=refund.environment,
-        customer_id=refund.customer_id,
-        kind=RESOLVE,
-        subject=refund.id,
-        boundary=now,
-        due_at=now,
-        clock=None if owner is None else owner.test_clock,
-    )
-    await due.kick(tx)
 
 
 async def _tell(

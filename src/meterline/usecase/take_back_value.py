@@ -1,6 +1,6 @@
 """What a wallet loses when a top-up's money goes back, by a refund or to a bank, and gets again if it does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
@@ -63,13 +63,18 @@ async def take_back_value(
     if payment.top_up is None:
         return None
     bought = await top_ups.find(tx, back.environment, payment.top_up)
+    # A bank may ask for more than is left of a top-up; the wallet loses what that bought, the rest is the house's.
+    back = replace(back, money=min(back.money, bought.price - back.before))
+    if back.money <= 0:
+        return None
     if value is None:
         value = value_of(back.money, before=back.before, price=bought.price, amount=bought.amount)
     work = await work_on(tx, environment=back.environment, customer_id=back.customer_id, now=now, active=False)
     pocket, debit = take_back(work.pocket(bought.asset), bought.id, value, to=_against(back, bought.asset))
     transfers = (*_exchanged(back, bought.asset, sign=1), *debit.transfers)
     await work.book(cause=Cause(f"{back.reason}.value", back.id), transfers=transfers, pocket=pocket)
-    return Taken(asset=bought.asset, grant=bought.id, amount=value - debit.shortage, debt=debit.shortage)
+    left = value - debit.shortage
+    return Taken(asset=bought.asset, grant=bought.id, amount=left, debt=debit.shortage, money=back.money)
 
 
 async def give_back_value(tx: AsyncConnection, back: GoingBack, taken: Taken, *, now: datetime) -> None:
@@ -81,7 +86,7 @@ async def give_back_value(tx: AsyncConnection, back: GoingBack, taken: Taken, *,
     free = taken.value - owed
     slices = (Slice(taken.grant, "paid", free),) if free else ()
     after, transfers = undo(before, slices, owed, source=_against(back, taken.asset))
-    entry = _exchanged(back, taken.asset, sign=-1)
+    entry = _exchanged(replace(back, money=taken.money), taken.asset, sign=-1)
     if any(each.id == taken.grant and each.over(now) for each in after.grants):
         after, lapsed = lapse(after, taken.grant)
         transfers = (*transfers, *lapsed)

@@ -28,7 +28,7 @@ from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store import payment_method
 from meterline.usecase import keep_books, record_payment
-from meterline.usecase.ask_processor import PROCESSORS, ask
+from meterline.usecase.ask_processor import CAPTURE, PROCESSORS, RELEASE, ask, plan
 from meterline.usecase.attach_payment_method import attach_payment_method, usable_method
 from meterline.usecase.collect_payment import collect_payment, conclude
 from meterline.usecase.credit_top_up import settle_top_up
@@ -231,15 +231,29 @@ async def fail_authentication(tx: AsyncConnection, seen: Payment, *, now: dateti
 async def capture_payment(tx: AsyncConnection, seen: Payment, *, amount: int | None, now: datetime) -> Payment:
     """Take what was authorized, or `amount` (minor units) of it; the rest is let go. Refuses a second time."""
     payment = await payments.lock(tx, customer_id=seen.customer_id, id=seen.id)
-    after, taken = captured(payment, amount=amount, now=now)
+    _, taken = captured(payment, amount=amount, now=now)
     assert payment.latest_charge is not None, "what was authorized is a charge"
     charge = await payments.lock_attempt(tx, customer_id=payment.customer_id, id=payment.latest_charge)
     processor = PROCESSORS[charge.processor]
-    assert charge.reference is not None and not processor.networked, "authorized by a processor in this process"
+    assert charge.reference is not None, "what was authorized has a name at its processor"
+    if processor.networked:
+        await payments.save_attempt(tx, replace(charge, capturing=taken))
+        await plan(tx, charge, CAPTURE, now=now)
+        waiting = replace(payment, status="processing")
+        await record_payment.became(tx, waiting, now=now)
+        return waiting
     refused = processor.capture(charge.reference, amount=taken, key=f"{charge.id}-capture")
     if refused is not None:
         raise Refusal(refused.message, code=refused.code)
-    charge = replace(charge, captured=True, amount_captured=taken)
+    return await settle_capture(tx, payment, charge, taken, now=now)
+
+
+async def settle_capture(
+    tx: AsyncConnection, payment: Payment, charge: Attempt, taken: int, *, now: datetime
+) -> Payment:
+    """Record that `taken` (minor units) of what a locked payment had authorized was taken."""
+    after, _ = captured(replace(payment, status="requires_capture"), amount=taken, now=now)
+    charge = replace(charge, captured=True, amount_captured=taken, capturing=None)
     await payments.save_attempt(tx, charge)
     await record_payment.tell(tx, "charge.captured", charge, now=now)
     await record_payment.became(tx, after, now=now)
@@ -262,6 +276,19 @@ async def cancel_payment(
     if payment.status == "requires_capture" and payment.latest_charge is not None:
         charge = await payments.lock_attempt(tx, customer_id=payment.customer_id, id=payment.latest_charge)
         assert charge.reference is not None, "what was authorized has a name at its processor"
-        PROCESSORS[charge.processor].release(charge.reference, key=f"{charge.id}-release")
+        processor = PROCESSORS[charge.processor]
+        if processor.networked:
+            await plan(tx, charge, RELEASE, now=now)
+        else:
+            processor.release(charge.reference, key=f"{charge.id}-release")
+    if payment.status == "requires_action":
+        await _let_go_of_what_waits(tx, payment, now=now)
     await record_payment.became(tx, after, now=now)
     return after
+
+
+async def _let_go_of_what_waits(tx: AsyncConnection, payment: Payment, *, now: datetime) -> None:
+    """What waits for the card's holder at a processor over a network could still be confirmed there."""
+    for attempt in await payments.attempts(tx, payment):
+        if attempt.outcome == "action_needed" and PROCESSORS[attempt.processor].networked:
+            await plan(tx, attempt, RELEASE, now=now)

@@ -9,12 +9,16 @@ from meterline.money import multiply, round_debit, round_half_up
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """`amount` was left of the grant and is gone, `debt` had been spent and is owed now; both in `asset`."""
+    """`amount` was left of the grant and is gone, `debt` had been spent and is owed now; both in `asset`.
+
+    Together they stand for `money`, in minor units.
+    """
 
     asset: str
     grant: str
     amount: Decimal
     debt: Decimal
+    money: int
 
     @property
     def value(self) -> Decimal:

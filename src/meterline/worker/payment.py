@@ -5,8 +5,8 @@ from datetime import datetime
 
 from meterline.store.database import Database
 from meterline.store.due import Due
-from meterline.usecase import ask_processor, refund_payment
-from meterline.usecase.resolve_attempt import resolve_attempt, resolve_refund
+from meterline.usecase import ask_processor, dispute_payment, refund_payment, tell_processor
+from meterline.usecase.resolve_attempt import resolve_attempt
 from meterline.worker.handler import InStages
 
 
@@ -17,8 +17,29 @@ async def attempt(database: Database, row: Due, now: datetime) -> None:
 
 async def refund(database: Database, row: Due, now: datetime) -> None:
     """A processor has to be asked (again) to give money back."""
-    await resolve_refund(database, environment=row.environment, id=row.subject, now=now)
+    await tell_processor.ask_for_refund(database, environment=row.environment, id=row.subject, now=now)
 
 
-STAGED: Mapping[str, InStages] = {ask_processor.RESOLVE: attempt, refund_payment.RESOLVE: refund}
+async def capture(database: Database, row: Due, now: datetime) -> None:
+    """Authorized money is to be taken."""
+    await tell_processor.capture(database, environment=row.environment, id=row.subject, now=now)
+
+
+async def release(database: Database, row: Due, now: datetime) -> None:
+    """Authorized money is to be let go of."""
+    await tell_processor.release(database, environment=row.environment, id=row.subject, now=now)
+
+
+async def evidence(database: Database, row: Due, now: datetime) -> None:
+    """A processor has to be told what was said about a dispute."""
+    await tell_processor.send_evidence(database, environment=row.environment, id=row.subject, now=now)
+
+
+STAGED: Mapping[str, InStages] = {
+    ask_processor.RESOLVE: attempt,
+    ask_processor.CAPTURE: capture,
+    ask_processor.RELEASE: release,
+    refund_payment.RESOLVE: refund,
+    dispute_payment.SEND: evidence,
+}
 """By the kind of due work."""

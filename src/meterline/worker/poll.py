@@ -8,14 +8,20 @@ from datetime import UTC, datetime, timedelta
 import stripe
 import structlog
 
-from meterline.gateway.stripe_processor import Answer, StripeProcessor
+from meterline.gateway.stripe_news import About, News
+from meterline.gateway.stripe_processor import StripeProcessor
+from meterline.store import dispute as disputes
+from meterline.store import payment as payments
+from meterline.store import refund as refunds
 from meterline.store.database import Database
-from meterline.usecase.import_method import hear
+from meterline.usecase.hear_processor import hear
 
 log = structlog.get_logger(__name__)
 
 EVERY = timedelta(minutes=5)
 LOOKS_BACK = timedelta(days=2)
+BEFORE = timedelta(hours=1)
+"""How much earlier a processor may have seen what we asked: no two clocks are the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +42,22 @@ class Poll:
                 await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
 
     async def once(self, *, now: datetime) -> int:
-        """Hear everything of the last days; how many answers were about our attempts. `now` is the wall clock."""
-        answers = await asyncio.to_thread(self._answers, now - LOOKS_BACK)
-        return sum([await hear(self.database, answer, now=now) for answer in answers])
+        """Hear everything of the last days, and of all that is still open; how much was about something of ours.
 
-    def _answers(self, since: datetime) -> list[Answer]:
-        return list(self.processor.answers_since(since))
+        `now` is the wall clock, UTC.
+        """
+        async with self.database.begin() as tx:
+            oldest: dict[About, datetime | None] = {
+                "payments": await payments.oldest_unanswered(tx, self.processor.name),
+                "refunds": await refunds.oldest_pending(tx, self.processor.name),
+                "disputes": await disputes.oldest_open(tx, self.processor.name),
+            }
+        found = 0
+        for about, first in oldest.items():
+            since = min(now - LOOKS_BACK, (first or now) - BEFORE)
+            for news in await asyncio.to_thread(self._news, about, since):
+                found += await hear(self.database, news, now=now)
+        return found
+
+    def _news(self, about: About, since: datetime) -> list[News]:
+        return list(self.processor.news_since(about, since))

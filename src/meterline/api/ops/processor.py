@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from meterline.gateway.stripe_processor import ForgedNotification, StripeProcessor
 from meterline.store.database import Database
-from meterline.usecase.import_method import hear
+from meterline.usecase.hear_processor import hear
 
 log = structlog.get_logger(__name__)
 
@@ -27,12 +27,12 @@ def router(database: Database, processor: StripeProcessor) -> APIRouter:
             if len(body) > _LONGEST:
                 return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         try:
-            answer = processor.heard(body, request.headers.get("stripe-signature", ""))
+            heard = processor.heard(body, request.headers.get("stripe-signature", ""))
         except ForgedNotification as forged:
             log.warning("webhook_not_believed", why=str(forged))
             return Response(status_code=HTTPStatus.BAD_REQUEST)
-        if answer is not None:
-            await hear(database, answer, now=datetime.now(UTC).replace(microsecond=0))
+        for news in heard:
+            await hear(database, news, now=datetime.now(UTC).replace(microsecond=0))
         return Response(status_code=HTTPStatus.OK)
 
     return serving

@@ -24,7 +24,7 @@ from meterline.api.stripe.params import (
 )
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
-from meterline.payment.dispute import Dispute, argued, closed
+from meterline.payment.dispute import Dispute, accepted, argued
 from meterline.store import customer as customers
 from meterline.store import dispute as store
 from meterline.store import row
@@ -135,7 +135,7 @@ async def argue(call: Call[DisputeUpdate]) -> Json:
 async def close(call: Call[Params]) -> Json:
     """Accept that the money is gone."""
     seen, now = await _seen(call)
-    return render(await change_dispute(call.tx, seen, closed, now=now))
+    return render(await change_dispute(call.tx, seen, accepted, now=now))
 
 
 @routes.get("/v1/disputes", DisputeList)

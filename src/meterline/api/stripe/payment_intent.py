@@ -108,7 +108,7 @@ def _next_action(payment: Payment) -> Json | None:
     if payment.status != "requires_action":
         return None
     secret = payment.client_secret
-    page = link.hosted("authentication", payment.environment, payment.id, secret=secret)
+    page = payment.action_url or link.hosted("authentication", payment.environment, payment.id, secret=secret)
     return {"redirect_to_url": {"return_url": payment.return_url, "url": page}, "type": "redirect_to_url"}
 
 

@@ -393,8 +393,11 @@ def upgrade() -> None:
         sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("submissions", sa.Integer(), nullable=False),
         sa.Column("taken", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("unsent", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_dispute")),
+        sa.UniqueConstraint("customer_id", "processor", "reference", name="uq_dispute_reference"),
     )
     op.create_index("ix_dispute_charge", "dispute", ["customer_id", "charge", "sequence"], unique=False)
     op.create_index("ix_dispute_payment", "dispute", ["customer_id", "payment", "sequence"], unique=False)
@@ -822,12 +825,20 @@ def upgrade() -> None:
         sa.Column("statement_descriptor", sa.Text(), nullable=True),
         sa.Column("return_url", sa.Text(), nullable=True),
         sa.Column("top_up", sa.Text(), nullable=True),
+        sa.Column("action_url", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment")),
     )
     op.create_index("ix_payment_customer", "payment", ["customer_id", "sequence"], unique=False)
     op.create_index("ix_payment_invoice", "payment", ["customer_id", "invoice"], unique=False)
     op.create_index("ix_payment_sequence", "payment", ["environment", "sequence"], unique=False)
+    op.create_index(
+        "ix_payment_unsettled",
+        "payment",
+        ["customer_id", "id"],
+        unique=False,
+        postgresql_where=sa.text("payment.status IN ('processing', 'requires_action', 'requires_capture')"),
+    )
     op.create_table(
         "payment_attempt",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -852,11 +863,15 @@ def upgrade() -> None:
         sa.Column("amount_captured", sa.BigInteger(), nullable=False),
         sa.Column("amount_refunded", sa.BigInteger(), nullable=False),
         sa.Column("disputed", sa.Boolean(), nullable=False),
+        sa.Column("capturing", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
     )
     op.create_index("ix_payment_attempt_customer", "payment_attempt", ["customer_id", "sequence"], unique=False)
     op.create_index(
         "ix_payment_attempt_payment", "payment_attempt", ["customer_id", "payment", "sequence"], unique=False
+    )
+    op.create_index(
+        "ix_payment_attempt_reference", "payment_attempt", ["environment", "processor", "reference"], unique=False
     )
     op.create_index("ix_payment_attempt_sequence", "payment_attempt", ["environment", "sequence"], unique=False)
     op.create_table(
@@ -1573,9 +1588,15 @@ def downgrade() -> None:
     op.drop_index("ix_payment_method_customer", table_name="payment_method")
     op.drop_table("payment_method")
     op.drop_index("ix_payment_attempt_sequence", table_name="payment_attempt")
+    op.drop_index("ix_payment_attempt_reference", table_name="payment_attempt")
     op.drop_index("ix_payment_attempt_payment", table_name="payment_attempt")
     op.drop_index("ix_payment_attempt_customer", table_name="payment_attempt")
     op.drop_table("payment_attempt")
+    op.drop_index(
+        "ix_payment_unsettled",
+        table_name="payment",
+        postgresql_where=sa.text("payment.status IN ('processing', 'requires_action', 'requires_capture')"),
+    )
     op.drop_index("ix_payment_sequence", table_name="payment")
     op.drop_index("ix_payment_invoice", table_name="payment")
     op.drop_index("ix_payment_customer", table_name="payment")
