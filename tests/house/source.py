@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "meterline"
 CORE = (
-    "money", "period", "refusal", "customer", "meter", "catalog", "ledger", "rating", "subscription", "wallet",
-    "limit", "invoice", "payment", "notice",
+    "money", "period", "refusal", "discount", "customer", "meter", "catalog", "ledger", "rating", "subscription",
+    "wallet", "limit", "invoice", "payment", "notice",
 )  # fmt: skip
 """The nouns of the core: plain data and pure functions."""
 

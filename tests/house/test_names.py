@@ -6,7 +6,12 @@ from tests.house.source import CORE, PACKAGE, Module
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager", "shared", "lib"}
 NOT_KEPT = {"money", "period", "refusal", "rating"}
 """Values and computations: there is no row of them."""
-PARTS = {"catalog": {"product", "price"}, "meter": {"meter", "event"}, "limit": {"alert"}}
+PARTS = {
+    "catalog": {"product", "price"},
+    "discount": {"coupon", "discount", "promotion_code"},
+    "meter": {"meter", "event"},
+    "limit": {"alert"},
+}
 """Packages whose nouns are kept one by one."""
 
 

@@ -502,7 +502,6 @@ def test_a_customer_and_a_card_come_along_when_asked(client: stripe.StripeClient
 @pytest.mark.parametrize(
     ("params", "param"),
     [
-        ({"discounts": [{"coupon": "WELCOME"}]}, "discounts[0][coupon]"),
         ({"default_tax_rates": ["txr_1"]}, "default_tax_rates"),
         ({"automatic_tax": {"enabled": True}}, "automatic_tax[enabled]"),
         ({"transfer_data": {"destination": "acct_1"}}, "transfer_data"),

@@ -38,6 +38,7 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "account.business_profile": dict.fromkeys(stripe.Account.BusinessProfile.__annotations__, NOT_OFFERED),
     "account.capabilities": dict.fromkeys(stripe.Account.Capabilities.__annotations__, NOT_OFFERED),
     "account.settings": dict.fromkeys(stripe.Account.Settings.__annotations__, NOT_OFFERED),
+    "coupon": dict.fromkeys(["applies_to", "currency_options"], EXPANDED),
     "credit_note.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "credit_note_line_item": {"invoice_line_item": WHEN_SET},
     "credit_note_line_item.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
@@ -75,6 +76,7 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "price.currency_options": {"tiers": EXPANDED},
     "product": {"tax_details": WHEN_SET},
     "plan": {"tiers": EXPANDED},
+    "promotion_code.restrictions": {"currency_options": EXPANDED},
     "subscription": dict.fromkeys(["presentment_details"], NOT_OFFERED),
     "subscription.invoice_settings.issuer": {"account": WHEN_SET},
     "subscription_item": {"quantity": WHEN_SET},
@@ -156,7 +158,7 @@ def _inside(
 ) -> Iterable[str]:
     if isinstance(member.get("object"), str):
         yield from _faults(member, absent)
-    elif inner is not None and path == "price.currency_options":
+    elif inner is not None and path.endswith(".currency_options"):
         for option in member.values():
             yield from _compare(option, inner, path, absent)
     elif inner is not None:

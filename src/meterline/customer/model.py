@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from meterline.discount import Discount
+
 TaxExemption = Literal["none", "exempt", "reverse"]
 
 
@@ -78,6 +80,7 @@ class Customer:
     shipping: Shipping | None = None
     currency: str | None = None
     balance: int = 0
+    discount: Discount | None = None
     delinquent: bool = False
     tax_exempt: TaxExemption = "none"
     timezone: str = "UTC"

@@ -6,46 +6,23 @@ with quantity 0. Together they are the rounded amount of the rated line, so noth
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from decimal import Decimal
-from fractions import Fraction
 from typing import TypeAlias
 
-from meterline.catalog import ANY, Package, Price, Product
+from meterline.catalog import ANY, Package, Price
 from meterline.invoice import describe
+from meterline.invoice.discount import own_of, with_own
+from meterline.invoice.gathered import Gathered
 from meterline.invoice.item import InvoiceItem, line_of
-from meterline.invoice.line import CreditedLines, InvoiceLine
-from meterline.meter import Formula
+from meterline.invoice.line import InvoiceLine
+from meterline.invoice.proration import proration_line
 from meterline.money import round_half_up, subtract
 from meterline.period import Period
-from meterline.rating import DimensionValues, RatedLine, exact_total, prorate, rate, rate_by_dimension, share
-from meterline.subscription.billable import Billable
+from meterline.rating import RatedLine, exact_total, rate, rate_by_dimension
 
 UsageKey: TypeAlias = tuple[str, str, Period]
 """A metered billable: subscription item, price, window of usage."""
-
-_TICK = timedelta(microseconds=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gathered:
-    """A billable with what is needed to write it down.
-
-    `used` is what the window of a metered billable holds, `used_by_dimension` the same where its price is a rate
-    table, counted by `formula`; `paid` is what the wallet paid of it as it happened, in exact minor units. `credited`
-    are the lines that debited what a credit gives back and `credited_net` is their sum after discounts, in minor
-    units.
-    """
-
-    billable: Billable
-    product: Product
-    used: Decimal = Decimal(0)
-    used_by_dimension: Mapping[DimensionValues, Decimal] | None = None
-    formula: Formula = "sum"
-    paid: Decimal = Decimal(0)
-    credited: CreditedLines | None = None
-    credited_net: int | None = None
 
 
 def invoice_lines(*, pending: Sequence[InvoiceItem], gathered: Sequence[Gathered]) -> tuple[InvoiceLine, ...]:
@@ -57,12 +34,13 @@ def invoice_lines(*, pending: Sequence[InvoiceItem], gathered: Sequence[Gathered
 def billed_lines(gathered: Gathered) -> tuple[InvoiceLine, ...]:
     """The lines of one billable."""
     billable = gathered.billable
-    if billable.trial:
-        return (_trial(gathered),)
     if billable.proration is not None:
-        return (_proration(gathered),)
+        return (proration_line(gathered),)
+    own = [each.id for each in gathered.own]
+    if billable.trial:
+        return (with_own(_trial(gathered), own),)
     rated = _rated(gathered)
-    lines = tuple(line for each in rated for line in _of_rated(gathered, each))
+    lines = tuple(with_own(line, own) for each in rated for line in _of_rated(gathered, each))
     return _less_paid(lines, rated, gathered.paid) if gathered.paid else lines
 
 
@@ -182,52 +160,11 @@ def _trial(gathered: Gathered) -> InvoiceLine:
     )
 
 
-def _proration(gathered: Gathered) -> InvoiceLine:
-    billable = gathered.billable
-    proration = billable.proration
-    assert proration is not None and billable.quantity is not None
-    return InvoiceLine(
-        id="",
-        amount=_prorated(gathered),
-        currency=billable.price.currency,
-        description=describe.proration(
-            direction=proration.direction,
-            quantity=billable.quantity,
-            name=gathered.product.name,
-            since=billable.period.start,
-        ),
-        period=billable.period,
-        quantity=billable.quantity,
-        discountable=False,
-        price=billable.price.id,
-        product=billable.price.product,
-        subscription=billable.subscription,
-        subscription_item=billable.item,
-        proration=True,
-        credited=gathered.credited,
-    )
-
-
-def _prorated(gathered: Gathered) -> int:
-    """The amount of a proration: a share of the price, or of what was really debited for it."""
-    billable = gathered.billable
-    proration = billable.proration
-    assert proration is not None and billable.quantity is not None
-    if proration.credited is not None and gathered.credited_net is not None:
-        part = Fraction(billable.period.duration // _TICK, proration.credited.duration // _TICK)
-        return share(gathered.credited_net, fraction=part, direction="credit")
-    return prorate(
-        price=billable.price,
-        quantity=billable.quantity,
-        fraction=proration.fraction,
-        direction=proration.direction,
-    )
-
-
 def counted_again(lines: Sequence[InvoiceLine], fresh: Mapping[UsageKey, Gathered]) -> tuple[InvoiceLine, ...]:
     """The lines of a draft with the metered ones as usage stands now, each group in its old place.
 
-    A line that is the same part of the same price keeps its id and its metadata.
+    A line that is the same part of the same price keeps its id and its metadata. The discounts of the group's own, and
+    whether it is discounted at all, stay as they are.
     """
     result: list[InvoiceLine] = []
     done: set[UsageKey] = set()
@@ -259,7 +196,10 @@ def _part(line: InvoiceLine) -> tuple[int | None, bool]:
 
 
 def _kept(fresh: Sequence[InvoiceLine], lines: Sequence[InvoiceLine]) -> list[InvoiceLine]:
-    """The fresh lines under the ids they had. Rows of a rate table, and a minimum, are the same part: by order."""
+    """The fresh lines under the ids they had. Rows of a rate table, and a minimum, are the same part: by order.
+
+    A part that was not there before is discounted as the first line of its group.
+    """
     old: dict[tuple[int | None, bool], deque[InvoiceLine]] = {}
     for line in lines:
         old.setdefault(_part(line), deque()).append(line)
@@ -267,5 +207,7 @@ def _kept(fresh: Sequence[InvoiceLine], lines: Sequence[InvoiceLine]) -> list[In
     for new in fresh:
         same = old.get(_part(new))
         before = same.popleft() if same else None
-        result.append(new if before is None else replace(new, id=before.id, metadata=before.metadata))
+        like = before or lines[0]
+        alike = with_own(replace(new, discountable=like.discountable), own_of(like))
+        result.append(alike if before is None else replace(alike, id=before.id, metadata=before.metadata))
     return result

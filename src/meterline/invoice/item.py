@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from meterline.catalog import Price
-from meterline.invoice.line import CreditedLines, InvoiceLine
+from meterline.invoice.line import CreditedLines, InvoiceLine, LineDiscount
 from meterline.money import multiply, round_half_up
 from meterline.period import Period
 from meterline.rating import billed_total, rate
@@ -23,7 +23,8 @@ class InvoiceItem:
 
     `amount` is rounded, in minor units; negative gives money back. `unit_amount` is null for prorations and
     fixed amounts. `subscription_item` is set on what a subscription change produced; such items keep their
-    price and quantity. `net_amount` is the amount after the discounts that were already inside it.
+    price and quantity. `discounts` are its own; on a proration they are settled, else they take nothing off before the
+    item is on an invoice.
     """
 
     environment: str
@@ -38,6 +39,7 @@ class InvoiceItem:
     period: Period
     description: str | None = None
     discountable: bool = True
+    discounts: tuple[LineDiscount, ...] = ()
     price: str | None = None
     product: str | None = None
     unit_amount: Decimal | None = None
@@ -59,6 +61,7 @@ def line_of(item: InvoiceItem) -> InvoiceLine:
         period=item.period,
         quantity=item.quantity,
         discountable=item.discountable,
+        discounts=item.discounts,
         price=item.price,
         product=item.product,
         unit_amount=item.unit_amount,
@@ -135,6 +138,6 @@ def _at(param: str, name: str) -> str:
 
 
 def require_own_price(item: InvoiceItem) -> None:
-    """Refuses to re-price what a subscription change computed."""
+    """Refuses to re-price, or to discount, what a subscription change computed."""
     if item.proration:
-        raise Refusal("You cannot update the amount, price or quantity of a proration invoice item.")
+        raise Refusal("You cannot update the amount, price, quantity or discounts of a proration invoice item.")

@@ -4,16 +4,21 @@ An invoice counts the usage of a window for good when it is finalized. Usage of 
 is taken back later, is rated together with all the rest of the window, so that tiers, packages and minimums go on
 where they stood; the line is what that comes to, less everything billed for the window so far. So the difference is
 billed once, however often it is looked for.
+
+What is added is discounted as anything else on the invoice that it is added to. What is taken back takes its discounts
+with it: the credit is net of the share of every discount that the window was billed with.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from meterline.invoice import describe
-from meterline.invoice.compose import Gathered, UsageKey, billed_lines, window_key
-from meterline.invoice.line import InvoiceLine
+from meterline.invoice.compose import UsageKey, billed_lines, window_key
+from meterline.invoice.discount import own_of, with_own
+from meterline.invoice.gathered import Gathered
+from meterline.invoice.line import InvoiceLine, Level, LineDiscount
 from meterline.invoice.model import Status
 from meterline.money import add, subtract
 
@@ -46,6 +51,11 @@ class BilledWindow:
     def quantity(self) -> Decimal:
         """The usage that was billed for the window."""
         return _quantity(self._all)
+
+    @property
+    def discounts(self) -> tuple[LineDiscount, ...]:
+        """What discounts took off what was billed for the window."""
+        return tuple(each for line in self._all for each in line.discounts)
 
     @property
     def _all(self) -> tuple[InvoiceLine, ...]:
@@ -84,6 +94,7 @@ def correction(gathered: Gathered, billed: BilledWindow) -> InvoiceLine | None:
     billable = gathered.billable
     assert billable.usage is not None, "only metered usage is late"
     more = amount > 0 if quantity == 0 else quantity > 0
+    given_back = amount < 0
     return InvoiceLine(
         id="",
         amount=amount,
@@ -91,6 +102,8 @@ def correction(gathered: Gathered, billed: BilledWindow) -> InvoiceLine | None:
         description=describe.late(name=gathered.product.name, period=billable.period, more=more),
         period=billable.period,
         quantity=quantity,
+        discountable=not given_back,
+        discounts=_taken_back(billed, amount) if given_back else (),
         price=billable.price.id,
         product=billable.price.product,
         subscription=billable.subscription,
@@ -100,12 +113,31 @@ def correction(gathered: Gathered, billed: BilledWindow) -> InvoiceLine | None:
     )
 
 
-def with_corrections(lines: Iterable[InvoiceLine], fresh: Iterable[InvoiceLine]) -> tuple[InvoiceLine, ...]:
+def _taken_back(billed: BilledWindow, amount: int) -> tuple[LineDiscount, ...]:
+    """What of each discount of the window goes back with a (negative) amount of it: what is left is its share."""
+    found: dict[tuple[str, Level], int] = {}
+    for each in billed.discounts:
+        key = (each.discount, each.level)
+        found[key] = found.get(key, 0) + each.amount
+    whole, left = billed.amount, billed.amount + amount
+    return tuple(
+        LineDiscount(discount=id, amount=off * max(left, 0) // whole - off, level=level)
+        for (id, level), off in found.items()
+        if whole > 0
+    )
+
+
+def with_corrections(lines: Sequence[InvoiceLine], fresh: Iterable[InvoiceLine]) -> tuple[InvoiceLine, ...]:
     """The lines of a draft with these corrections in the place of those it has.
 
-    New ones go to the end. A correction of the same window keeps its id and its metadata.
+    New ones go to the end. A correction of the same window keeps its id and its metadata. What is added has the own
+    discounts of the lines that bill its item otherwise.
     """
-    wanted = {window_key(line): line for line in fresh}
+    own = {line.subscription_item: own_of(line) for line in lines if not line.late and line.usage is not None}
+    wanted = {
+        window_key(line): with_own(line, own.get(line.subscription_item, ())) if line.discountable else line
+        for line in fresh
+    }
     kept: list[InvoiceLine] = []
     for line in lines:
         if not line.late:

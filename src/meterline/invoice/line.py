@@ -7,14 +7,20 @@ from typing import Literal
 
 from meterline.period import Period
 
+Level = Literal["line", "invoice"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineDiscount:
-    """What one discount takes off a line. `level` says whether it was put on the line or on the whole invoice."""
+    """What one discount takes off a line. `level` says whether it was put on the line or on the whole invoice.
+
+    On a line that gives money back the amount is negative: the part of a discount that is taken back with it. It is
+    zero where the line's own amount is net of the discount already.
+    """
 
     discount: str
     amount: int
-    level: Literal["line", "invoice"]
+    level: Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,11 @@ class InvoiceLine:
     taxes: tuple[LineTax, ...] = ()
 
     @property
+    def discounted_amount(self) -> int:
+        """The amount after discounts."""
+        return self.amount - sum(discount.amount for discount in self.discounts)
+
+    @property
     def net_amount(self) -> int:
         """The amount after discounts and credits: what tax is reckoned on."""
-        taken = sum(discount.amount for discount in self.discounts)
-        return self.amount - taken - sum(credit.amount for credit in self.credits)
+        return self.discounted_amount - sum(credit.amount for credit in self.credits)

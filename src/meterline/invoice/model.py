@@ -96,7 +96,7 @@ class Invoice:
     `automatically_finalizes_at` and `next_payment_attempt` say when. `attempt_count` counts the first attempt
     and then only automatic ones. `days_until_due` fixes `due_date` at finalization where that was not given.
     `usage_counted_at` is when the usage on its lines was counted for good: wall clock, also for customers on a
-    test clock.
+    test clock. `discounts` are the ids of those on the whole invoice, in their order.
     """
 
     environment: str
@@ -113,6 +113,7 @@ class Invoice:
     period_start: datetime
     period_end: datetime
     lines: tuple[InvoiceLine, ...] = ()
+    discounts: tuple[str, ...] = ()
     amounts: Amounts = Amounts()
     bill_to: BillTo = BillTo()
     number: str | None = None

@@ -52,6 +52,7 @@ customer = Table(
     Column("shipping", JSONB(none_as_null=True)),
     Column("currency", Text),
     Column("balance", BigInteger, nullable=False),
+    Column("discount", JSONB(none_as_null=True)),
     Column("delinquent", Boolean, nullable=False),
     Column("tax_exempt", Text, nullable=False),
     Column("timezone", Text, nullable=False),

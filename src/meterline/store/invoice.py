@@ -55,6 +55,7 @@ invoice = Table(
     Column("auto_advance", Boolean, nullable=False),
     schema.instant("period_start", nullable=False),
     schema.instant("period_end", nullable=False),
+    schema.document("discounts"),
     schema.document("amounts"),
     Column("total", BigInteger, nullable=False),
     Column("amount_due", BigInteger, nullable=False),

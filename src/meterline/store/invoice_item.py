@@ -50,6 +50,7 @@ invoice_item = Table(
     schema.instant("period_end", nullable=False),
     Column("description", Text),
     Column("discountable", Boolean, nullable=False),
+    schema.document("discounts"),
     Column("price", Text),
     Column("product", Text),
     Column("unit_amount", Numeric),

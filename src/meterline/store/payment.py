@@ -13,6 +13,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    exists,
     func,
     select,
     text,
@@ -23,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.invoice.model import Invoice
 from meterline.payment.payment import Attempt, InvoicePayment, Payment
 from meterline.store import public_id, schema
+from meterline.store.invoice import invoice
 from meterline.store.kept import Kept
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load
@@ -291,6 +293,13 @@ async def count_attempts(tx: AsyncConnection, of: Payment) -> int:
         payment_attempt.c.customer_id == of.customer_id, payment_attempt.c.payment == of.id
     )
     return int(await tx.scalar(query) or 0)
+
+
+async def paid_before(tx: AsyncConnection, *, customer_id: UUID) -> bool:
+    """Whether the customer ever had a payment that succeeded or an invoice that was paid."""
+    paid = exists().where(payment.c.customer_id == customer_id, payment.c.status == "succeeded")
+    settled = exists().where(invoice.c.customer_id == customer_id, invoice.c.status == "paid", ~invoice.c.deleted)
+    return bool(await tx.scalar(select(paid | settled)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

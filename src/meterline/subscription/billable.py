@@ -32,7 +32,7 @@ class Billable:
     """One future invoice line of a subscription item.
 
     Licensed: `quantity` is set, `usage` null. Metered: `usage` is the window of usage billed, `quantity` null.
-    `period` is what the line says it is for. `trial` lines cost nothing.
+    `period` is what the line says it is for. `trial` lines cost nothing. `discounts` are the ids of the item's own.
     """
 
     subscription: str
@@ -44,6 +44,7 @@ class Billable:
     timing: Literal["advance", "arrears"]
     proration: Proration | None = None
     trial: bool = False
+    discounts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         assert (self.quantity is None) != (self.usage is None), "licensed or metered, not both"
@@ -62,6 +63,7 @@ def advance(subscription: str, item: SubscriptionItem, price: Price, *, period: 
         usage=None,
         period=period,
         timing="advance",
+        discounts=item.discounts,
         proration=None if whole else Proration(direction="debit", fraction=share),
     )
 
@@ -77,6 +79,7 @@ def arrears(subscription: str, item: SubscriptionItem, price: Price, *, until: d
         usage=Period(start=min(item.usage_from, until), end=until),
         period=period,
         timing="arrears",
+        discounts=item.discounts,
     )
 
 
@@ -90,6 +93,7 @@ def free_trial(subscription: str, item: SubscriptionItem, price: Price) -> Billa
         usage=None,
         period=item.period,
         timing="advance",
+        discounts=item.discounts,
         trial=True,
     )
 
@@ -114,5 +118,6 @@ def proration(
         usage=None,
         period=period,
         timing="advance",
+        discounts=item.discounts,
         proration=Proration(direction=direction, fraction=share, credited=credited),
     )

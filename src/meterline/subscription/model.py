@@ -35,6 +35,7 @@ class SubscriptionItem:
 
     `quantity` is null for a metered price. `usage_from` is the start of the usage not billed yet (metered
     only). `billed` is null until a licensed item was debited. `billed_until` is the end of what was debited.
+    `discounts` are the ids of the item's own, in their order.
     """
 
     id: str
@@ -47,6 +48,7 @@ class SubscriptionItem:
     usage_from: datetime | None = None
     billed: Billed | None = None
     billed_until: datetime | None = None
+    discounts: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -131,7 +133,8 @@ class Subscription:
 
     `customer` is the public id of `customer_id`. `anchor` is the instant that every period is computed from.
     `start_date` may lie before `created` (backdating). `cancel_prorates` says that the unused rest of the
-    period is credited when `cancel_at` comes. `latest_invoice` is an invoice id.
+    period is credited when `cancel_at` comes. `latest_invoice` is an invoice id, `discounts` those of discounts, in
+    their order.
     """
 
     environment: str
@@ -166,6 +169,7 @@ class Subscription:
     paused: Paused | None = None
     invoice_settings: InvoiceSettings = InvoiceSettings()
     payment_settings: PaymentSettings = PaymentSettings()
+    discounts: tuple[str, ...] = ()
     latest_invoice: str | None = None
 
     @property

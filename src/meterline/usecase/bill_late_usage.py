@@ -12,7 +12,8 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import Price
-from meterline.invoice.compose import Gathered, UsageKey
+from meterline.invoice.compose import UsageKey
+from meterline.invoice.gathered import Gathered
 from meterline.invoice.late import BilledWindow, billed_windows, correction, with_corrections
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Invoice

@@ -54,7 +54,7 @@ async def bill_at_once(
     whose invoices are sent stays a draft. Raises Refusal where there is nothing to pay with, and Declined under
     `error_if_incomplete`: the transaction is to be rolled back then.
     """
-    invoice = await draft_invoice(
+    drafted = await draft_invoice(
         tx,
         subscription=subscription,
         billables=billables,
@@ -64,9 +64,9 @@ async def bill_at_once(
         omit_unused=subscription.billing_mode.type == "flexible",
         proration_date=proration_date,
     )
-    if invoice is None:
+    if drafted is None:
         return await _settle(tx, subscription, now=now)
-    billed = replace(subscription, latest_invoice=invoice.id)
+    invoice, billed = drafted.invoice, drafted.subscription
     await record_change(tx, subscription, billed, now=now)
     sent = subscription.collection_method == "send_invoice"
     if not invoice.auto_advance or (sent and reason == "subscription_create"):

@@ -35,7 +35,7 @@ async def close_period(tx: AsyncConnection, row: Due, now: datetime) -> None:
     after = renewal.subscription
     if renewal.billables:
         ended = [item.period_start for item in before.items if item.period_end == row.boundary]
-        invoice = await draft_invoice(
+        drafted = await draft_invoice(
             tx,
             subscription=after,
             billables=renewal.billables,
@@ -43,8 +43,8 @@ async def close_period(tx: AsyncConnection, row: Due, now: datetime) -> None:
             now=now,
             period=Period(start=min(ended), end=row.boundary),
         )
-        assert invoice is not None, "a cycle invoice has its lines, even of nothing used"
-        after = replace(after, latest_invoice=invoice.id)
+        assert drafted is not None, "a cycle invoice has its lines, even of nothing used"
+        after = drafted.subscription
     await record_change(tx, before, after, now=now)
 
 
@@ -56,9 +56,9 @@ async def end_as_planned(tx: AsyncConnection, row: Due, now: datetime) -> None:
     prices = await find_prices(tx, before)
     ending = cancel(before, prices, usage=True, prorate=before.cancel_prorates, now=row.boundary)
     await stop_collection(tx, before, now=now)
-    invoice = await draft_invoice(
+    drafted = await draft_invoice(
         tx,
-        subscription=before,
+        subscription=ending.subscription,
         billables=(*ending.usage, *ending.credits),
         reason="subscription_cycle",
         now=now,
@@ -66,9 +66,7 @@ async def end_as_planned(tx: AsyncConnection, row: Due, now: datetime) -> None:
         omit_unused=not ending.usage,
         auto_advance=False,
     )
-    after = ending.subscription
-    if invoice is not None:
-        after = replace(after, latest_invoice=invoice.id)
+    after = ending.subscription if drafted is None else drafted.subscription
     await record_change(tx, before, after, now=now)
 
 

@@ -9,7 +9,9 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import ByDimension, Product
-from meterline.invoice.compose import Gathered, UsageKey, counted_again, usage_key
+from meterline.invoice.compose import UsageKey, counted_again, usage_key
+from meterline.invoice.gathered import Gathered
+from meterline.invoice.item import line_of
 from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.meter import Meter
@@ -173,7 +175,7 @@ async def _credit(tx: AsyncConnection, customer_id: UUID, billable: Billable, pr
         tx, customer_id=customer_id, subscription_item=billable.item, price=billable.price.id, period=span
     )
     if waiting is not None:
-        return Gathered(billable=billable, product=product, credited_net=waiting.amount)
+        return Gathered(billable=billable, product=product, debited=(line_of(waiting),))
     debits = await invoices.debit_lines(
         tx, customer_id=customer_id, subscription_item=billable.item, price=billable.price.id, period=span
     )
@@ -185,7 +187,7 @@ async def _credit(tx: AsyncConnection, customer_id: UUID, billable: Billable, pr
         billable=billable,
         product=product,
         credited=CreditedLines(invoice=invoice, lines=tuple(line.id for line in lines)),
-        credited_net=sum(line.net_amount for line in lines),
+        debited=tuple(lines),
     )
 
 

@@ -1,6 +1,6 @@
 """Make an invoice by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -23,13 +23,18 @@ from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.moment import moment
 from meterline.usecase.reckon_draft import reckoned
+from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for
+from meterline.usecase.use_discounts import ids_of, inherited, use_up
 
 _DEFAULT_CURRENCY = "usd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedInvoice:
-    """An invoice as the caller asks for it. Null is "not said". Instants are UTC."""
+    """An invoice as the caller asks for it. Null is "not said"; empty `discounts` are none, not the customer's.
+
+    Instants are UTC.
+    """
 
     environment: str
     customer: str
@@ -43,6 +48,7 @@ class AskedInvoice:
     effective_at: datetime | None = None
     number: str | None = None
     include_pending: bool = False
+    discounts: Sequence[AskedDiscount] | None = None
     default_payment_method: str | None = None
     description: str | None = None
     footer: str | None = None
@@ -82,13 +88,25 @@ async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datet
     customer = await fix_currency(tx, customer, currency, now=now)
     lines = named([line_of(item) for item in swept])
     draft = replace(_draft(asked, customer, currency=currency, now=now), subscription_metadata=subscription_metadata)
+    drawn = replace(draft, lines=lines)
+    draft = replace(draft, discounts=await _discounts(tx, asked, drawn, customer, now=now))
     draft = await reckoned(tx, draft, lines, customer=customer)
     ends = asked.automatically_finalizes_at or now + state.DRAFT_TIME + _MARGIN
     collects = asked.automatically_finalizes_at or now + state.DRAFT_TIME
     draft = state.scheduled(draft, auto_advance=_advances(asked), finalizes_at=ends, collects_at=collects)
     await record_invoice.created(tx, draft, now=now)
     await invoice_item.assign(tx, swept, draft.id)
+    await use_up(tx, draft, customer, None, now=now)
     return draft
+
+
+async def _discounts(
+    tx: AsyncConnection, asked: AskedInvoice, draft: Invoice, customer: Customer, *, now: datetime
+) -> tuple[str, ...]:
+    """Those asked for, or the customer's."""
+    if asked.discounts is None:
+        return await inherited(tx, customer, None, now=now)
+    return await redeem_for(tx, draft, asked.discounts, reuse=ids_of(customer), now=now)
 
 
 def _advances(asked: AskedInvoice) -> bool:

@@ -1,6 +1,6 @@
 """Add an amount to a customer's bill: to a draft, or waiting for the next invoice."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import PerUnit, Price, Product
 from meterline.customer import Customer
+from meterline.invoice.discount import named
 from meterline.invoice.item import InvoiceItem, priced
 from meterline.invoice.state import require_editable
 from meterline.period import Period
@@ -23,8 +24,10 @@ from meterline.store.identifier import public
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.create_price import create_price
 from meterline.usecase.edit_draft import put_item, tell_item
-from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.lock_invoice import Locked, lock_invoice
 from meterline.usecase.moment import moment
+from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for_item
+from meterline.usecase.use_discounts import ids_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,7 @@ class AskedItem:
     currency: str | None = None
     description: str | None = None
     discountable: bool | None = None
+    discounts: Sequence[AskedDiscount] | None = None
     period: Period | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
@@ -97,7 +101,8 @@ async def create_invoice_item(
         require_editable(locked.invoice)
     owner = await customers.lock(tx, owner.customer_id)
     currency = asked.currency or (locked.invoice.currency if locked else owner.currency)
-    item = await new_item(tx, owner, asked, currency=currency, now=now)
+    reuse = await _reusable(tx, owner, subscription, locked)
+    item = await new_item(tx, owner, asked, currency=currency, now=now, reuse=reuse)
     item = replace(item, subscription=subscription, invoice=invoice)
     await fix_currency(tx, owner, item.currency, now=now)
     await invoice_item.add(tx, [item])
@@ -107,10 +112,29 @@ async def create_invoice_item(
     return item
 
 
+async def _reusable(
+    tx: AsyncConnection, customer: Customer, subscription: str | None, locked: Locked | None
+) -> set[str]:
+    """The discounts of what the item will belong to, which it may name as its own."""
+    found = {*ids_of(customer), *(() if locked is None else locked.invoice.discounts)}
+    if subscription is None:
+        return found
+    owner = (await subscriptions.find(tx, customer.environment, [subscription]))[subscription]
+    return found | {*owner.discounts, *(id for item in owner.items for id in item.discounts)}
+
+
 async def new_item(
-    tx: AsyncConnection, customer: Customer, asked: AskedItem, *, currency: str | None, now: datetime
+    tx: AsyncConnection,
+    customer: Customer,
+    asked: AskedItem,
+    *,
+    currency: str | None,
+    now: datetime,
+    reuse: Collection[str] = (),
 ) -> InvoiceItem:
-    """The item that is asked for, not stored. `currency` is used where the price does not say it."""
+    """The item that is asked for, not stored, and its discounts, which are. `currency` is used where the price does
+    not say it; `reuse` are the discounts that it may name.
+    """
     price = await one_time_price(tx, customer.environment, asked.amount, now=now)
     product: Product | None = None
     if price is not None:
@@ -140,7 +164,9 @@ async def new_item(
         quantity=asked.amount.quantity,
         param=asked.amount.param,
     )
-    return replace(sized, discountable=sized.amount >= 0 if asked.discountable is None else asked.discountable)
+    fair = sized.amount >= 0 if asked.discountable is None else asked.discountable
+    discounts = await redeem_for_item(tx, sized, asked.discounts or (), reuse=reuse, now=now)
+    return replace(sized, discountable=fair, discounts=named(discounts))
 
 
 async def one_time_price(tx: AsyncConnection, environment: str, asked: AskedAmount, *, now: datetime) -> Price | None:

@@ -1,7 +1,7 @@
 """Make the invoice of a subscription, or keep what it owes for a later one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -25,8 +25,17 @@ from meterline.usecase.bill_to import bill_to
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.count_usage import gather
 from meterline.usecase.reckon_draft import reckoned
+from meterline.usecase.use_discounts import inherited, reduced, use_up
 
 _ONE = Decimal(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafted:
+    """A new draft, and its subscription as that leaves it."""
+
+    invoice: Invoice
+    subscription: Subscription
 
 
 async def draft_invoice(
@@ -40,13 +49,13 @@ async def draft_invoice(
     omit_unused: bool = False,
     auto_advance: bool = True,
     proration_date: datetime | None = None,
-) -> Invoice | None:
+) -> Drafted | None:
     """The subscription's new draft, with the customer's pending items swept onto it, finalization planned.
 
-    The subscription is locked. `period` bounds what the invoice covers, `now` (the customer's time, UTC) by
-    default. `omit_unused` leaves metered billables out of which nothing was used; None when nothing is left.
-    Metered lines hold the usage known now and are counted again at finalization; so are the corrections of windows
-    that were billed before.
+    The subscription is locked, and stored by the caller as the draft leaves it. `period` bounds what the invoice
+    covers, `now` (the customer's time, UTC) by default. `omit_unused` leaves metered billables out of which nothing
+    was used; None when nothing is left. Metered lines hold the usage known now and are counted again at finalization;
+    so are the corrections of windows that were billed before.
     """
     customer = await _customer(tx, subscription, now=now)
     draft, swept = await compose_draft(
@@ -67,7 +76,9 @@ async def draft_invoice(
     draft = replace(draft, subscription_proration_date=proration_date, id=public("in"), lines=named(draft.lines))
     await record_invoice.created(tx, draft, now=now)
     await invoice_item.assign(tx, swept, draft.id)
-    return draft
+    left = (await use_up(tx, draft, customer, subscription, now=now)).subscription
+    assert left is not None
+    return Drafted(invoice=draft, subscription=replace(left, latest_invoice=draft.id))
 
 
 async def compose_draft(
@@ -82,12 +93,13 @@ async def compose_draft(
     omit_unused: bool = False,
     extra: Sequence[InvoiceItem] = (),
     sweep: bool = True,
+    discounts: tuple[str, ...] | None = None,
 ) -> tuple[Invoice, list[InvoiceItem]]:
     """The draft as it would be at `now`, nothing stored, and the pending items on it.
 
     Previews and invoices both come from here. Items of a subscription are listed newest first, after the
     pending items (`extra` ones that only a preview knows, then the stored ones), newest first. Without `sweep`
-    the stored ones are left out.
+    the stored ones are left out. `discounts` take the place of those that the invoice would have by itself.
     """
     swept: list[InvoiceItem] = []
     if sweep:
@@ -100,6 +112,7 @@ async def compose_draft(
         customer_id=customer.customer_id,
         billables=list(reversed(billables)),
     )
+    gathered = await reduced(tx, subscription, gathered, pending=False, now=now)
     if omit_unused:
         gathered = [one for one in gathered if not unused(one)]
     lines = invoice_lines(pending=[*extra, *swept], gathered=gathered)
@@ -118,6 +131,7 @@ async def compose_draft(
         period_start=period.start,
         period_end=period.end,
         lines=lines,
+        discounts=await inherited(tx, customer, subscription, now=now) if discounts is None else discounts,
         bill_to=bill_to(customer),
         subscription=subscription.id,
         subscription_metadata=subscription.metadata,
@@ -141,6 +155,7 @@ async def pend_billables(
     """
     customer = await _customer(tx, subscription, now=now)
     gathered = await gather(tx, environment=customer.environment, customer_id=customer.customer_id, billables=billables)
+    gathered = await reduced(tx, subscription, gathered, pending=True, now=now)
     items = [
         _item(customer, subscription, line, now=now)
         for one in gathered
@@ -174,6 +189,7 @@ def _item(customer: Customer, subscription: Subscription, line: InvoiceLine, *, 
         period=line.period,
         description=line.description,
         discountable=line.discountable,
+        discounts=line.discounts,
         price=line.price,
         product=line.product,
         unit_amount=line.unit_amount,

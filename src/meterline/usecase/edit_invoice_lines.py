@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice import state
+from meterline.invoice.discount import named, own_of
 from meterline.invoice.item import InvoiceItem, line_of
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Invoice
@@ -17,7 +18,9 @@ from meterline.store import invoice_item
 from meterline.usecase.create_invoice_item import AskedItem, new_item
 from meterline.usecase.edit_draft import edit_lines, tell_item, with_item
 from meterline.usecase.lock_invoice import Locked, lock_invoice
+from meterline.usecase.redeem_coupon import purchase_for, redeem
 from meterline.usecase.update_invoice_item import changed_item
+from meterline.usecase.use_discounts import ids_of
 
 Merge = Callable[[Mapping[str, str]], Mapping[str, str]]
 """From the metadata there is to the metadata there shall be."""
@@ -79,7 +82,8 @@ async def add_lines(
 async def _to_add(tx: AsyncConnection, locked: Locked, added: AddedLine, *, now: datetime) -> InvoiceItem:
     invoice = locked.invoice
     if added.item is None:
-        made = await new_item(tx, locked.customer, added.asked, currency=invoice.currency, now=now)
+        reuse = {*invoice.discounts, *ids_of(locked.customer)}
+        made = await new_item(tx, locked.customer, added.asked, currency=invoice.currency, now=now, reuse=reuse)
         made = replace(made, invoice=invoice.id)
         await invoice_item.add(tx, [made])
         await tell_item(tx, "invoiceitem.created", made, now=now)
@@ -119,7 +123,9 @@ async def _altered(
     if line.invoice_item is not None:
         customer_id = locked.invoice.customer_id
         item = await invoice_item.lock(tx, customer_id=customer_id, id=line.invoice_item)
-        after = await changed_item(tx, item, asked, described=altered.described, now=now)
+        after = await changed_item(
+            tx, item, asked, described=altered.described, now=now, reuse=locked.invoice.discounts
+        )
         await invoice_item.save(tx, after)
         return replace(line_of(after), id=line.id)
     if asked.amount.says_anything:
@@ -127,8 +133,14 @@ async def _altered(
             "The amount of a line that bills a subscription cannot be changed; add a line instead.",
             param=f"{altered.param}[amount]",
         )
+    own = line.discounts
+    if asked.discounts is not None:
+        purchase = purchase_for(locked.invoice, amount=line.amount, invoice_item=line.id, now=now)
+        reuse = {*own_of(line), *locked.invoice.discounts}
+        own = named(await redeem(tx, asked.discounts, purchase, reuse=reuse))
     return replace(
         line,
+        discounts=own,
         description=asked.description if altered.described else line.description,
         period=asked.period or line.period,
         discountable=line.discountable if asked.discountable is None else asked.discountable,

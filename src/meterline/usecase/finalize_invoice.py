@@ -25,6 +25,7 @@ from meterline.usecase.follow_invoice import follow_invoice
 from meterline.usecase.lock_invoice import lock_invoice
 from meterline.usecase.recount_draft import recounted
 from meterline.usecase.use_credits import pay_with_credits
+from meterline.usecase.use_discounts import with_discounts
 
 
 async def finalize_invoice(
@@ -41,7 +42,7 @@ async def finalize_invoice(
     if auto_advance is not None:
         draft = replace(draft, auto_advance=auto_advance)
     draft = await _counted(tx, draft)
-    paid = await pay_with_credits(tx, draft, draft.lines, now=now)
+    paid = await pay_with_credits(tx, draft, await with_discounts(tx, draft, draft.lines), now=now)
     lines = paid.lines
     counted = replace(draft, lines=lines)
     await _require_free(tx, draft)

@@ -34,7 +34,9 @@ from meterline.usecase.draft_invoice import compose_draft, pend_billables
 from meterline.usecase.find_prices import find_prices
 from meterline.usecase.moment import moment
 from meterline.usecase.reckon_draft import reckoned
+from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for
 from meterline.usecase.update_invoice_item import changed_item
+from meterline.usecase.use_discounts import ids_of, inherited
 
 _DEFAULT_CURRENCY = "usd"
 
@@ -64,6 +66,7 @@ class AskedPreview:
     Of a customer (an existing one, or one that only the preview has): the next invoice of `subscription`, or of
     the subscription whose next invoice comes first, after `change` or after cancelling it now; or the first
     invoice of a subscription that `begin` describes; or, without any subscription, what waits for an invoice.
+    `discounts` take the place of those that the invoice would have by itself; empty, it has none.
     """
 
     environment: str
@@ -74,6 +77,7 @@ class AskedPreview:
     begin: Asked | None = None
     cancel_now: bool = False
     currency: str | None = None
+    discounts: Sequence[AskedDiscount] | None = None
     items: Sequence[AskedPreviewItem] = field(default_factory=tuple)
     mode: Literal["next", "recurring"] = "next"
 
@@ -210,7 +214,24 @@ async def _compose(
         extra=extra,
         sweep=asked.mode == "next",
     )
-    return draft
+    return await _as_asked(tx, asked, draft, customer, subscription, now=now)
+
+
+async def _as_asked(
+    tx: AsyncConnection,
+    asked: AskedPreview,
+    draft: Invoice,
+    customer: Customer,
+    subscription: Subscription | None,
+    *,
+    now: datetime,
+) -> Invoice:
+    """The draft with the discounts asked for, where some were."""
+    if asked.discounts is None:
+        return draft
+    reuse = {*ids_of(customer), *(() if subscription is None else subscription.discounts)}
+    discounts = await redeem_for(tx, draft, asked.discounts, reuse=reuse, now=now)
+    return await reckoned(tx, replace(draft, discounts=discounts), draft.lines, customer=customer)
 
 
 async def _extra(
@@ -252,9 +273,11 @@ async def _of_items(tx: AsyncConnection, asked: AskedPreview, customer: Customer
         auto_advance=False,
         period_start=now,
         period_end=now,
+        discounts=await inherited(tx, customer, None, now=now),
         bill_to=bill_to(customer),
     )
-    return await reckoned(tx, draft, lines, customer=customer)
+    draft = await reckoned(tx, draft, lines, customer=customer)
+    return await _as_asked(tx, asked, draft, customer, None, now=now)
 
 
 def _first_currency(asked: AskedPreview) -> str | None:

@@ -15,11 +15,15 @@ from meterline.invoice.model import Invoice
 from meterline.invoice.total import totals
 from meterline.usecase.bill_to import balance_for
 from meterline.usecase.use_credits import with_tentative_credits
+from meterline.usecase.use_discounts import with_discounts
 
 
 async def reckoned(tx: AsyncConnection, draft: Invoice, lines: Sequence[InvoiceLine], *, customer: Customer) -> Invoice:
-    """The draft with these lines, with what billing credits would pay of them now; nothing is used or stored."""
-    written = await with_tentative_credits(tx, draft, lines)
+    """The draft with these lines after its discounts and what billing credits would pay of them now.
+
+    Nothing is used or stored.
+    """
+    written = await with_tentative_credits(tx, draft, await with_discounts(tx, draft, lines))
     return state.reckoned(
         replace(draft, lines=written), totals=totals(written), balance=balance_for(customer, draft.currency)
     )

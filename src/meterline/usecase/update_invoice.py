@@ -1,6 +1,6 @@
 """Change what may be changed of an invoice: nearly all of a draft, little of a finalized one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -13,6 +13,9 @@ from meterline.store import invoice as invoices
 from meterline.usecase import record_invoice
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.reckon_draft import reckoned
+from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for
+from meterline.usecase.use_discounts import ids_of
 
 _AFTER_FINALIZATION = frozenset({"auto_advance", "default_payment_method", "metadata", "payment_method_types"})
 """What may still change once an invoice is finalized."""
@@ -24,15 +27,18 @@ async def update_invoice(
     environment: str,
     id: str,
     changes: Mapping[str, object],
+    discounts: Sequence[AskedDiscount] | None = None,
     now: datetime,
 ) -> Invoice:
-    """The invoice with `changes`, fields of `Invoice` by name. `now` is the customer's time, UTC.
+    """The invoice with `changes`, fields of `Invoice` by name, and with these discounts in the place of those it has.
+
+    `now` is the customer's time, UTC.
 
     Raises Missing, or Refusal for what a finalized invoice does not allow and for contradicting terms.
     """
     locked = await lock_invoice(tx, environment=environment, id=id, param="id")
     before = locked.invoice
-    if before.status != "draft" and changes.keys() - _AFTER_FINALIZATION:
+    if before.status != "draft" and (changes.keys() - _AFTER_FINALIZATION or discounts is not None):
         raise Refusal("Finalized invoices can't be updated in this way")
     after = replace(before, **changes)  # type: ignore[arg-type]
     if "default_payment_method" in changes:
@@ -49,6 +55,10 @@ async def update_invoice(
         after = await _checked_draft(tx, before, after)
     elif after.auto_advance != before.auto_advance:
         after = _switched(after, now=now)
+    if discounts is not None:
+        reuse = {*before.discounts, *ids_of(locked.customer)}
+        after = replace(after, discounts=await redeem_for(tx, after, discounts, reuse=reuse, now=now))
+        after = await reckoned(tx, after, after.lines, customer=locked.customer)
     if after == before:
         return before
     await record_invoice.changed(tx, before, after, types=("invoice.updated",), now=now)

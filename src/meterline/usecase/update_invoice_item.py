@@ -1,10 +1,12 @@
 """Change an invoice item, and the draft that it is on."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.invoice.discount import named
 from meterline.invoice.item import InvoiceItem, priced, require_own_price
 from meterline.invoice.state import require_editable
 from meterline.refusal import Refusal
@@ -13,6 +15,7 @@ from meterline.store import invoice_item
 from meterline.usecase.create_invoice_item import AskedItem, one_time_price
 from meterline.usecase.edit_draft import edit_lines, tell_item, with_item
 from meterline.usecase.lock_invoice import Locked, lock_invoice
+from meterline.usecase.redeem_coupon import redeem_for_item
 
 
 async def update_invoice_item(
@@ -26,7 +29,8 @@ async def update_invoice_item(
     seen = await invoice_item.get(tx, environment, id)
     locked = await _locked_draft(tx, seen)
     before = await invoice_item.lock(tx, customer_id=seen.customer_id, id=id)
-    after = await changed_item(tx, before, asked, described=described, now=now)
+    reuse = () if locked is None else locked.invoice.discounts
+    after = await changed_item(tx, before, asked, described=described, now=now, reuse=reuse)
     if after == before:
         return before
     await invoice_item.save(tx, after)
@@ -36,11 +40,28 @@ async def update_invoice_item(
 
 
 async def changed_item(
-    tx: AsyncConnection, item: InvoiceItem, asked: AskedItem, *, described: bool, now: datetime
+    tx: AsyncConnection,
+    item: InvoiceItem,
+    asked: AskedItem,
+    *,
+    described: bool,
+    now: datetime,
+    reuse: Collection[str] = (),
 ) -> InvoiceItem:
-    """The item as `update_invoice_item` would make it, not stored."""
+    """The item as `update_invoice_item` would make it, not stored.
+
+    It may name its own discounts and those in `reuse`.
+    """
+    if asked.discounts is not None or asked.discountable:
+        require_own_price(item)
+    sized = await _sized_anew(tx, item, asked, now=now)
+    discounts = item.discounts
+    if asked.discounts is not None:
+        own = [each.discount for each in item.discounts]
+        discounts = named(await redeem_for_item(tx, sized, asked.discounts, reuse={*own, *reuse}, now=now))
     return replace(
-        await _sized_anew(tx, item, asked, now=now),
+        sized,
+        discounts=discounts,
         description=asked.description if described else item.description,
         period=asked.period or item.period,
         discountable=item.discountable if asked.discountable is None else asked.discountable,

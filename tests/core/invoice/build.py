@@ -8,7 +8,7 @@ from typing import Literal
 from uuid import UUID
 
 from meterline.catalog import PriceModel, Product, Recurring
-from meterline.invoice.compose import Gathered
+from meterline.invoice.gathered import Gathered
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import BillTo, Invoice
 from meterline.invoice.state import finalized

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterline.catalog import ByDimension, Percentage, RateRow, flat_fee
-from meterline.invoice.compose import Gathered, billed_lines, counted_again, invoice_lines, unused, usage_key
+from meterline.invoice.compose import billed_lines, counted_again, invoice_lines, unused, usage_key
+from meterline.invoice.gathered import Gathered
 from meterline.invoice.line import CreditedLines
 from meterline.period import Period
 from meterline.rating import DimensionValues, billed_total, rate
 from tests.core.invoice.build import APRIL, START, licensed, metered, prorated
+from tests.core.invoice.build import line as line_of
 from tests.core.rating.price import graduated, package, per_unit, volume
 
 
@@ -141,7 +143,7 @@ def test_a_credit_gives_back_a_share_of_what_was_really_debited() -> None:
     billable = replace(credit.billable, proration=replace(credit.billable.proration, credited=APRIL))
     earlier = CreditedLines(invoice="in_0", lines=("il_1",))
 
-    [line] = billed_lines(replace(credit, billable=billable, credited=earlier, credited_net=834))
+    [line] = billed_lines(replace(credit, billable=billable, credited=earlier, debited=(line_of(834),)))
 
     assert line.amount == -417
     assert line.credited == earlier

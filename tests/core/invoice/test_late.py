@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterline.catalog import Adjustment, ByDimension, PriceModel, RateRow, flat_fee
-from meterline.invoice.compose import Gathered, billed_lines, counted_again, usage_key, window_key
+from meterline.invoice.compose import billed_lines, counted_again, usage_key, window_key
+from meterline.invoice.discount import discounted, own_of, with_own
+from meterline.invoice.gathered import Gathered
 from meterline.invoice.late import BilledLine, BilledWindow, billed_windows, correction, with_corrections
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Status
+from tests.core.discount.build import discount, percent
 from tests.core.invoice.build import line, metered
 from tests.core.rating.price import graduated, package, per_unit, volume
 
@@ -168,3 +171,53 @@ def test_counting_a_drafts_own_usage_leaves_its_corrections_alone() -> None:
     assert key is not None
 
     assert counted_again([late], {key: metered(per_unit("2"), "99")}) == (late,)
+
+
+TENTH = discount("di_1", percent("10"))
+
+
+def discounted_window(gathered: Gathered) -> BilledWindow:
+    """The window as its own invoice billed it, ten percent off."""
+    window = billed(gathered)
+    return replace(window, lines=discounted(window.lines, on_invoice=[TENTH], on_lines={}, currency="usd"))
+
+
+def test_usage_taken_back_takes_its_discount_with_it() -> None:
+    made = correction(metered(per_unit("2"), "60"), discounted_window(metered(per_unit("2"), "100")))
+
+    assert made is not None
+    assert (made.amount, made.net_amount, made.discountable) == (-80, -72, False)
+    assert [(each.discount, each.amount, each.level) for each in made.discounts] == [("di_1", -8, "invoice")]
+
+
+def test_usage_that_is_added_is_discounted_as_the_invoice_that_it_is_on() -> None:
+    made = correction(metered(per_unit("2"), "130"), discounted_window(metered(per_unit("2"), "100")))
+
+    assert made is not None
+    assert (made.amount, made.discounts, made.discountable) == (60, (), True)
+
+
+def test_what_is_added_has_the_own_discounts_of_its_item() -> None:
+    seats = with_own(replace(line(500), subscription_item="si_1"), ["di_seats"])
+    usage = [with_own(each, ["di_own"]) for each in billed_lines(metered(per_unit("2"), "1"))]
+    late = correction(metered(per_unit("2"), "130"), billed(metered(per_unit("2"), "100")))
+    assert late is not None
+
+    *_, added = with_corrections([seats, *usage], [late])
+
+    assert own_of(added) == ("di_own",)
+
+
+@given(first=st.integers(1, 300), steps=st.lists(st.integers(0, 300), max_size=5))
+def test_taking_back_everything_gives_back_just_what_was_paid(first: int, steps: list[int]) -> None:
+    window = discounted_window(metered(per_unit("7"), str(first)))
+    paid = sum(each.net_amount for each in window.lines)
+    for used in [*steps, 0]:
+        made = correction(metered(per_unit("7"), str(used)), window)
+        if made is None:
+            continue
+        [made] = discounted([made], on_invoice=[TENTH], on_lines={}, currency="usd")
+        window = corrected(window, made)
+        paid += made.net_amount
+
+    assert paid == 0

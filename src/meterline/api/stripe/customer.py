@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.api.stripe import customer_version as customer_version  # registers how it looked before
-from meterline.api.stripe import subscription
+from meterline.api.stripe import discount, subscription
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.customer_params import CustomerCreate, CustomerFields, CustomerList, CustomerUpdate
 from meterline.api.stripe.expand import expandable, fetcher, includable
@@ -52,7 +52,7 @@ def render(customer: Customer) -> Json:
         "default_source": None,
         "delinquent": customer.delinquent,
         "description": customer.description,
-        "discount": None,
+        "discount": None if customer.discount is None else discount.render(customer.discount),
         "email": customer.email,
         "invoice_prefix": customer.invoice_prefix,
         "invoice_settings": _settings(customer.invoice_settings),

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.api.stripe import invoice_line, invoice_payment
 from meterline.api.stripe.call import Call, cursor
+from meterline.api.stripe.discount_params import asked_discounts
 from meterline.api.stripe.expand import expandable, fetcher, includable
 from meterline.api.stripe.invoice_body import render
 from meterline.api.stripe.invoice_params import (
@@ -58,6 +59,9 @@ routes = Routes("invoices")
 expandable("invoice", "customer", kind="customer")
 expandable("invoice", "default_payment_method", kind="payment_method")
 expandable("invoice", "test_clock", kind="test_helpers.test_clock")
+expandable("invoice", "discounts", kind="discount")
+expandable("invoice.total_discount_amounts", "discount", kind="discount")
+expandable("invoice.total_pretax_credit_amounts", "discount", kind="discount")
 expandable("invoice.parent.subscription_details", "subscription", kind="subscription")
 
 snapshots(Invoice, render, url="/v1/invoices/{id}")
@@ -119,6 +123,7 @@ async def create(call: Call[InvoiceCreate]) -> Json:
             effective_at=asked.effective_at,
             number=asked.number,
             include_pending=asked.pending_invoice_items_behavior == "include",
+            discounts=asked_discounts(asked.discounts) if asked.sent("discounts") else None,
             default_payment_method=asked.default_payment_method,
             description=asked.description,
             footer=asked.footer,
@@ -154,7 +159,12 @@ async def change(call: Call[InvoiceUpdate]) -> Json:
     """Change a draft, or the little that may change on a finalized invoice."""
     seen, now = await _seen(call, param="id")
     changed = await update_invoice(
-        call.tx, environment=call.environment, id=seen.id, changes=_changes(call.params, seen), now=now
+        call.tx,
+        environment=call.environment,
+        id=seen.id,
+        changes=_changes(call.params, seen),
+        discounts=asked_discounts(call.params.discounts) if call.params.sent("discounts") else None,
+        now=now,
     )
     return await _shown(call.tx, changed)
 

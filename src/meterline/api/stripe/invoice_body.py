@@ -38,7 +38,7 @@ def render(invoice: Invoice) -> Json:
         "default_source": None,
         "default_tax_rates": [],
         "description": invoice.description,
-        "discounts": [],
+        "discounts": list(invoice.discounts),
         "due_date": unix_or_none(invoice.due_date),
         "effective_at": unix_or_none(invoice.effective_at),
         "footer": invoice.footer,

@@ -27,7 +27,9 @@ from meterline.usecase.update_invoice_item import delete_invoice_item, update_in
 routes = Routes("invoice_items")
 
 expandable("invoiceitem", "customer", kind="customer")
+expandable("invoiceitem", "discounts", kind="discount")
 expandable("invoiceitem", "invoice", kind="invoice")
+expandable("invoiceitem.proration_details.discount_amounts", "discount", kind="discount")
 expandable("invoiceitem", "test_clock", kind="test_helpers.test_clock")
 expandable("invoiceitem.pricing.price_details", "price", kind="price")
 
@@ -44,13 +46,13 @@ def render(item: InvoiceItem) -> Json:
         "date": unix(item.date),
         "description": item.description,
         "discountable": item.discountable,
-        "discounts": [],
+        "discounts": [each.discount for each in item.discounts],
         "frozen_fields": ["pricing", "quantity", "discounts"] if item.proration else [],
         "invoice": item.invoice,
         "invoicing_rules": None,
         "livemode": item.environment == "live",
         "metadata": dict(item.metadata),
-        "net_amount": item.amount,
+        "net_amount": None if item.discountable else line_of(item).discounted_amount,
         "parent": _parent(item),
         "period": {"end": unix(item.period.end), "start": unix(item.period.start)},
         "pricing": invoice_line.pricing(line_of(item)),
@@ -83,7 +85,8 @@ def _proration(item: InvoiceItem) -> Json | None:
         },
         "type": "invoice_line_items",
     }
-    return {"credited_items": credited, "discount_amounts": []}
+    discounts = [{"amount": each.amount, "discount": each.discount} for each in item.discounts]
+    return {"credited_items": credited, "discount_amounts": discounts}
 
 
 snapshots(InvoiceItem, render, url="/v1/invoiceitems/{id}")

@@ -6,6 +6,7 @@ from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import ListParams
 from meterline.api.stripe.route import Routes
+from meterline.invoice.discount import own_of
 from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.invoice.total import Reckoned
@@ -16,7 +17,10 @@ from meterline.usecase.recount_draft import as_known_now
 
 routes = Routes("invoices")
 
+expandable("line_item", "discounts", kind="discount")
 expandable("line_item", "subscription", kind="subscription")
+expandable("line_item.discount_amounts", "discount", kind="discount")
+expandable("line_item.pretax_credit_amounts", "discount", kind="discount")
 expandable("line_item.pricing.price_details", "price", kind="price")
 
 
@@ -30,7 +34,7 @@ def render(line: InvoiceLine, invoice: Invoice) -> Json:
         "description": line.description,
         "discount_amounts": [{"amount": each.amount, "discount": each.discount} for each in line.discounts],
         "discountable": line.discountable,
-        "discounts": [each.discount for each in line.discounts if each.level == "line"],
+        "discounts": list(own_of(line)),
         "invoice": invoice.id,
         "livemode": invoice.environment == "live",
         "metadata": dict(line.metadata),

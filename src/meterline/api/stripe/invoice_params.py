@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from meterline.api.stripe.customer_params import CustomFieldParams
-from meterline.api.stripe.neutral import AutomaticTaxParams, Discounts, NoAccount, NoSource, NoTaxId, NoTaxRate, Off
+from meterline.api.stripe.discount_params import Discounts, asked_discounts
+from meterline.api.stripe.neutral import AutomaticTaxParams, NoAccount, NoSource, NoTaxId, NoTaxRate, Off
 from meterline.api.stripe.params import (
     Bool,
     Currency,
@@ -233,6 +234,7 @@ def asked_item(
         currency=currency and check_currency(currency, param=within(at, "currency")),
         description=said.description,
         discountable=said.discountable,
+        discounts=asked_discounts(said.discounts, at=within(at, "discounts")) if said.sent("discounts") else None,
         period=None if said.period is None else said.period.period(within(at, "period")),
         metadata=metadata,
     )

@@ -1,6 +1,7 @@
 """`/v1/invoices/create_preview`."""
 
 import secrets
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,7 @@ from pydantic import Field
 
 from meterline.api.stripe.call import Call
 from meterline.api.stripe.customer_params import AddressParams, ShippingParams, TaxExempt, TaxIdDatum, TaxParams
+from meterline.api.stripe.discount_params import Discounts, asked_discounts
 from meterline.api.stripe.invoice_body import render
 from meterline.api.stripe.invoice_params import (
     Amount,
@@ -24,7 +26,7 @@ from meterline.api.stripe.invoice_params import (
     asked_item,
 )
 from meterline.api.stripe.json import Json
-from meterline.api.stripe.neutral import AutomaticTaxParams, Discounts, NoAccount, NoTaxRate, Off
+from meterline.api.stripe.neutral import AutomaticTaxParams, NoAccount, NoTaxRate, Off
 from meterline.api.stripe.params import (
     Bool,
     Currency,
@@ -169,6 +171,7 @@ async def create_preview(call: Call[CreatePreview]) -> Json:
             begin=_begin(details, call) if details is not None and begins else None,
             cancel_now=details is not None and details.cancel_now,
             currency=asked.currency,
+            discounts=asked_discounts(asked.discounts) if asked.sent("discounts") else None,
             items=[_item(each, f"invoice_items[{place}]") for place, each in enumerate(asked.invoice_items)],
             mode=asked.preview_mode,
         ),
@@ -257,4 +260,6 @@ def _item(said: PreviewItem, at: str) -> AskedPreviewItem:
         quantity_decimal=said.quantity_decimal,
     )
     asked = asked_item(fields, merge_metadata({}, said.metadata), at=at, currency=said.currency, unit=unit)
+    if said.sent("discounts"):
+        asked = replace(asked, discounts=asked_discounts(said.discounts, at=f"{at}[discounts]"))
     return AskedPreviewItem(asked=asked, id=said.invoiceitem, described=said.sent("description"))

@@ -20,6 +20,7 @@ from copy import deepcopy
 from typing import Any
 
 from meterline.api.stripe.error import StripeError
+from meterline.api.stripe.expand import conceal
 from meterline.api.stripe.json import Json
 from meterline.api.stripe.params import Params
 
@@ -34,6 +35,8 @@ _RELEASES = {
 _OLDEST = "2025-03-31.basil"
 _OLDER = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?", re.ASCII)
 _FORM = re.compile(r"(\d{4}-\d{2}-\d{2})\.([a-z]+)", re.ASCII)
+
+_ASIDE = "\0aside"
 
 _upgrades: list[tuple[str, type[Params], Callable[[dict[str, Any]], None]]] = []
 _transforms: list[tuple[str, str, Callable[[Json], None]]] = []
@@ -95,21 +98,34 @@ def upgraded(params: type[Params], raw: dict[str, Any], version: str) -> dict[st
     return today
 
 
+def aside(rendered: Json, **members: Json) -> Json:
+    """`rendered` with what only transforms need: the whole of an object that older versions held."""
+    rendered[_ASIDE] = members
+    return rendered
+
+
+def beside(rendered: Json, name: str) -> Json:
+    """What a renderer laid `aside` for a transform, as it would be sent by itself."""
+    found: Json = deepcopy(rendered[_ASIDE][name])
+    conceal(found)
+    return found
+
+
 def shape(body: Any, version: str) -> None:
     """Reshape a response in place for a client of `version`."""
     date = version[:10]
-    due = [(object, transform) for since, object, transform in _transforms if date < since]
-    if due:
-        _walk(body, due)
+    _walk(body, [(object, transform) for since, object, transform in _transforms if date < since])
 
 
 def _walk(node: Any, due: list[tuple[str, Callable[[Json], None]]]) -> None:
     if isinstance(node, dict):
-        for member in node.values():
-            _walk(member, due)
+        for name, member in node.items():
+            if name != _ASIDE:
+                _walk(member, due)
         for object, transform in due:
             if node.get("object") == object:
                 transform(node)
+        node.pop(_ASIDE, None)
     elif isinstance(node, list):
         for member in node:
             _walk(member, due)

@@ -203,6 +203,29 @@ def upgrade() -> None:
     op.create_index("ix_checkout_setup", "checkout", ["environment", "setup"], unique=False)
     op.create_index("ix_checkout_subscription", "checkout", ["environment", "subscription"], unique=False)
     op.create_table(
+        "coupon",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("duration", sa.Text(), nullable=False),
+        sa.Column("duration_in_months", sa.Integer(), nullable=True),
+        sa.Column("percent_off", sa.Numeric(), nullable=True),
+        sa.Column("amount_off", sa.BigInteger(), nullable=True),
+        sa.Column("currency", sa.Text(), nullable=True),
+        sa.Column("currency_options", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("products", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("max_redemptions", sa.BigInteger(), nullable=True),
+        sa.Column("redeem_by", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("times_redeemed", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("deleted", sa.Boolean(), nullable=False),
+        sa.CheckConstraint("times_redeemed <= max_redemptions", name=op.f("ck_coupon_redeemed_as_often_as_allowed")),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_coupon")),
+    )
+    op.create_index("ix_coupon_sequence", "coupon", ["environment", "sequence"], unique=False)
+    op.create_table(
         "credit_grant",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -300,6 +323,7 @@ def upgrade() -> None:
         sa.Column("shipping", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("currency", sa.Text(), nullable=True),
         sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("discount", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("delinquent", sa.Boolean(), nullable=False),
         sa.Column("tax_exempt", sa.Text(), nullable=False),
         sa.Column("timezone", sa.Text(), nullable=False),
@@ -374,6 +398,24 @@ def upgrade() -> None:
     op.create_index("ix_delivery_attempt_position", "delivery_attempt", ["position"], unique=False)
     op.create_index(
         "ix_delivery_attempt_sequence", "delivery_attempt", ["environment", "endpoint", "sequence"], unique=False
+    )
+    op.create_table(
+        "discount",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("coupon", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("start", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("end", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("promotion_code", sa.Text(), nullable=True),
+        sa.Column("subscription", sa.Text(), nullable=True),
+        sa.Column("subscription_item", sa.Text(), nullable=True),
+        sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("invoice_item", sa.Text(), nullable=True),
+        sa.Column("checkout_session", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_discount")),
     )
     op.create_table(
         "dispute",
@@ -473,6 +515,7 @@ def upgrade() -> None:
         sa.Column("auto_advance", sa.Boolean(), nullable=False),
         sa.Column("period_start", sa.DateTime(timezone=True), nullable=False),
         sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("amounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.Column("amount_due", sa.BigInteger(), nullable=False),
@@ -539,6 +582,7 @@ def upgrade() -> None:
         sa.Column("period_end", sa.DateTime(timezone=True), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("discountable", sa.Boolean(), nullable=False),
+        sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("price", sa.Text(), nullable=True),
         sa.Column("product", sa.Text(), nullable=True),
         sa.Column("unit_amount", sa.Numeric(), nullable=True),
@@ -952,6 +996,38 @@ def upgrade() -> None:
     )
     op.create_index("ix_product_sequence", "product", ["environment", "sequence"], unique=False)
     op.create_table(
+        "promotion_code",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("typed", sa.Text(), nullable=False),
+        sa.Column("coupon", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("max_redemptions", sa.BigInteger(), nullable=True),
+        sa.Column("times_redeemed", sa.BigInteger(), nullable=False),
+        sa.Column("restrictions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.CheckConstraint(
+            "times_redeemed <= max_redemptions", name=op.f("ck_promotion_code_redeemed_as_often_as_allowed")
+        ),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_promotion_code")),
+    )
+    op.create_index(
+        "ix_promotion_code_active",
+        "promotion_code",
+        ["environment", "typed", "customer"],
+        unique=True,
+        postgresql_where=sa.text("active"),
+        postgresql_nulls_not_distinct=True,
+    )
+    op.create_index("ix_promotion_code_coupon", "promotion_code", ["environment", "coupon", "sequence"], unique=False)
+    op.create_index("ix_promotion_code_sequence", "promotion_code", ["environment", "sequence"], unique=False)
+    op.create_index("ix_promotion_code_typed", "promotion_code", ["environment", "typed", "sequence"], unique=False)
+    op.create_table(
         "public_id",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -1127,6 +1203,7 @@ def upgrade() -> None:
         sa.Column("paused", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("invoice_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("payment_settings", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("latest_invoice", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_subscription")),
     )
@@ -1154,6 +1231,7 @@ def upgrade() -> None:
         sa.Column("usage_from", sa.DateTime(timezone=True), nullable=True),
         sa.Column("billed", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("billed_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_subscription_item")),
@@ -1578,6 +1656,16 @@ def downgrade() -> None:
     op.drop_table("recent_identifier")
     op.drop_table("publisher")
     op.drop_table("public_id")
+    op.drop_index("ix_promotion_code_typed", table_name="promotion_code")
+    op.drop_index("ix_promotion_code_sequence", table_name="promotion_code")
+    op.drop_index("ix_promotion_code_coupon", table_name="promotion_code")
+    op.drop_index(
+        "ix_promotion_code_active",
+        table_name="promotion_code",
+        postgresql_where=sa.text("active"),
+        postgresql_nulls_not_distinct=True,
+    )
+    op.drop_table("promotion_code")
     op.drop_index("ix_product_sequence", table_name="product")
     op.drop_table("product")
     op.drop_table("price_collection")
@@ -1656,6 +1744,7 @@ def downgrade() -> None:
     op.drop_index("ix_dispute_payment", table_name="dispute")
     op.drop_index("ix_dispute_charge", table_name="dispute")
     op.drop_table("dispute")
+    op.drop_table("discount")
     op.drop_index("ix_delivery_attempt_sequence", table_name="delivery_attempt")
     op.drop_index("ix_delivery_attempt_position", table_name="delivery_attempt")
     op.drop_index("ix_delivery_attempt_notice", table_name="delivery_attempt")
@@ -1681,6 +1770,8 @@ def downgrade() -> None:
     op.drop_index("ix_credit_grant_sequence", table_name="credit_grant")
     op.drop_index("ix_credit_grant_customer", table_name="credit_grant")
     op.drop_table("credit_grant")
+    op.drop_index("ix_coupon_sequence", table_name="coupon")
+    op.drop_table("coupon")
     op.drop_index("ix_checkout_subscription", table_name="checkout")
     op.drop_index("ix_checkout_setup", table_name="checkout")
     op.drop_index("ix_checkout_sequence", table_name="checkout")
