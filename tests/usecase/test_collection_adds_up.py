@@ -4,7 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -35,8 +35,9 @@ from meterline.store.identifier import public
 from meterline.subscription.clock import TestClock
 from meterline.subscription.model import Subscription
 from meterline.usecase.choose_collection import collect
+from meterline.usecase.correct_usage import Author, Change, find_event, replace_event, revert, void_event
 from meterline.usecase.create_price import create_price
-from meterline.usecase.ingest_events import Ingest, Told
+from meterline.usecase.ingest_events import Ingest, Told, identifier16
 from meterline.usecase.move_funds import adjust
 from meterline.usecase.subscribe_wallet import open_wallet
 from meterline.usecase.write_events import Accepted
@@ -86,7 +87,8 @@ class Story:
     meter: Meter
     subscription: Subscription
     now: datetime
-    told: dict[str, Decimal] = field(default_factory=dict)
+    told: list[tuple[datetime, str]] = field(default_factory=list)
+    corrections: list[tuple[datetime, str]] = field(default_factory=list)
 
     async def use(self, quantity: int, when: datetime) -> None:
         id = public("evt")
@@ -106,7 +108,40 @@ class Story:
             keeps=lambda _: True,
         )
         assert isinstance(fate, Accepted), fate
-        self.told[id] = Decimal(quantity)
+        self.told.append((when, id))
+
+    async def correct(self, chance: random.Random) -> None:
+        """Void an event, count something else in its place, or take a correction back.
+
+        Only of the last thirty days: invoices do not look back much further.
+        """
+        kind = chance.choice(["void", "replace", "revert"])
+        of = self.corrections if kind == "revert" else self.told
+        recent = [each for each in of if each[0] > self.now - 30 * DAY]
+        if not recent:
+            return
+        chosen = chance.choice(recent)
+        of.remove(chosen)
+        when, id = chosen
+        async with self.world.database.begin() as tx:
+            if kind == "revert":
+                await revert(tx, environment=ENVIRONMENT, id=id, now=datetime.now(UTC))
+                return
+            found, owner = await find_event(
+                tx,
+                environment=ENVIRONMENT,
+                identifier16=identifier16(id, None),
+                customer_id=self.customer.id,
+                now=WALL,
+            )
+            why = Author(actor="we", reason="it was wrong")
+            now = datetime.now(UTC)
+            if kind == "void":
+                done = await void_event(tx, found=found, public_customer=owner, author=why, now=now)
+            else:
+                change = Change(value=Decimal(chance.randint(0, 40)))
+                done = await replace_event(tx, found=found, public_customer=owner, change=change, author=why, now=now)
+            self.corrections.append((when, done.id))
 
     async def collect(self, way: Collection, starts_at: datetime | None = None) -> None:
         async with self.world.database.begin() as tx:
@@ -219,12 +254,12 @@ async def story(world: World, model: PriceModel, adjustment: Adjustment, formula
         await ingest.stop()
 
 
-Step = Literal["use", "late", "switch", "plan", "top up", "go on"]
-STEPS: dict[Step, int] = {"use": 10, "late": 5, "switch": 2, "plan": 1, "top up": 3, "go on": 4}
+Step = Literal["use", "late", "correct", "switch", "plan", "top up", "go on"]
+STEPS: dict[Step, int] = {"use": 10, "late": 5, "correct": 6, "switch": 2, "plan": 1, "top up": 3, "go on": 4}
 
 
 async def live(mine: Story, chance: random.Random, steps: int) -> None:
-    """A random life: usage now and up to a month late, switches now and later, money that runs out, time."""
+    """A random life: usage now and up to a month late, corrections, switches, money that runs out, time."""
     for step in chance.choices(list(STEPS), weights=list(STEPS.values()), k=steps):
         match step:
             case "use":
@@ -232,6 +267,8 @@ async def live(mine: Story, chance: random.Random, steps: int) -> None:
             case "late":
                 earliest = max(mine.now - 30 * DAY, at(START))
                 await mine.use(chance.randint(1, 30), earliest + (mine.now - earliest) * chance.random())
+            case "correct":
+                await mine.correct(chance)
             case "switch":
                 await mine.collect(chance.choice(WAYS))
             case "plan":

@@ -44,7 +44,7 @@ class Jane:
         )
         async with self.database.begin() as tx:
             return await move_funds.grant(
-                tx, environment="test", customer_id=self.customer_id, new=new, clock=None, now=NOW
+                tx, environment="test", customer_id=self.customer_id, new=new, asked_start=None, clock=None, now=NOW
             )
 
     async def authorize(

@@ -331,15 +331,3 @@ def test_a_price_is_tried_out_before_anybody_pays_it(credyt: httpx.Client) -> No
     assert [fee["amount"] for fee in tried["fees"]] == [0.9, 0.15]
     assert tried["total"] == {"USD": 1.05}
     assert len(tried["warnings"]) == 2
-
-
-def test_usage_that_a_wallet_paid_is_not_voided_behind_its_back(
-    credyt: httpx.Client, raw: httpx.Client, jane: str
-) -> None:
-    give(credyt, jane, "5")
-    receipt = chat(credyt, jane, 100, "large")
-    asked = {"reason": "never happened", "customer": jane}
-    refused = raw.post(f"/ingest/events/{receipt['id']}:tokens/void", data=asked)
-    assert refused.status_code == 400, refused.text
-    assert refused.json()["error"]["code"] == "debited_usage"
-    assert wallet(credyt, jane)["available"] == 4.9

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from meterline.ledger.account import Account
 from meterline.ledger.transaction import GENESIS, Cause, Head, Transfer, chained, fold
+from meterline.money import add
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Audit:
         if expected != row.hash:
             self._note(where, "does not match its hash: it, or the row before it, was changed")
         for account, amount in fold([row.transfer]).items():
-            self._balances[account] = self._balances.get(account, Decimal(0)) + amount
+            self._balances[account] = add(self._balances.get(account, Decimal(0)), amount)
         # Go on from the stored link, so that one changed row is named once and not every row after it.
         self._hash, self._number, self._line, self._booked_at = row.hash, row.number, row.line, row.booked_at
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from meterline.ledger.account import Account, Kind
 from meterline.ledger.audit import Row
+from meterline.money import subtract
 
 _ROOT: Mapping[Kind, str] = {
     "paid": "Liabilities:Wallet:Paid",
@@ -83,7 +84,7 @@ def asserted(balances: Mapping[Account, Decimal], customer: str, *, after: date)
     sums: dict[tuple[str, str], Decimal] = {}
     for account, amount in balances.items():
         key = (account_name(account, customer), account.asset)
-        sums[key] = sums.get(key, Decimal(0)) - amount
+        sums[key] = subtract(sums.get(key, Decimal(0)), amount)
     morning = (after + timedelta(days=1)).isoformat()
     for (name, asset), amount in sorted(sums.items()):
         yield f"{morning} balance {name}  {_amount(amount)} {asset}"

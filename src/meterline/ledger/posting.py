@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 
 from meterline.ledger.account import Account, Kind
 from meterline.ledger.transaction import Transfer
+from meterline.money import add, subtract
 
 Funding: TypeAlias = Literal["paid", "promotional"]
 """Whether prepaid value was bought or given."""
@@ -31,7 +32,7 @@ def _move(debit: Account, credit: Account, amount: Decimal, grant: str | None = 
     if amount == 0:
         return ()
     if amount < 0:
-        return (Transfer(credit, debit, -amount, grant),)
+        return (Transfer(credit, debit, amount.copy_negate(), grant),)
     return (Transfer(debit, credit, amount, grant),)
 
 
@@ -80,7 +81,7 @@ def invoice_finalized(
         if each.amount
     )
     return (
-        *_move(owed, Account("revenue", asset), net - deferred),
+        *_move(owed, Account("revenue", asset), subtract(net, deferred)),
         *_move(owed, Account("deferred", asset), deferred),
         *used,
         *_move(owed, Account("tax", asset), tax),
@@ -131,7 +132,7 @@ def credit_note(
     It lowers an open invoice (`to_receivable`), goes to the customer balance, explains a refund, or was given
     back by other means (`outside`); the four add up to `net` plus `tax`.
     """
-    assert to_receivable + to_balance + refunded + outside == net + tax, "a credit note goes somewhere whole"
+    assert add(to_receivable, to_balance, refunded, outside) == add(net, tax), "a credit note goes somewhere whole"
     ways = (
         (Account("receivable", asset), to_receivable),
         (Account("customer_balance", asset), to_balance),
@@ -142,9 +143,9 @@ def credit_note(
     untaxed = net
     for account, amount in ways:
         earned = min(amount, untaxed)
-        untaxed -= earned
+        untaxed = subtract(untaxed, earned)
         transfers += _move(Account("revenue", asset), account, earned)
-        transfers += _move(Account("tax", asset), account, amount - earned)
+        transfers += _move(Account("tax", asset), account, subtract(amount, earned))
     return tuple(transfers)
 
 
@@ -198,7 +199,7 @@ def wallet_funded(
     repaid = min(amount, debt)
     return (
         *_move(source, Account("debt", asset), repaid, grant),
-        *_move(source, Account(funding, asset), amount - repaid, grant),
+        *_move(source, Account(funding, asset), subtract(amount, repaid), grant),
     )
 
 
@@ -235,6 +236,12 @@ def usage_debited(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> 
     revenue = _account("revenue", asset)
     used = _from_slices(slices, asset, revenue)
     return (*used, *_move(_account("debt", asset), revenue, shortage)) if shortage else used
+
+
+def value_returned(*, asset: str, slices: Sequence[Slice], debt: Decimal, source: Account) -> tuple[Transfer, ...]:
+    """A debit is taken back: its debt is forgiven first, then its slices return, the last one first. For usage that did
+    not happen the value comes from `revenue`."""
+    return (*_move(source, Account("debt", asset), debt), *_to_slices(source, slices, asset))
 
 
 def held(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:

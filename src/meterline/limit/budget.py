@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
 
+from meterline.money import add, subtract
 from meterline.refusal import Refusal
 
 Window: TypeAlias = Literal["hour", "day", "week", "month", "total"]
@@ -174,7 +175,7 @@ def window_end(window: Window, at: datetime) -> datetime | None:
 
 def standing(budget: Budget, tally: Tally, at: datetime) -> Standing:
     """What a budget leaves."""
-    left = budget.amount - tally.spent - tally.reserved
+    left = subtract(budget.amount, add(tally.spent, tally.reserved))
     return Standing(budget=budget, left=left, resets_at=window_end(budget.window, at))
 
 

@@ -140,28 +140,28 @@ async def counted(tx: AsyncConnection, customer_id: UUID, prices: Sequence[str])
     return [Counted(**dict(each)) for each in rows]
 
 
-_PAID_IN_TIME = """
+_PAID_TOO_LATE = """
 SELECT w.n, coalesce(sum(
-  CASE WHEN e.through_stripe AND e.received_at > w.in_time THEN 0
-       WHEN e.voided_at > w.in_time AND c.through_stripe THEN f.paid
-       ELSE f.paid - coalesce(f.returned, 0) END), 0)
+  CASE WHEN e.through_stripe AND e.received_at > w.in_time THEN f.paid - coalesce(f.returned, 0)
+       WHEN e.voided_at > w.in_time AND c.through_stripe THEN - f.returned
+       ELSE 0 END), 0)
 FROM unnest($2::text[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::timestamptz[])
      WITH ORDINALITY AS w(item, price, starts, ends, in_time, n)
 JOIN usage_fee f ON f.customer_id = $1 AND f.occurred_at >= w.starts AND f.occurred_at < w.ends
  AND f.subscription = w.item AND f.price = w.price
-LEFT JOIN usage_event e ON e.customer_id = f.customer_id AND e.occurred_at = f.occurred_at
+JOIN usage_event e ON e.customer_id = f.customer_id AND e.occurred_at = f.occurred_at
  AND e.identifier16 = f.identifier16
 LEFT JOIN usage_correction c ON c.customer_id = e.customer_id AND c.id = e.voided_by
 GROUP BY w.n"""
 
 
-async def paid_in_time(
+async def paid_too_late(
     tx: AsyncConnection, *, customer_id: UUID, windows: Sequence[Window], in_time: Sequence[datetime]
 ) -> dict[int, Decimal]:
-    """As `paid`, in major units, without what Stripe's routes said after an instant (wall clock). Costs events."""
+    """What of `paid` follows from what Stripe's routes said after an instant (wall clock). Costs events."""
     if not windows:
         return {}
-    rows = await (await driver(tx)).fetch(_PAID_IN_TIME, customer_id, *_columns(windows), list(in_time))
+    rows = await (await driver(tx)).fetch(_PAID_TOO_LATE, customer_id, *_columns(windows), list(in_time))
     return {each[0] - 1: each[1] for each in rows}
 
 

@@ -26,6 +26,8 @@ from sqlalchemy import (
     text,
 )
 
+from meterline.money import add
+from meterline.refusal import Conflict
 from meterline.store import schema
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import AMOUNT, Connection
@@ -210,8 +212,8 @@ async def pockets(connection: Connection, wallets: Mapping[UUID, Wallet]) -> dic
     for row in accounts:
         key = (row["customer_id"], row["asset"])
         held[key] = []
-        owed[key] = owed.get(key, Decimal(0)) + row["debt"]
-        lent[key] = lent.get(key, Decimal(0)) + row["lent"]
+        owed[key] = add(owed.get(key, Decimal(0)), row["debt"])
+        lent[key] = add(lent.get(key, Decimal(0)), row["lent"])
     for row in grants:
         held.setdefault((row["customer_id"], row["asset"]), []).append(_grant(row))
     return {
@@ -301,10 +303,12 @@ WHERE wallet_grant.customer_id = new.customer_id AND wallet_grant.id = new.id
 
 
 async def _add_grant(connection: Connection, environment: str, customer_id: UUID, grant: Grant) -> None:
-    await connection.execute(
+    """Store a new grant. Raises Conflict for an id that another grant of the customer has."""
+    done: str = await connection.execute(
         "INSERT INTO wallet_grant (environment, customer_id, id, sequence, asset, funding, purpose, granted,"
         " remaining, held, priority, effective_at, expires_at, created, scope, source, lapsed)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::jsonb, $16, $17)",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15::text::jsonb, $16, $17)"
+        " ON CONFLICT DO NOTHING",
         environment,
         customer_id,
         grant.id,
@@ -323,6 +327,8 @@ async def _add_grant(connection: Connection, environment: str, customer_id: UUID
         grant.source,
         grant.lapsed,
     )
+    if done.endswith(" 0"):
+        raise Conflict(f"The customer has another grant with the id '{grant.id}'.", code="id_conflict")
 
 
 _HOLD = (

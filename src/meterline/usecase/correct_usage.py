@@ -10,21 +10,26 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer
 from meterline.meter import Meter, reach
+from meterline.money import decimal_text
 from meterline.period import Period
 from meterline.refusal import Missing, Refusal
 from meterline.store import correction as store
-from meterline.store import counter, customer, event, meter, offer, partition, usage, usage_policy
+from meterline.store import counter, customer, event, meter, partition, usage, usage_policy
 from meterline.store.alert import Connection
 from meterline.store.correction import Correction, Staged
 from meterline.store.database import driver
 from meterline.store.event import NewEvent, Stored, digest16
+from meterline.store.fee import forget_returned
 from meterline.store.identifier import public
 from meterline.store.usage import HOUR, NO_DIMENSIONS, dimensions_text, hour_of
+from meterline.usecase.debit_usage import debit_usage
 from meterline.usecase.moment import moment
+from meterline.usecase.reverse_debits import reverse_debits
 from meterline.usecase.watch_usage import watch_again
 
 INSTANT = timedelta(microseconds=1)
@@ -179,6 +184,7 @@ async def revert(tx: AsyncConnection, *, environment: str, id: str, now: datetim
             now=now,
         )
         await counter.recount(connection, [_key(each) for each in touched])
+        await _debit_again(tx, found, touched, now)
         await _watch(connection, found, now)
     reverted = replace(found, status="reverted", reverted_at=now)
     await store.save(tx, reverted)
@@ -195,26 +201,24 @@ async def _apply(
     known: bool = False,
 ) -> Correction:
     connection = await driver(tx)
-    if any(each.meter == correction.meter for each in await offer.tariffs(connection, [correction.customer_id])):
-        # What a wallet paid at once has tiers and slices behind it: counters alone must not be changed under them.
-        raise Refusal(
-            "The customer's wallet paid for this usage as it happened; give back what it cost by an adjustment.",
-            code="debited_usage",
-        )
     before = await _quantity(tx, correction)
     taken = await event.void(connection, voided, by=correction.id, now=now) if voided else 0
     if taken != len(voided) and not known:
         raise Refusal("This event was voided before.")
     await counter.recount(connection, [_key(each) for each in voided])
+    returned = await reverse_debits(connection, environment=correction.environment, events=voided, now=now)
     if made:
         for day in sorted({each.occurred_at.date() for each in made}):
             for table in ("usage_event", "usage_hour", "usage_unique"):
                 await partition.create(connection, partition.holding(table, day))
         await event.put(connection, made, by=correction.id)
         await counter.add(connection, made)
+        made = await _described(tx, made)
+        await debit_usage(connection, environment=correction.environment, events=made, now=now)
     await _watch(connection, correction, now)
     after = await _quantity(tx, correction)
-    applied = replace(correction, status="applied", before=before, after=after, applied_at=now)
+    detail = dict(correction.detail) | ({"returned": decimal_text(returned)} if returned else {})
+    applied = replace(correction, status="applied", before=before, after=after, applied_at=now, detail=detail)
     await (store.save if known else store.add)(tx, applied)
     return applied
 
@@ -231,6 +235,48 @@ async def _check_kept(tx: AsyncConnection, period: Period, *, now: datetime, par
     if keep is not None:
         present = {each.start for each in await partition.present(await driver(tx), "usage_event")}
         reach.check_kept(reach.days_of(period), present=present, horizon=now - keep, param=param)
+
+
+async def _debit_again(tx: AsyncConnection, correction: Correction, touched: Sequence[Stored], now: datetime) -> None:
+    """Give back what was paid for events that were made, and debit anew those that count again."""
+    connection = await driver(tx)
+    gone = [each for each in touched if each.voided_at is not None]
+    back = [each for each in touched if each.voided_at is None]
+    await reverse_debits(connection, environment=correction.environment, events=gone, now=now)
+    await forget_returned(connection, back)
+    again = await _described(tx, [_new(each) for each in back])
+    await debit_usage(connection, environment=correction.environment, events=again, now=now)
+
+
+def _new(each: Stored) -> NewEvent:
+    """A stored event as the wallet is debited for it."""
+    return NewEvent(
+        customer_id=UUID(bytes=each.customer_id.bytes),
+        occurred_at=each.occurred_at,
+        identifier16=each.identifier16,
+        environment=each.environment,
+        meter=each.meter,
+        identifier=each.identifier,
+        value=each.value,
+        dimensions16=each.dimensions16,
+        value16=each.value16,
+        body16=each.body16,
+        received_at=each.received_at,
+        through_stripe=each.through_stripe,
+    )
+
+
+async def _described(tx: AsyncConnection, events: Sequence[NewEvent]) -> list[NewEvent]:
+    """The events with their dimension values, which are kept apart from them."""
+    named: dict[UUID, str] = {}
+    for each in events:
+        if each.dimensions is None and each.dimensions16 != NO_DIMENSIONS and each.dimensions16 not in named:
+            pairs = await usage.dimensions_of(tx, each.customer_id, each.meter, UUID(bytes=each.dimensions16.bytes))
+            named[each.dimensions16] = dimensions_text(dict(pairs))
+    return [
+        msgspec.structs.replace(each, dimensions=named[each.dimensions16]) if each.dimensions16 in named else each
+        for each in events
+    ]
 
 
 async def _watch(connection: Connection, correction: Correction, now: datetime) -> None:

@@ -15,7 +15,7 @@ from meterline.invoice.item import line_of
 from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.meter import Meter
-from meterline.money import to_minor
+from meterline.money import subtract, to_minor
 from meterline.store import collection, invoice_item, ledger, usage
 from meterline.store import invoice as invoices
 from meterline.store import meter as meters
@@ -84,13 +84,16 @@ async def _paid(
     paid = await collection.paid(tx, customer_id=customer_id, windows=windows)
     found = {places[n]: amount for n, amount in paid.items()}
     late = [n for n, place in enumerate(places) if place in received]
-    told = await collection.paid_in_time(
+    too_late = await collection.paid_too_late(
         tx,
         customer_id=customer_id,
         windows=[windows[n] for n in late],
         in_time=[received[places[n]] for n in late],
     )
-    return found | {places[late[n]]: amount for n, amount in told.items()}
+    for n, amount in too_late.items():
+        place = places[late[n]]
+        found[place] = subtract(found.get(place, Decimal(0)), amount)
+    return found
 
 
 async def _counted(

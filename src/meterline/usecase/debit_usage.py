@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from meterline.catalog import ByDimension, Price
-from meterline.catalog.rate_cell import cell
+from meterline.catalog.rate_cell import cell, of_cell
 from meterline.ledger.account import Account
 from meterline.ledger.transaction import Cause, Head, LedgerTransaction, Transfer
 from meterline.meter import Formula
@@ -294,6 +294,12 @@ def fee_amount(
     return amount, cost
 
 
+def cost_of(price: Price, name: str, quantity: Decimal) -> Decimal:
+    """What a quantity of the usage in a cell of the price costs, in major units."""
+    priced = of_cell(price, name)
+    return NOTHING if priced is None else _cost(priced, quantity)
+
+
 def _cost(price: Price, quantity: Decimal) -> Decimal:
     return round_debit(to_major(exact_total(rate(price=price, quantity=quantity)), price.currency))
 
@@ -337,16 +343,17 @@ def _move(
         if not amount:
             return amount, ()
     books.settle()
+    sequence = uuid7()
     back = Grant(
-        id=f"back_{event.identifier16}_{tariff.subscription}_{tariff.price}",
+        id=f"back_{sequence}",
         asset=tariff.asset,
         funding="paid",
         purpose="adjustment",
-        granted=-amount,
-        remaining=-amount,
+        granted=amount.copy_negate(),
+        remaining=amount.copy_negate(),
         effective_at=books.now,
         created=books.now,
-        sequence=uuid7(),
+        sequence=sequence,
         source=event.identifier,
     )
     books.pockets[tariff.asset], transfers = fund(running.pocket(), back, source=Account("revenue", tariff.asset))

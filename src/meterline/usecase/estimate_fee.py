@@ -81,7 +81,7 @@ def _key(
 
 def cost(of: list[Counted], quantity: Decimal) -> Decimal:
     """What so much more usage would cost in all."""
-    return sum((each.fee(quantity) for each in of), Decimal(0))
+    return add(*(each.fee(quantity) for each in of))
 
 
 def affordable(of: list[Counted], spendable: Decimal) -> int:

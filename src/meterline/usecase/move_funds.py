@@ -126,7 +126,7 @@ async def adjust(
             )
             booked = await put_grant(work, new, source=house, cause=cause, clock=clock)
         else:
-            pocket, debit = withdraw(before, -amount, at=now, to=house)
+            pocket, debit = withdraw(before, amount.copy_negate(), at=now, to=house)
             booked = await work.book(cause=cause, transfers=debit.transfers, pocket=pocket)
         return receipt(work, id, "adjustment", amount, before, booked) | {
             "reason": reason,
@@ -150,10 +150,14 @@ async def grant(
     environment: str,
     customer_id: UUID,
     new: NewGrant,
+    asked_start: datetime | None,
     clock: str | None,
     now: datetime,
 ) -> Answer | Refused:
-    """Give prepaid value with a priority, an end and a scope, under the caller's id."""
+    """Give prepaid value with a priority, an end and a scope, under the caller's id.
+
+    `asked_start` is the start that the caller named, which is a part of what was asked for.
+    """
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
     house = Account("clearing", new.asset, "outside") if new.funding == "paid" else Account("promo_expense", new.asset)
 
@@ -169,6 +173,7 @@ async def grant(
         "purpose": new.purpose,
         "priority": new.priority,
         "scope": list(new.scope),
+        "effective_at": None if asked_start is None else asked_start.isoformat(),
         "expires_at": None if new.expires_at is None else new.expires_at.isoformat(),
     }
     return await once(work, id=new.id, kind="grant", said=said, act=act)
@@ -194,12 +199,18 @@ async def charge(
         before = work.pocket(asset)
         pocket, debit = spend(before, amount, at=now, marks=marks)
         booked = await work.book(cause=Cause("fee", id), transfers=debit.transfers, pocket=pocket)
-        return receipt(work, id, "fee", -amount, before, booked) | {
+        return receipt(work, id, "fee", amount.copy_negate(), before, booked) | {
             "subject": subject,
             "description": description,
         }
 
-    said = {"asset": asset, "amount": told(amount), "subject": subject, "description": description}
+    said = {
+        "asset": asset,
+        "amount": told(amount),
+        "subject": subject,
+        "description": description,
+        "marks": list(marks),
+    }
     return await once(work, id=id, kind="fee", said=said, act=act)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.catalog import ByDimension, Price
 from meterline.catalog.offer import OfferPrice, OfferVersion, span_start
 from meterline.catalog.rate_cell import cell
+from meterline.money import add
 from meterline.store import price as prices
 from meterline.usecase.debit_usage import NOTHING, ONE, fee_amount
 
@@ -79,7 +80,7 @@ def _simulated(
         return f"Event {position}: '{of.name}' has no rate for these dimensions."
     key = (of.price, row, span_start(of.cadence, event.occurred_at))
     before = reached.get(key)
-    after = reached[key] = quantity if before is None else before + quantity
+    after = reached[key] = quantity if before is None else add(before, quantity)
     amount, _ = fee_amount(price, of, before=before, after=after, dimensions=dimensions)
     return SimulatedFee(position=position, price=of, before=before, after=after, amount=amount)
 

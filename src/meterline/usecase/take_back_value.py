@@ -12,7 +12,7 @@ from meterline.ledger import posting
 from meterline.ledger.account import Account
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Cause, Transfer
-from meterline.money import to_major
+from meterline.money import subtract, to_major
 from meterline.payment.dispute import Dispute
 from meterline.payment.refund import Refund
 from meterline.store import payment as payments
@@ -73,7 +73,7 @@ async def take_back_value(
     pocket, debit = take_back(work.pocket(bought.asset), bought.id, value, to=_against(back, bought.asset))
     transfers = (*_exchanged(back, bought.asset, sign=1), *debit.transfers)
     await work.book(cause=Cause(f"{back.reason}.value", back.id), transfers=transfers, pocket=pocket)
-    left = value - debit.shortage
+    left = subtract(value, debit.shortage)
     return Taken(asset=bought.asset, grant=bought.id, amount=left, debt=debit.shortage, money=back.money)
 
 
@@ -83,9 +83,10 @@ async def give_back_value(tx: AsyncConnection, back: GoingBack, taken: Taken, *,
     work = await work_on(tx, environment=back.environment, customer_id=back.customer_id, now=now, active=False)
     before = await work.recall(taken.asset, taken.grant)
     owed = min(taken.debt, before.debt)
-    free = taken.value - owed
+    free = subtract(taken.value, owed)
     slices = (Slice(taken.grant, "paid", free),) if free else ()
-    after, transfers = undo(before, slices, owed, source=_against(back, taken.asset))
+    undone = undo(before, slices, owed, at=now, source=_against(back, taken.asset))
+    after, transfers = undone.pocket, undone.transfers
     entry = _exchanged(replace(back, money=taken.money), taken.asset, sign=-1)
     if any(each.id == taken.grant and each.over(now) for each in after.grants):
         after, lapsed = lapse(after, taken.grant)

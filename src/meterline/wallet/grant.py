@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from meterline.ledger.posting import Funding, Slice
+from meterline.money import add, multiply, subtract
 
 Purpose: TypeAlias = Literal["top_up", "adjustment", "bundled", "promotion"]
 
@@ -47,7 +48,7 @@ class Grant:
     @property
     def free(self) -> Decimal:
         """What is neither used nor held."""
-        return self.remaining - self.held
+        return subtract(self.remaining, self.held)
 
     def live(self, at: datetime) -> bool:
         """Whether the grant is in force at that instant."""
@@ -91,7 +92,7 @@ def take(
         if free > 0 and grant.live(at) and grant.fits(marks):
             part = min(free, amount)
             slices.append(Slice(grant.id, grant.funding, part))
-            amount -= part
+            amount = subtract(amount, part)
     return tuple(slices), amount
 
 
@@ -105,15 +106,15 @@ def change(
     """The grants with each slice added to, or taken from, what remains and what is held."""
     sums: dict[str, Decimal] = {}
     for each in slices:
-        sums[each.grant] = sums.get(each.grant, Decimal(0)) + each.amount
+        sums[each.grant] = add(sums.get(each.grant, Decimal(0)), each.amount)
     if not sums:
         return tuple(grants)
     assert sums.keys() <= {grant.id for grant in grants}, "slices are of grants that are at hand"
     return tuple(
         replace(
             grant,
-            remaining=grant.remaining + remaining * sums[grant.id],
-            held=grant.held + held * sums[grant.id],
+            remaining=add(grant.remaining, multiply(sums[grant.id], remaining)),
+            held=add(grant.held, multiply(sums[grant.id], held)),
         )
         if grant.id in sums
         else grant
@@ -123,4 +124,4 @@ def change(
 
 def total(slices: Iterable[Slice]) -> Decimal:
     """What the slices come to."""
-    return sum((each.amount for each in slices), Decimal(0))
+    return add(*(each.amount for each in slices))

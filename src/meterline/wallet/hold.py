@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from meterline.ledger import posting
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Transfer
+from meterline.money import add, subtract
 from meterline.refusal import Refusal
 from meterline.wallet.grant import change, total
 from meterline.wallet.pocket import Pocket, give_back, record, set_aside
@@ -43,7 +44,7 @@ class Hold:
     @property
     def left(self) -> Decimal:
         """What is still set aside."""
-        return total(self.slices) + self.shortage
+        return add(total(self.slices), self.shortage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,24 +106,26 @@ def capture(pocket: Pocket, hold: Hold, amount: Decimal, *, at: datetime, final:
     less = replace(
         pocket,
         grants=change(pocket.grants, taken, remaining=-1, held=-1),
-        debt=pocket.debt + lent,
-        lent=pocket.lent - lent,
+        debt=add(pocket.debt, lent),
+        lent=subtract(pocket.lent, lent),
     )
     transfers = posting.captured(asset=hold.asset, amount=inside, lent=lent)
-    less, beyond, extra = _beyond(less, hold, amount - inside, at=at)
+    less, beyond, extra = _beyond(less, hold, subtract(amount, inside), at=at)
+    taken_now = add(inside, beyond)
+    missed = subtract(amount, taken_now)
     rest = replace(
         hold,
         slices=_without(hold.slices, taken),
-        shortage=hold.shortage - lent,
-        captured=hold.captured + inside + beyond,
-        uncovered=hold.uncovered + amount - inside - beyond,
+        shortage=subtract(hold.shortage, lent),
+        captured=add(hold.captured, taken_now),
+        uncovered=add(hold.uncovered, missed),
     )
     done = Change(
         pocket=less,
         hold=rest,
         transfers=transfers + extra,
-        captured=inside + beyond,
-        uncovered=amount - inside - beyond,
+        captured=taken_now,
+        uncovered=missed,
     )
     return _ended(done, "captured") if final and hold.status == "open" else done
 
@@ -153,9 +156,9 @@ def extend(pocket: Pocket, hold: Hold, *, amount: Decimal, ttl: timedelta | None
     less, aside = set_aside(pocket, amount, at=at, marks=hold.marks)
     more = replace(
         longer,
-        authorized=hold.authorized + amount,
+        authorized=add(hold.authorized, amount),
         slices=(*hold.slices, *aside.slices),
-        shortage=hold.shortage + aside.shortage,
+        shortage=add(hold.shortage, aside.shortage),
     )
     return Change(pocket=less, hold=more, transfers=aside.transfers)
 
@@ -194,7 +197,7 @@ def _first(hold: Hold, amount: Decimal) -> tuple[tuple[Slice, ...], Decimal]:
         part = min(each.amount, amount)
         if part > 0:
             taken.append(replace(each, amount=part))
-            amount -= part
+            amount = subtract(amount, part)
     assert amount <= hold.shortage
     return tuple(taken), amount
 
@@ -205,7 +208,7 @@ def _without(slices: tuple[Slice, ...], taken: tuple[Slice, ...]) -> tuple[Slice
     rest: list[Slice] = []
     for each in slices:
         part = min(each.amount, gone)
-        gone -= part
+        gone = subtract(gone, part)
         if each.amount > part:
-            rest.append(replace(each, amount=each.amount - part))
+            rest.append(replace(each, amount=subtract(each.amount, part)))
     return tuple(rest)

@@ -1,6 +1,6 @@
 """One asset of a wallet: what it holds, what may be spent, and what spending, funding and lapsing do to it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -50,17 +50,17 @@ class Pocket:
     def usable(self, at: datetime, marks: Iterable[str] | None = None) -> Decimal:
         """What the grants in force can give: to anything with these marks, or in all when `marks` is None."""
         fitting = self.grants if marks is None else [grant for grant in self.grants if grant.fits(marks)]
-        return sum((grant.free for grant in fitting if grant.live(at)), Decimal(0))
+        return add(*(grant.free for grant in fitting if grant.live(at)))
 
     def available(self, at: datetime) -> Decimal:
         """What is free and in force, less what is owed and lent; negative when that is more."""
-        return self.usable(at) - self.debt - self.lent
+        return subtract(self.usable(at), add(self.debt, self.lent))
 
     def spendable(self, at: datetime, marks: Iterable[str] = ()) -> Decimal:
         """The most that may be spent on something with these marks, overdraft included; zero or more."""
-        lendable = max(self.overdraft_limit - self.debt - self.lent, Decimal(0))
-        bound = self.available(at) + self.overdraft_limit
-        return max(min(self.usable(at, tuple(marks)) + lendable, bound), Decimal(0))
+        lendable = max(subtract(self.overdraft_limit, add(self.debt, self.lent)), Decimal(0))
+        bound = add(self.available(at), self.overdraft_limit)
+        return max(min(add(self.usable(at, tuple(marks)), lendable), bound), Decimal(0))
 
 
 def in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
@@ -81,7 +81,7 @@ class Debit:
 def record(pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str] = ()) -> tuple[Pocket, Debit]:
     """Debit what already happened: never refused, what the grants cannot cover becomes debt."""
     slices, shortage = take(pocket.grants, amount, at=at, marks=marks)
-    spent = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage)
+    spent = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=add(pocket.debt, shortage))
     transfers = posting.usage_debited(asset=pocket.asset, slices=slices, shortage=shortage)
     return spent, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
@@ -145,7 +145,7 @@ class Running:
         if not used and self._debt == self._pocket.debt:
             return self._pocket
         grants = tuple(
-            replace(grant, remaining=grant.remaining - used[grant.id]) if grant.id in used else grant
+            replace(grant, remaining=subtract(grant.remaining, used[grant.id])) if grant.id in used else grant
             for grant in self._pocket.grants
         )
         return replace(self._pocket, grants=grants, debt=self._debt)
@@ -169,14 +169,14 @@ def set_aside(pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[
     marks = tuple(marks)
     _require(pocket, amount, at=at, marks=marks)
     slices, shortage = take(pocket.grants, amount, at=at, marks=marks)
-    less = replace(pocket, grants=change(pocket.grants, slices, held=1), lent=pocket.lent + shortage)
+    less = replace(pocket, grants=change(pocket.grants, slices, held=1), lent=add(pocket.lent, shortage))
     transfers = posting.held(asset=pocket.asset, slices=slices, shortage=shortage)
     return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
 
 def give_back(pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal) -> tuple[Pocket, tuple[Transfer, ...]]:
     """End a hold on these slices: they are free again, or lapse at once where their grant expired meanwhile."""
-    freed = replace(pocket, grants=change(pocket.grants, slices, held=-1), lent=pocket.lent - shortage)
+    freed = replace(pocket, grants=change(pocket.grants, slices, held=-1), lent=subtract(pocket.lent, shortage))
     returned = posting.released(asset=pocket.asset, slices=slices, shortage=shortage)
     over = {grant.id for grant in freed.grants if grant.lapsed}
     late = tuple(each for each in slices if each.grant in over)
@@ -197,8 +197,8 @@ def fund(pocket: Pocket, grant: Grant, *, source: Account) -> tuple[Pocket, tupl
         grant=grant.id,
         debt=debt,
     )
-    kept = replace(grant, remaining=grant.granted - repaid)
-    return replace(pocket, grants=in_order((*pocket.grants, kept)), debt=pocket.debt - repaid), transfers
+    kept = replace(grant, remaining=subtract(grant.granted, repaid))
+    return replace(pocket, grants=in_order((*pocket.grants, kept)), debt=subtract(pocket.debt, repaid)), transfers
 
 
 def lapse(pocket: Pocket, grant_id: str) -> tuple[Pocket, tuple[Transfer, ...]]:
@@ -220,7 +220,7 @@ def withdraw(pocket: Pocket, amount: Decimal, *, at: datetime, to: Account) -> t
     """Take value out by hand. Raises InsufficientFunds beyond what is spendable."""
     _require(pocket, amount, at=at, marks=())
     slices, shortage = take(pocket.grants, amount, at=at, marks=())
-    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + shortage)
+    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=add(pocket.debt, shortage))
     transfers = posting.withdrawn(asset=pocket.asset, slices=slices, shortage=shortage, to=to)
     return less, Debit(amount=amount, slices=slices, shortage=shortage, transfers=transfers)
 
@@ -229,7 +229,7 @@ def refundable(pocket: Pocket) -> Decimal:
     """What was bought and is neither used, held nor lapsed; nothing while the wallet owes."""
     if pocket.debt or pocket.lent:
         return Decimal(0)
-    return sum((grant.free for grant in pocket.grants if grant.funding == "paid" and not grant.lapsed), Decimal(0))
+    return add(*(grant.free for grant in pocket.grants if grant.funding == "paid" and not grant.lapsed))
 
 
 def newest_paid(pocket: Pocket, amount: Decimal) -> tuple[Slice, ...]:
@@ -246,7 +246,7 @@ def newest_paid(pocket: Pocket, amount: Decimal) -> tuple[Slice, ...]:
         part = min(grant.free, amount)
         if part > 0:
             slices.append(Slice(grant.id, grant.funding, part))
-            amount -= part
+            amount = subtract(amount, part)
     return tuple(slices)
 
 
@@ -259,36 +259,63 @@ def refund(pocket: Pocket, slices: tuple[Slice, ...], *, processor: str) -> tupl
 
 def take_back(pocket: Pocket, grant_id: str, amount: Decimal, *, to: Account) -> tuple[Pocket, Debit]:
     """The money of a grant goes back, by a refund or by a bank: what is left of it goes, what was spent is debt."""
-    left = sum((each.free for each in pocket.grants if each.id == grant_id and not each.lapsed), Decimal(0))
+    left = add(*(each.free for each in pocket.grants if each.id == grant_id and not each.lapsed))
     part = min(left, amount)
     slices = (Slice(grant_id, "paid", part),) if part else ()
-    rest = amount - part
-    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=pocket.debt + rest)
+    rest = subtract(amount, part)
+    less = replace(pocket, grants=change(pocket.grants, slices, remaining=-1), debt=add(pocket.debt, rest))
     transfers = posting.value_taken_back(asset=pocket.asset, slices=slices, shortage=rest, to=to)
     return less, Debit(amount=amount, slices=slices, shortage=rest, transfers=transfers)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undone:
+    """What reversing a debit did. `unplaced` is value whose debt was repaid since: nothing recorded takes it back."""
+
+    pocket: Pocket
+    transfers: tuple[Transfer, ...]
+    unplaced: Decimal
+
+
+def last_part(slices: Sequence[Slice], shortage: Decimal, amount: Decimal) -> tuple[tuple[Slice, ...], Decimal]:
+    """The part of a debit that was spent last, up to an amount: of its shortage first, then of its last slices.
+
+    The slices are in the order of their use, as the debit's are.
+    """
+    owed = min(shortage, amount)
+    rest = subtract(amount, owed)
+    found: list[Slice] = []
+    for each in reversed(slices):
+        part = min(each.amount, rest)
+        rest = subtract(rest, part)
+        if part:
+            found.append(replace(each, amount=part))
+    assert not rest, "no more is taken back than was debited"
+    return tuple(reversed(found)), owed
+
+
 def undo(
-    pocket: Pocket, slices: tuple[Slice, ...], shortage: Decimal, *, source: Account | None = None
-) -> tuple[Pocket, tuple[Transfer, ...]]:
+    pocket: Pocket, slices: Sequence[Slice], shortage: Decimal, *, at: datetime, source: Account | None = None
+) -> Undone:
     """Reverse a debit by its recorded slices, the last first: debt is forgiven first, then grants get theirs back.
 
-    What belongs to a grant that expired meanwhile goes to breakage, visibly. The value comes from `source`, which is
-    revenue where none is named.
+    The pocket has the grants, used up or not. What belongs to a grant that expired meanwhile goes to breakage, visibly.
+    The value comes from `source`, which is revenue where none is named.
     """
     repaid = min(shortage, pocket.debt)
     house = source or Account("revenue", pocket.asset)
-    back = (
-        *((Transfer(house, Account("debt", pocket.asset), repaid),) if repaid else ()),
-        *(Transfer(house, Account(each.funding, pocket.asset), each.amount, each.grant) for each in reversed(slices)),
-    )
-    restored = replace(pocket, grants=change(pocket.grants, slices, remaining=1), debt=pocket.debt - repaid)
-    over = {grant.id for grant in restored.grants if grant.lapsed}
+    transfers = posting.value_returned(asset=pocket.asset, slices=slices, debt=repaid, source=house)
+    restored = replace(pocket, grants=change(pocket.grants, slices, remaining=1), debt=subtract(pocket.debt, repaid))
+    over = {grant.id for grant in restored.grants if grant.lapsed or grant.over(at)}
     late = tuple(each for each in slices if each.grant in over)
     lapsed = replace(restored, grants=change(restored.grants, late, remaining=-1))
-    return lapsed, (*back, *posting.expired(asset=pocket.asset, slices=late))
+    return Undone(
+        pocket=lapsed,
+        transfers=(*transfers, *posting.expired(asset=pocket.asset, slices=late)),
+        unplaced=subtract(shortage, repaid),
+    )
 
 
 def posted(pocket: Pocket) -> Decimal:
     """What the wallet's accounts in the books must sum to. What holds were lent is both held and owed."""
-    return sum((grant.remaining for grant in pocket.grants), Decimal(0)) - pocket.debt
+    return subtract(add(*(grant.remaining for grant in pocket.grants)), pocket.debt)

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from meterline.money import add, subtract
+
 BACK_OFF = (timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
 """How long to wait after the first, second and third decline in a row; after one more it is switched off."""
 
@@ -79,7 +81,7 @@ def decide(rule: RechargeRule, *, available: Decimal, history: RechargeHistory, 
     """Whether to recharge now, and how much. The first reason that applies, in the order below, is the answer."""
     if not rule.enabled:
         return NoRecharge(reason="disabled")
-    if available + history.in_flight >= rule.threshold:
+    if add(available, history.in_flight) >= rule.threshold:
         return NoRecharge(reason="above_threshold")
     if history.in_flight:
         return NoRecharge(reason="in_flight")
@@ -90,8 +92,8 @@ def decide(rule: RechargeRule, *, available: Decimal, history: RechargeHistory, 
     waiting = _waiting(rule, history, now)
     if waiting is not None:
         return waiting
-    amount = rule.target - available
-    if rule.monthly_cap is not None and history.this_month + amount > rule.monthly_cap:
+    amount = subtract(rule.target, available)
+    if rule.monthly_cap is not None and add(history.this_month, amount) > rule.monthly_cap:
         return NoRecharge(reason="monthly_cap", again_at=_next_month(now))
     return Recharge(amount=amount, available=available)
 

@@ -24,6 +24,7 @@ from meterline.wallet.pocket import (
     fund,
     in_order,
     lapse,
+    last_part,
     newest_paid,
     posted,
     record,
@@ -132,18 +133,37 @@ def test_spending_never_goes_below_the_overdraft_limit(given_: list[Grant], limi
 def test_undoing_a_debit_gives_every_grant_its_own_back(given_: list[Grant], amount: Decimal) -> None:
     pocket = Pocket(asset=USD, grants=in_order(given_))
     spent, debit = record(pocket, amount, at=NOON)
-    restored, transfers = undo(spent, debit.slices, debit.shortage)
-    assert restored == pocket
-    assert all(amount == 0 for amount in fold((*debit.transfers, *transfers)).values())
+    undone = undo(spent, debit.slices, debit.shortage, at=NOON)
+    assert undone.pocket == pocket and not undone.unplaced
+    assert all(amount == 0 for amount in fold((*debit.transfers, *undone.transfers)).values())
 
 
 def test_what_is_returned_to_a_lapsed_grant_goes_to_breakage() -> None:
     pocket = Pocket(asset=USD, grants=(grant("short", 10, expires_at=NOON + HOUR),))
     spent, debit = record(pocket, Decimal(4), at=NOON)
     over, _ = lapse(spent, "short")
-    restored, transfers = undo(over, debit.slices, debit.shortage)
-    assert posted(restored) == 0
-    assert fold(transfers)[Account("breakage", USD)] == 4
+    undone = undo(over, debit.slices, debit.shortage, at=NOON + HOUR)
+    assert posted(undone.pocket) == 0
+    assert fold(undone.transfers)[Account("breakage", USD)] == 4
+
+
+def test_debt_that_was_repaid_since_has_no_grant_to_return_to() -> None:
+    spent, debit = record(Pocket(asset=USD, grants=(grant("one", 3),)), Decimal(5), at=NOON)
+    richer, _ = fund(spent, grant("two", 10), source=Account("clearing", USD, "test"))
+    undone = undo(richer, debit.slices, debit.shortage, at=NOON)
+    assert undone.unplaced == 2
+    assert posted(undone.pocket) == posted(richer) + 3
+
+
+@given(grants(), amounts, amounts)
+def test_a_part_of_a_debit_is_taken_back_from_its_end(given_: list[Grant], amount: Decimal, part: Decimal) -> None:
+    _, debit = record(Pocket(asset=USD, grants=in_order(given_)), amount, at=NOON)
+    part = min(part, amount)
+    slices, owed = last_part(debit.slices, debit.shortage, part)
+    assert total(slices) + owed == part
+    assert owed == min(debit.shortage, part)
+    kept = [each.grant for each in debit.slices][-len(slices) :] if slices else []
+    assert [each.grant for each in slices] == kept
 
 
 def test_expiring_late_or_at_once_comes_to_the_same() -> None:

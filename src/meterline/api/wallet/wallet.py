@@ -329,6 +329,7 @@ async def create_grant(call: Call[GrantCreate]) -> Answer | Refused:
         environment=call.environment,
         customer_id=found.customer.customer_id,
         new=new,
+        asked_start=asked.effective_at,
         clock=found.customer.test_clock,
         now=found.now,
     )

@@ -1,0 +1,114 @@
+"""What events cost, read and changed when usage that a wallet paid is corrected."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from meterline.ledger.account import named
+from meterline.ledger.transaction import Transfer
+from meterline.store.event import Stored
+from meterline.store.ledger import Connection
+from meterline.store.offer import Fee, TallyKey
+
+_COLUMNS = ", ".join(f"f.{name}" for name in Fee.__struct_fields__)
+
+_OF_EVENTS = "unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS e(customer_id, occurred_at, identifier16)"
+
+_SAME = "f.customer_id = e.customer_id AND f.occurred_at = e.occurred_at AND f.identifier16 = e.identifier16"
+
+
+async def standing(connection: Connection, events: Sequence[Stored]) -> list[Fee]:
+    """What these events cost, as far as it was not given back; what was debited last comes first."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM usage_fee f JOIN {_OF_EVENTS} ON {_SAME} WHERE f.returned IS NULL"
+        " ORDER BY f.transaction DESC NULLS LAST, f.occurred_at DESC, f.identifier16, f.price, f.subscription",
+        *_keys(events),
+    )
+    return [Fee(*found) for found in rows]
+
+
+async def give_back(connection: Connection, returned: Sequence[tuple[Fee, Decimal]]) -> None:
+    """Note what came back of these fees, to wallets and to the events as the wallet dialect told them."""
+    rows = sorted(
+        ((f.customer_id, f.occurred_at, f.identifier16, f.price, f.subscription, back) for f, back in returned),
+        key=lambda row: (row[0].bytes, row[1], row[2].bytes, *row[3:5]),
+    )
+    await connection.execute(
+        "UPDATE usage_fee f SET returned = new.returned FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[],"
+        " $4::text[], $5::text[], $6::numeric[])"
+        " AS new(customer_id, occurred_at, identifier16, price, subscription, returned)"
+        " WHERE f.customer_id = new.customer_id AND f.occurred_at = new.occurred_at"
+        " AND f.identifier16 = new.identifier16 AND f.price = new.price AND f.subscription = new.subscription",
+        *zip(*rows, strict=True),
+    )
+
+
+async def forget_returned(connection: Connection, events: Sequence[Stored]) -> None:
+    """The events count again and will be debited anew: what came back of them before is in the books alone."""
+    await connection.execute(
+        f"DELETE FROM usage_fee f USING {_OF_EVENTS} WHERE {_SAME} AND f.returned IS NOT NULL", *_keys(events)
+    )
+
+
+def _keys(events: Sequence[Stored]) -> tuple[list[object], list[object], list[object]]:
+    return (
+        [each.customer_id for each in events],
+        [each.occurred_at for each in events],
+        [each.identifier16 for each in events],
+    )
+
+
+async def change_told(connection: Connection, customer_id: UUID, changes: Sequence[tuple[str, Decimal]]) -> None:
+    """Add to what events of the wallet dialect brought in, by their ids."""
+    rows = sorted(changes)
+    await connection.execute(
+        "UPDATE wallet_event SET fee = wallet_event.fee + change.amount FROM"
+        " (SELECT id, sum(amount) AS amount FROM unnest($2::text[], $3::numeric[]) AS one(id, amount) GROUP BY id)"
+        " AS change WHERE wallet_event.customer_id = $1 AND wallet_event.id = change.id",
+        customer_id,
+        [id for id, _ in rows],
+        [amount for _, amount in rows],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What usage is left in a span of tiers: its largest value and its latest, and where the wallet took over."""
+
+    largest: Decimal | None
+    latest: Decimal | None
+    seed: Decimal | None
+
+
+async def left(connection: Connection, key: TallyKey) -> Left:
+    """What still counts of the events that were debited under a key. Costs events."""
+    row = await connection.fetchrow(
+        "SELECT max(e.value) FILTER (WHERE counts) AS largest,"
+        " (array_agg(e.value ORDER BY e.received_at DESC, e.occurred_at DESC) FILTER (WHERE counts))[1] AS latest,"
+        " (array_agg(f.before ORDER BY e.received_at, e.occurred_at))[1] AS seed"
+        " FROM usage_fee f JOIN usage_event e ON e.customer_id = f.customer_id AND e.occurred_at = f.occurred_at"
+        " AND e.identifier16 = f.identifier16 CROSS JOIN LATERAL (SELECT e.voided_at IS NULL AS counts) AS c"
+        " WHERE f.customer_id = $1 AND f.subscription = $2 AND f.price = $3 AND f.cell = $4 AND f.span = $5"
+        " AND f.occurred_at >= $5",
+        *key,
+    )
+    assert row is not None, "an aggregate has one row"
+    return Left(largest=row["largest"], latest=row["latest"], seed=row["seed"])
+
+
+async def transfers(connection: Connection, customer_id: UUID, numbers: Sequence[int]) -> dict[int, list[Transfer]]:
+    """What these transactions of the books moved, in order."""
+    rows = await connection.fetch(
+        "SELECT transaction, debit, credit, asset, amount, grant_id FROM ledger_transfer"
+        " WHERE customer_id = $1 AND transaction = ANY($2::int8[]) ORDER BY transaction, line",
+        customer_id,
+        list(numbers),
+    )
+    found: dict[int, list[Transfer]] = {}
+    for row in rows:
+        moved = Transfer(
+            named(row["debit"], row["asset"]), named(row["credit"], row["asset"]), row["amount"], row["grant_id"]
+        )
+        found.setdefault(row["transaction"], []).append(moved)
+    return found
