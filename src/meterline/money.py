@@ -102,9 +102,11 @@ def round_proration(amount: Decimal | Fraction | int) -> int:
     return ceil(Fraction(amount) - Fraction(1, 2))
 
 
-def round_debit(amount: Decimal) -> Decimal:
-    """A wallet amount at MAX_DECIMALS decimals of its major unit: to the nearest, halves away from zero."""
-    return amount.quantize(_SMALLEST, ROUND_HALF_UP, _ROUNDING)
+def round_debit(amount: Decimal, decimals: int = MAX_DECIMALS) -> Decimal:
+    """A wallet amount at that many decimals of its major unit: to the nearest, halves away from zero."""
+    return amount.quantize(
+        _SMALLEST if decimals == MAX_DECIMALS else Decimal(1).scaleb(-decimals), ROUND_HALF_UP, _ROUNDING
+    )
 
 
 # ── exact arithmetic ────────────────────────────────────────────────────────────────────────────────────

@@ -49,7 +49,6 @@ async def furnished(database: Database, count: int) -> tuple[str, list[Customer]
                 environment="test",
                 customer_id=new.customer_id,
                 chosen=[Chosen(key=event_type)],
-                starts_at=None,
                 clock=None,
                 now=now,
             )

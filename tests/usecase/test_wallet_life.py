@@ -134,7 +134,6 @@ async def subscribe(jane: Jane, code: str) -> str:
             environment="test",
             customer_id=jane.customer_id,
             chosen=[Chosen(key=code)],
-            starts_at=None,
             clock=None,
             now=START,
         )

@@ -290,7 +290,7 @@ def test_costs_make_a_margin_by_task_and_by_vendor(credyt: httpx.Client, jane: s
     assert task["margins"] == [
         {"asset": "USD", "events": 1, "gross_revenue": 0.5, "total_costs": 0.2, "net_revenue": 0.3}
     ]
-    assert task["costs"] == [{"vendor": vendor, "category": "inference", "amount": 0.2}]
+    assert task["costs"] == [{"vendor": vendor, "category": "inference", "currency": "USD", "amount": 0.2}]
     shown = credyt.get(f"/events/{event['id']}").json()
     assert shown["stats"]["net_revenue"] == 0.3
 

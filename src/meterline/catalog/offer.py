@@ -26,6 +26,10 @@ _MONTHS_IN_QUARTER = 3
 class OfferPrice:
     """One price of an offer: `price` of the catalog, in `asset` (upper case).
 
+    A price as it is sold (`id`) may have several of them: one for each asset that can pay for it, tried in the order of
+    `rank`, and one for each thing that it counts. `counter` is shared by those that differ in their asset alone: a
+    quantity is counted once, whatever pays for it.
+
     Usage on `meter` is debited as it happens. A fixed price has no meter: it is debited when the subscription
     begins and, with `interval`, at every boundary. `minimum` and `maximum` bound the fee of a single event,
     in major units. `event_type` and `volume_field` say where the quantity comes from; `told` is the price as
@@ -36,6 +40,8 @@ class OfferPrice:
     name: str
     price: str
     asset: str
+    counter: str
+    rank: int = 0
     meter: str | None = None
     event_type: str | None = None
     volume_field: str | None = None
@@ -47,10 +53,19 @@ class OfferPrice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entitlement:
-    """Value that comes with the offer: `amount` of `asset` at the start and, with `every`, at every boundary.
+class Accounting:
+    """What a unit of an entitlement counts for when it is used: `revenue` in dollars; its cost is what events say."""
 
-    What remains of it at a boundary lapses, or with `rollover` goes on for another span.
+    revenue: Decimal
+    cost: Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entitlement:
+    """Value that comes with the offer: `amount` of `asset` at the start and, with `refreshed`, every so often again.
+
+    It lasts for the span `every` (null: without end). What remains of it then lapses, or with `rollover` goes on for
+    another span. Lower priorities are used first.
     """
 
     name: str
@@ -60,6 +75,7 @@ class Entitlement:
     every: Interval | None = None
     refreshed: bool = False
     rollover: bool = False
+    accounting: Accounting | None = None
     priority: int = 10
 
 

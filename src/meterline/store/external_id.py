@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, func, select
+from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,6 +11,7 @@ from meterline.customer import Customer
 from meterline.refusal import Conflict
 from meterline.store import schema
 from meterline.store.customer import customer
+from meterline.store.offer import wallet_subscription
 from meterline.store.row import load
 
 external_id = Table(
@@ -61,14 +62,31 @@ async def known_as(tx: AsyncConnection, environment: str, customer_ids: Collecti
 
 
 async def listed(
-    tx: AsyncConnection, environment: str, *, email: str | None, id: str | None, offset: int, limit: int
+    tx: AsyncConnection,
+    environment: str,
+    *,
+    email: str | None,
+    id: str | None,
+    name: str | None,
+    subscribed: bool | None,
+    offset: int,
+    limit: int,
 ) -> tuple[list[Customer], int]:
-    """Living customers, newest first, by offset; and how many there are."""
+    """Living customers, newest first, by offset; and how many there are.
+
+    `subscribed` narrows to those whose wallet has an active subscription, or has none.
+    """
     scope = [customer.c.environment == environment, ~customer.c.deleted]
     if email is not None:
         scope.append(customer.c.email == email)
     if id is not None:
         scope.append(customer.c.id == id)
+    if name is not None:
+        scope.append(customer.c.name == name)
+    if subscribed is not None:
+        theirs = wallet_subscription.c
+        active = exists().where(theirs.customer_id == customer.c.customer_id, theirs.status == "active")
+        scope.append(active if subscribed else ~active)
     count = await tx.scalar(select(func.count()).select_from(customer).where(*scope))
     rows = await tx.execute(
         select(customer).where(*scope).order_by(customer.c.sequence.desc()).offset(offset).limit(limit)

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import string
 import time
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 _ALPHABET = string.ascii_letters + string.digits
@@ -47,6 +48,11 @@ _sequence = _Sequence()
 def account_id(environment: str) -> str:
     """The account that an environment is to API clients: the same id for the same environment."""
     return f"acct_{hashlib.sha256(environment.encode()).hexdigest()[:16]}"
+
+
+def made_at(sequence: UUID) -> datetime:
+    """When a UUIDv7 was made, to the millisecond, UTC."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=sequence.int >> 80)
 
 
 def uuid7() -> UUID:

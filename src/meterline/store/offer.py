@@ -17,11 +17,14 @@ from sqlalchemy import (
     Integer,
     Numeric,
     PrimaryKeyConstraint,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
+    delete,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, insert
@@ -76,9 +79,18 @@ wallet_subscription = Table(
     Column("status", Text, nullable=False),
     schema.document("products"),
     schema.instant("starts_at", nullable=False),
+    schema.instant("anchor", nullable=False),
+    schema.instant("renews_at"),
+    Column("begun", Boolean, nullable=False, server_default="false"),
+    schema.document("owed"),
+    Column("return_url", Text),
+    Column("failure_url", Text),
+    Column("redirect_to", Text),
+    Column("top_up", Text),
     schema.instant("created", nullable=False),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_wallet_subscription_sequence", "environment", "sequence"),
+    Index("ix_wallet_subscription_waiting", "customer_id", postgresql_where=text("status = 'action_required'")),
 )
 
 wallet_tariff = Table(
@@ -88,9 +100,13 @@ wallet_tariff = Table(
     schema.customer_id(),
     Column("subscription", Text, nullable=False),
     Column("price", Text, nullable=False),
+    Column("sold", Text, nullable=False),
+    Column("counter", Text, nullable=False),
+    Column("rank", SmallInteger, nullable=False),
     Column("product", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("meter", Text, nullable=False),
+    Column("volume_field", Text),
     Column("formula", Text, nullable=False),
     Column("asset", Text, nullable=False),
     Column("cadence", Text, nullable=False),
@@ -121,8 +137,9 @@ wallet_tally = Table(
     PrimaryKeyConstraint("customer_id", "subscription", "price", "cell", "span"),
     postgresql_with={"fillfactor": 50},
 )
-"""How far usage has come in a span of tiers, what the wallet paid of it, and what is left to an invoice; `cell` is
-the row of a rate table that prices it."""
+"""How far usage has come in a span of tiers, what the wallet paid of it, and what is left to an invoice.
+
+It goes by the name of the counter; `cell` is the row of a rate table that prices it."""
 
 usage_fee = Table(
     "usage_fee",
@@ -150,7 +167,11 @@ usage_fee = Table(
 
 The wallet `paid` of it what no invoice will; `returned` is what came back when the event was taken back."""
 
+START = "start_subscription"
+"""The kind of due work that begins a subscription, or tries again to pay what it owes."""
+
 Status: TypeAlias = Literal["active", "inactive", "scheduled", "action_required"]
+RedirectTo: TypeAlias = Literal["return_url", "portal"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +184,22 @@ class Subscribed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """A fixed fee (the price as sold) that is to be paid, for the span that begins at `at`."""
+
+    sold: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WalletSubscription:
-    """A customer's subscription to offers, debited from the wallet. Usage before `starts_at` is not debited."""
+    """A customer's subscription to offers, debited from the wallet. Usage before `starts_at` is not debited.
+
+    Fees and entitlements come again at the boundaries counted from `anchor`; `renews_at` is the next of them, null
+    where nothing does. `owed` is what has to be paid before usage is debited, and `begun` whether that was ever the
+    case. One that waits for its fees (`action_required`) has a `top_up` that pays them, after which the customer is
+    sent to `return_url`, or to the portal (`redirect_to`).
+    """
 
     environment: str
     customer_id: UUID
@@ -172,20 +207,40 @@ class WalletSubscription:
     status: Status
     products: tuple[Subscribed, ...]
     starts_at: datetime
+    anchor: datetime
+    renews_at: datetime | None = None
+    begun: bool = False
+    owed: tuple[Owed, ...] = ()
+    return_url: str | None = None
+    failure_url: str | None = None
+    redirect_to: RedirectTo | None = None
+    top_up: str | None = None
     created: datetime
+
+    def status_at(self, now: datetime) -> Status:
+        """The status as it is told: one whose time has come is active."""
+        return "active" if self.status == "scheduled" and self.starts_at <= now else self.status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tariff:
-    """A price that usage on a meter is debited by, for one subscription."""
+    """A price that usage on a meter is debited by, for one subscription.
+
+    `sold` is the price as the offer names it. Tariffs with the same `counter` are ways to pay for the same usage, each
+    in its own asset, tried in the order of `rank`.
+    """
 
     environment: str
     customer_id: UUID
     subscription: str
     price: str
+    sold: str
+    counter: str
+    rank: int = 0
     product: str
     version: int
     meter: str
+    volume_field: str | None = None
     formula: Formula
     asset: str
     cadence: Cadence
@@ -213,11 +268,11 @@ async def add(tx: AsyncConnection, new: Offer) -> None:
         raise Refusal(f"A product with the code '{new.code}' exists already.", code="code_taken", param="code")
 
 
-async def find(tx: AsyncConnection, environment: str, key: str, *, lock: bool = False) -> Offer:
-    """The offer with that product id or code. Raises Missing."""
-    query = select(offer).where(
-        offer.c.environment == environment, (offer.c.product == key) | (offer.c.code == key), ~offer.c.archived
-    )
+async def find(tx: AsyncConnection, environment: str, key: str, *, lock: bool = False, archived: bool = False) -> Offer:
+    """The offer with that product id or code; one that was archived only where `archived` asks. Raises Missing."""
+    query = select(offer).where(offer.c.environment == environment, (offer.c.product == key) | (offer.c.code == key))
+    if not archived:
+        query = query.where(~offer.c.archived)
     found = (await tx.execute(query.with_for_update() if lock else query)).first()
     if found is None:
         raise Missing("product", key, subject=True)
@@ -234,12 +289,29 @@ async def save(tx: AsyncConnection, changed: Offer) -> None:
 
 
 async def archive(tx: AsyncConnection, gone: Offer) -> None:
-    """The offer can no longer be found or subscribed to; who is subscribed stays so."""
+    """Nobody can subscribe to the offer any more, and it is not listed; who is subscribed stays so."""
+    scope = (offer.c.environment == gone.environment, offer.c.product == gone.product)
+    await tx.execute(update(offer).where(*scope).values(archived=True))
+    key = offer_version.c
     await tx.execute(
-        update(offer)
-        .where(offer.c.environment == gone.environment, offer.c.product == gone.product)
-        .values(archived=True)
+        update(offer_version)
+        .where(key.environment == gone.environment, key.product == gone.product)
+        .values(status="archived")
     )
+
+
+async def remove(tx: AsyncConnection, gone: Offer) -> None:
+    """Forget an offer that nobody ever subscribed to; its code is free again."""
+    key = offer_version.c
+    await tx.execute(delete(offer_version).where(key.environment == gone.environment, key.product == gone.product))
+    await tx.execute(delete(offer).where(offer.c.environment == gone.environment, offer.c.product == gone.product))
+
+
+async def used(tx: AsyncConnection, environment: str, product: str) -> bool:
+    """Whether anybody was ever subscribed to an offer."""
+    among = wallet_subscription.c.products.contains([{"product": product}])
+    query = select(wallet_subscription.c.id).where(wallet_subscription.c.environment == environment, among).limit(1)
+    return (await tx.execute(query)).first() is not None
 
 
 async def listed(
@@ -307,6 +379,15 @@ async def save_subscription(tx: AsyncConnection, changed: WalletSubscription) ->
     )
 
 
+async def subscriptions_of(tx: AsyncConnection, customer_ids: Iterable[UUID]) -> dict[UUID, list[WalletSubscription]]:
+    """The subscriptions of several customers, oldest first."""
+    among = wallet_subscription.c.customer_id.in_(list(customer_ids))
+    found: dict[UUID, list[WalletSubscription]] = {}
+    for each in await tx.execute(select(wallet_subscription).where(among).order_by(wallet_subscription.c.sequence)):
+        found.setdefault(each.customer_id, []).append(row.load(WalletSubscription, each))
+    return found
+
+
 async def subscriptions(tx: AsyncConnection, customer_id: UUID, *, id: str | None = None) -> list[WalletSubscription]:
     """A customer's subscriptions, oldest first, or the one with that id."""
     query = select(wallet_subscription).where(wallet_subscription.c.customer_id == customer_id)
@@ -314,6 +395,20 @@ async def subscriptions(tx: AsyncConnection, customer_id: UUID, *, id: str | Non
         query = query.where(wallet_subscription.c.id == id)
     rows = await tx.execute(query.order_by(wallet_subscription.c.sequence))
     return [row.load(WalletSubscription, found) for found in rows]
+
+
+async def wake_waiting(connection: Connection, *, customer_id: UUID, at: datetime, clock: str | None) -> None:
+    """Plan another look at the customer's subscriptions that wait for their fees: there is new value to pay them."""
+    await connection.execute(_WAKE_WAITING, customer_id, at, uuid7(), clock, START)
+
+
+_WAKE_WAITING = """
+INSERT INTO due AS planned (environment, customer_id, kind, subject, boundary, due_at, sequence, clock)
+SELECT waiting.environment, waiting.customer_id, $5, waiting.id, $2, $2, $3, $4
+FROM wallet_subscription AS waiting
+WHERE waiting.customer_id = $1 AND waiting.status = 'action_required' ORDER BY waiting.id
+ON CONFLICT (customer_id, kind, subject, boundary) DO NOTHING
+"""
 
 
 async def subscribers(
@@ -352,9 +447,10 @@ async def add_tariffs(tx: AsyncConnection, new: Iterable[Tariff]) -> None:
 async def tariffs(connection: Connection, customer_ids: Iterable[UUID]) -> list[Tariff]:
     """What the usage of these customers is debited by."""
     rows = await connection.fetch(
-        "SELECT environment, customer_id, subscription, price, product, version, meter, formula, asset, cadence,"
-        " minimum, maximum, starts_at, ends_at, collection, windows::text AS windows FROM wallet_tariff"
-        " WHERE customer_id = ANY($1::uuid[]) ORDER BY customer_id, starts_at, subscription, price",
+        "SELECT environment, customer_id, subscription, price, sold, counter, rank, product, version, meter,"
+        " volume_field, formula, asset, cadence, minimum, maximum, starts_at, ends_at, collection,"
+        " windows::text AS windows FROM wallet_tariff"
+        " WHERE customer_id = ANY($1::uuid[]) ORDER BY customer_id, starts_at, subscription, counter, rank",
         list(customer_ids),
     )
     return [Tariff(**(dict(found) | {"windows": _windows(found["windows"])})) for found in rows]
@@ -389,7 +485,7 @@ def _decoded(found: asyncpg.Record) -> dict[str, Any]:
 
 
 TallyKey: TypeAlias = tuple[UUID, str, str, str, datetime]
-"""(customer, subscription, price, cell, span)."""
+"""(customer, subscription, counter, cell, span)."""
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Literal, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -134,6 +134,17 @@ async def find(tx: AsyncConnection, environment: str, id: str) -> TopUp:
 async def find_all(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, TopUp]:
     """The top-ups with those ids; unknown ones are left out."""
     return await _top_ups.find(tx, environment, ids)
+
+
+async def on_their_way(tx: AsyncConnection, customer_id: UUID) -> dict[str, Decimal]:
+    """How much of each asset the customer paid for, of which the processor has not said that the money arrived."""
+    key = top_up.c
+    rows = await tx.execute(
+        select(key.asset, func.sum(key.amount))
+        .where(key.customer_id == customer_id, key.status == "pending")
+        .group_by(key.asset)
+    )
+    return {row.asset: row[1] for row in rows}
 
 
 async def rule(tx: AsyncConnection, customer_id: UUID, asset: str) -> RechargeRule | None:

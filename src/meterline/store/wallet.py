@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from meterline.money import add
 from meterline.refusal import Conflict
@@ -42,6 +43,7 @@ wallet = Table(
     schema.customer_id(),
     Column("status", Text, nullable=False),
     Column("overdraft_limit", AMOUNT, nullable=False),
+    Column("external_accounts", JSONB(none_as_null=True)),
     schema.instant("created", nullable=False),
     PrimaryKeyConstraint("customer_id"),
 )
@@ -160,6 +162,22 @@ async def save(connection: Connection, changed: Wallet) -> None:
         changed.status,
         changed.overdraft_limit,
     )
+
+
+async def set_external_accounts(connection: Connection, customer_id: UUID, told: Sequence[Mapping[str, str]]) -> None:
+    """Keep by what names the customer goes in other systems."""
+    await connection.execute(
+        "UPDATE wallet SET external_accounts = $2::jsonb WHERE customer_id = $1",
+        customer_id,
+        msgspec.json.encode(told).decode(),
+    )
+
+
+async def external_accounts(connection: Connection, customer_id: UUID) -> list[dict[str, str]]:
+    """By what names the customer goes in other systems."""
+    found = await connection.fetchval("SELECT external_accounts::text FROM wallet WHERE customer_id = $1", customer_id)
+    told: list[dict[str, str]] = [] if found is None else msgspec.json.decode(found)
+    return told
 
 
 async def find(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, Wallet]:

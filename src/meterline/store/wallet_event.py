@@ -12,6 +12,7 @@ import msgspec
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text
 
 from meterline.store import schema
+from meterline.store.identifier import made_at
 from meterline.store.ledger import AMOUNT, Connection
 
 wallet_event = Table(
@@ -34,19 +35,12 @@ wallet_event = Table(
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_wallet_event_sequence", "customer_id", "sequence"),
     Index("ix_wallet_event_subject", "customer_id", "subject"),
+    Index("ix_wallet_event_id", "environment", "id"),
+    Index("ix_wallet_event_environment", "environment", "sequence"),
 )
 
-vendor = Table(
-    "vendor",
-    schema.metadata,
-    schema.environment(),
-    schema.public_id(),
-    schema.sequence(),
-    Column("name", Text, nullable=False),
-    Column("external_id", Text),
-    schema.instant("created", nullable=False),
-    PrimaryKeyConstraint("environment", "id"),
-)
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +63,11 @@ class WalletEvent:
     fee: Decimal
     cost: Decimal
 
+    @property
+    def received_at(self) -> datetime:
+        """When it was told, by the wall clock, UTC: as its sequence says, to the millisecond."""
+        return made_at(self.sequence)
+
 
 _COLUMNS = (
     "id, sequence, event_type, subject, description, occurred_at, data::text AS data, costs::text AS costs,"
@@ -77,7 +76,7 @@ _COLUMNS = (
 
 
 async def keep(connection: Connection, *, environment: str, customer_id: UUID, events: Sequence[WalletEvent]) -> None:
-    """Keep them; what was kept before stays as it was."""
+    """Keep them; what was kept before stays as it was, unless it was parked."""
     rows = [
         (
             each.id,
@@ -86,9 +85,9 @@ async def keep(connection: Connection, *, environment: str, customer_id: UUID, e
             each.subject,
             each.description,
             each.occurred_at,
-            msgspec.json.encode(each.data).decode(),
-            msgspec.json.encode(each.costs).decode(),
-            msgspec.json.encode(each.receipt).decode(),
+            _encode(each.data).decode(),
+            _encode(each.costs).decode(),
+            _encode(each.receipt).decode(),
             each.asset,
             each.fee,
             each.cost,
@@ -104,7 +103,8 @@ async def keep(connection: Connection, *, environment: str, customer_id: UUID, e
         " receipt::jsonb, asset, fee, cost FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
         " $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::numeric[], $14::numeric[])"
         " AS new (id, sequence, event_type, subject, description, occurred_at, data, costs, receipt, asset, fee, cost)"
-        " ON CONFLICT DO NOTHING",
+        " ON CONFLICT (customer_id, id) DO UPDATE SET receipt = excluded.receipt, asset = excluded.asset,"
+        " fee = excluded.fee WHERE wallet_event.receipt->>'status' = 'parked'",
         environment,
         customer_id,
         *zip(*rows, strict=True),
@@ -129,105 +129,78 @@ async def anywhere(connection: Connection, environment: str, id: str) -> tuple[U
     return None if row is None else (row["customer_id"], _load(row))
 
 
-async def listed(
-    connection: Connection,
-    customer_id: UUID,
-    *,
-    subject: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    before: UUID | None,
-    limit: int,
-) -> list[WalletEvent]:
-    """A customer's events, newest first, of those told before `before`."""
-    rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM wallet_event WHERE customer_id = $1 AND ($2::text IS NULL OR subject = $2)"
-        " AND ($3::timestamptz IS NULL OR occurred_at >= $3) AND ($4::timestamptz IS NULL OR occurred_at < $4)"
-        " AND ($5::uuid IS NULL OR sequence < $5) ORDER BY sequence DESC LIMIT $6",
-        customer_id,
-        subject,
-        since,
-        until,
-        before,
-        limit,
-    )
-    return [_load(row) for row in rows]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What a list of events is narrowed to. `until` is not part of the period."""
 
-
-def _load(row: asyncpg.Record) -> WalletEvent:
-    nested = {name: msgspec.json.decode(row[name]) for name in ("data", "costs", "receipt")}
-    plain = {name: value for name, value in row.items() if name != "customer_id"}
-    return WalletEvent(**(plain | nested))
+    customer_id: UUID | None = None
+    id: str | None = None
+    subject: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    types: Sequence[str] | None = None
+    has_fees: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Margin:
-    """What some events brought in and cost, per asset."""
+class EventPage:
+    """Some events with their customers, newest first; how many there are in all, older ones, and newer ones."""
 
-    asset: str | None
-    events: int
-    revenue: Decimal
-    cost: Decimal
+    events: list[tuple[UUID, WalletEvent]]
+    count: int
+    more: bool
+    earlier: bool
 
 
-async def margin(
+_WANTED = (
+    " FROM wallet_event WHERE environment = $1 AND ($2::uuid IS NULL OR customer_id = $2)"
+    " AND ($3::text IS NULL OR id = $3) AND ($4::text IS NULL OR subject = $4)"
+    " AND ($5::timestamptz IS NULL OR occurred_at >= $5) AND ($6::timestamptz IS NULL OR occurred_at < $6)"
+    " AND ($7::text[] IS NULL OR event_type = ANY($7))"
+    " AND ($8::bool IS NULL OR (coalesce(jsonb_array_length(receipt->'fees'), 0) > 0) = $8)"
+)
+
+
+async def listed(
     connection: Connection,
     environment: str,
+    wanted: Filter,
     *,
-    customer_id: UUID | None,
-    subject: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> list[Margin]:
-    """Revenue and cost of the events told by wallets: of everybody, a customer, or a task of a customer."""
-    rows = await connection.fetch(
-        "SELECT asset, count(*) AS events, sum(fee) AS revenue, sum(cost) AS cost FROM wallet_event"
-        " WHERE environment = $1 AND ($2::uuid IS NULL OR customer_id = $2) AND ($3::text IS NULL OR subject = $3)"
-        " AND ($4::timestamptz IS NULL OR occurred_at >= $4) AND ($5::timestamptz IS NULL OR occurred_at < $5)"
-        " GROUP BY asset ORDER BY asset",
+    older_than: UUID | None,
+    newer_than: UUID | None,
+    offset: int,
+    limit: int,
+) -> EventPage:
+    """Events, newest first: by offset, or those next to the one of that sequence."""
+    scope = (
         environment,
-        customer_id,
-        subject,
-        since,
-        until,
+        wanted.customer_id,
+        wanted.id,
+        wanted.subject,
+        wanted.since,
+        wanted.until,
+        wanted.types,
+        wanted.has_fees,
     )
-    return [Margin(**dict(row)) for row in rows]
-
-
-async def cost_by_vendor(
-    connection: Connection, environment: str, *, customer_id: UUID | None, subject: str | None = None
-) -> list[tuple[str | None, str | None, Decimal]]:
-    """What was paid to whom, for what: (vendor, category, amount)."""
+    count = await connection.fetchval(f"SELECT count(*){_WANTED}", *scope)
+    order = "DESC" if newer_than is None else "ASC"
     rows = await connection.fetch(
-        "SELECT paid->>'vendor' AS vendor, paid->>'category' AS category, sum((paid->>'amount')::numeric) AS amount"
-        " FROM wallet_event CROSS JOIN LATERAL jsonb_array_elements(costs) AS one (paid)"
-        " WHERE environment = $1 AND ($2::uuid IS NULL OR customer_id = $2) AND ($3::text IS NULL OR subject = $3)"
-        " GROUP BY 1, 2 ORDER BY 3 DESC",
-        environment,
-        customer_id,
-        subject,
+        f"SELECT customer_id, {_COLUMNS}{_WANTED} AND ($9::uuid IS NULL OR sequence < $9)"
+        f" AND ($10::uuid IS NULL OR sequence > $10) ORDER BY sequence {order} OFFSET $11 LIMIT $12",
+        *scope,
+        older_than,
+        newer_than,
+        offset,
+        limit + 1,
     )
-    return [(row[0], row[1], row[2]) for row in rows]
+    found = [(row["customer_id"], _load(row)) for row in rows[:limit]]
+    beyond = len(rows) > limit
+    if newer_than is not None:
+        return EventPage(events=found[::-1], count=count, more=True, earlier=beyond)
+    return EventPage(events=found, count=count, more=beyond, earlier=offset > 0 or older_than is not None)
 
 
-async def add_vendor(
-    connection: Connection, *, environment: str, id: str, sequence: UUID, name: str, external: str | None, now: datetime
-) -> None:
-    """Store a new vendor."""
-    await connection.execute(
-        "INSERT INTO vendor (environment, id, sequence, name, external_id, created) VALUES ($1, $2, $3, $4, $5, $6)",
-        environment,
-        id,
-        sequence,
-        name,
-        external,
-        now,
-    )
-
-
-async def vendors(connection: Connection, environment: str) -> list[dict[str, Any]]:
-    """Every vendor, oldest first."""
-    rows = await connection.fetch(
-        "SELECT id, name, external_id, created FROM vendor WHERE environment = $1 ORDER BY sequence", environment
-    )
-    return [dict(row) for row in rows]
+def _load(row: asyncpg.Record) -> WalletEvent:
+    nested = {name: _decode(row[name]) for name in ("data", "costs", "receipt")}
+    plain = {name: value for name, value in row.items() if name != "customer_id"}
+    return WalletEvent(**(plain | nested))

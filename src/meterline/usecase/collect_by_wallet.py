@@ -131,6 +131,8 @@ async def _tariff(tx: AsyncConnection, of: _Item, stretch: Stretch, windows: Win
         customer_id=of.subscription.customer_id,
         subscription=of.item.id,
         price=of.price.id,
+        sold=of.price.id,
+        counter=of.price.id,
         product=of.price.product,
         version=0,
         meter=counted.id,

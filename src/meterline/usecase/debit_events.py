@@ -4,7 +4,7 @@ One told event is counted once by number and once for every volume that a meter 
 nothing prices is parked, to be replayed when the cause is gone: it is never silently free.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +27,7 @@ from meterline.store.offer import Fee, Tariff
 from meterline.store.stray import Stray
 from meterline.store.wallet_event import WalletEvent
 from meterline.usecase.ingest_events import Ingest, Told, identifier16, told_json
+from meterline.usecase.publish_offer import event_name
 from meterline.usecase.work_wallet import Answer, told
 from meterline.usecase.write_events import Accepted, Duplicate, Fate, KeyReused, Refused
 
@@ -57,6 +58,20 @@ class _Priced:
     tariffs: Sequence[Tariff]
     prices: Mapping[str, Price]
 
+    def sold(self, price: str) -> tuple[str, str | None]:
+        """The price as it is sold, of one of the ways to pay for it, and the field of an event that it counts."""
+        return next(((each.sold, each.volume_field) for each in self.tariffs if each.price == price), (price, None))
+
+    def lacks(self, event: ToldEvent, measured: Collection[str], meters: Iterable[Meter], at: datetime) -> str | None:
+        """A field in which the event should have a number and has none: a price counts it."""
+        names = {each.id: each.event_name for each in meters}
+        for each in self.tariffs:
+            if each.volume_field is not None and each.covers(at):
+                name = event_name(event.event_type, each.volume_field)
+                if names.get(each.meter) == name and name not in measured:
+                    return each.volume_field
+        return None
+
     def problem(self, meter: Meter, dimensions: Mapping[str, str], at: datetime) -> tuple[str, str] | None:
         """Why usage on the meter would be free, or None where something prices it."""
         applying = [each for each in self.tariffs if each.meter == meter.id and each.covers(at)]
@@ -69,6 +84,15 @@ class _Priced:
         return None
 
 
+@dataclass(slots=True)
+class _Sorted:
+    """What is done with each of the events told: counted in parts, or answered at once."""
+
+    parts: list[tuple[int, Told]] = field(default_factory=list)
+    answers: dict[int, Answer] = field(default_factory=dict)
+    strays: list[Stray] = field(default_factory=list)
+
+
 async def debit_events(
     database: Database,
     ingest: Ingest,
@@ -79,44 +103,84 @@ async def debit_events(
     wall: datetime,
 ) -> list[Answer]:
     """What became of each event, in order: its receipt. `now` is the customer's time, `wall` the wall clock."""
-    priced = await _load(database, customer)
+    priced, known = await _load(database, customer, events)
     catalog = await ingest.directory.catalog(customer.environment)
-    parts: list[tuple[int, Told]] = []
-    parked: dict[int, Answer] = {}
-    strays: list[Stray] = []
+    if not {each.meter for each in priced.tariffs} <= {each.id for each in catalog.meters.values()}:
+        catalog = await ingest.directory.reload(customer.environment)
+    found = _Sorted()
     for n, event in enumerate(events):
-        measured = _parts(event, catalog.meters, customer)
-        counted = {meter.id: dimensions for meter, dimensions, _ in measured}
-        problems = [priced.problem(meter, counted[meter.id], event.occurred_at or now) for meter, _, _ in measured]
-        payable = [part for part, problem in zip(measured, problems, strict=True) if problem is None]
-        if measured and not payable:
-            code, message = next(problem for problem in problems if problem is not None)
-            parked[n] = {"id": event.id, "status": "parked", "code": code, "detail": message}
-            strays += [_stray(each, customer, code, message, wall) for _, _, each in measured]
-        elif not measured:
-            parts.append((n, _unknown(event, customer)))
-        parts += [(n, each) for _, _, each in payable]
-    if strays:
-        await ingest.keep(strays)
+        _sort(found, n, event, known.get(event.id), priced, catalog.meters, customer, now, wall)
+    if found.strays:
+        await ingest.keep(found.strays)
     fates = await ingest.take(
-        [each for _, each in parts],
+        [each for _, each in found.parts],
         environment=customer.environment,
         origin=ORIGIN,
         now=wall,
         keeps=lambda problem: problem.parked,
     )
     by_event: dict[int, list[Fate]] = {}
-    for (n, _), fate in zip(parts, fates, strict=True):
+    for (n, _), fate in zip(found.parts, fates, strict=True):
         by_event.setdefault(n, []).append(fate)
-    return await _answers(database, customer, events, parked, by_event, now)
+    return await _answers(database, customer, events, known, found.answers, by_event, priced, now)
 
 
-async def _load(database: Database, customer: Customer) -> _Priced:
+def _sort(
+    found: _Sorted,
+    n: int,
+    event: ToldEvent,
+    before: WalletEvent | None,
+    priced: _Priced,
+    meters: Mapping[str, Meter],
+    customer: Customer,
+    now: datetime,
+    wall: datetime,
+) -> None:
+    differs = None if before is None else _difference(event, before)
+    if differs is not None:
+        detail = f"The id was used for another event: '{differs}' differs."
+        found.answers[n] = {"id": event.id, "status": "rejected", "code": "identifier_conflict", "detail": detail}
+        return
+    at = event.occurred_at or now
+    measured = _parts(event, meters, customer)
+    lacks = priced.lacks(event, [meter.event_name for meter, _, _ in measured], meters.values(), at)
+    if lacks is not None:
+        message = f"The event needs a number under '{lacks}'."
+        found.answers[n] = {"id": event.id, "status": "rejected", "code": "volume_missing", "detail": message}
+        stray = _stray(_unknown(event, customer), customer, "volume_missing", message, wall)
+        found.strays.append(msgspec.structs.replace(stray, fate="rejected", field=lacks))
+        return
+    problems = [priced.problem(meter, dimensions, at) for meter, dimensions, _ in measured]
+    payable = [told for (_, _, told), problem in zip(measured, problems, strict=True) if problem is None]
+    if measured and not payable:
+        code, message = next(problem for problem in problems if problem is not None)
+        found.answers[n] = {"id": event.id, "status": "parked", "code": code, "detail": message}
+        found.strays += [_stray(each, customer, code, message, wall) for _, _, each in measured]
+        return
+    found.parts += [(n, each) for each in payable] if measured else [(n, _unknown(event, customer))]
+
+
+def _difference(event: ToldEvent, before: WalletEvent) -> str | None:
+    """The member in which an event differs from the one that was told under its id before."""
+    pairs = {
+        "event_type": (event.event_type, before.event_type),
+        "subject": (event.subject, before.subject),
+        "description": (event.description, before.description),
+        "data": (dict(event.data), before.data),
+        "costs": ([_plain(each) for each in event.costs], before.costs),
+    }
+    return next((name for name, (one, other) in pairs.items() if one != other), None)
+
+
+async def _load(
+    database: Database, customer: Customer, events: Sequence[ToldEvent]
+) -> tuple[_Priced, dict[str, WalletEvent]]:
     async with database.pool.acquire() as connection:
+        known = await wallet_event.find(connection, customer.customer_id, [each.id for each in events])
         tariffs = await offer.tariffs(connection, [customer.customer_id])
         ids = {each.price for each in tariffs}
         prices = await offer.prices(connection, customer.environment, ids) if ids else {}
-    return _Priced(tariffs=tariffs, prices=prices)
+    return _Priced(tariffs=tariffs, prices=prices), known
 
 
 def _parts(
@@ -181,37 +245,36 @@ async def _answers(
     database: Database,
     customer: Customer,
     events: Sequence[ToldEvent],
-    parked: Mapping[int, Answer],
+    known: Mapping[str, WalletEvent],
+    at_once: Mapping[int, Answer],
     by_event: Mapping[int, list[Fate]],
+    priced: _Priced,
     now: datetime,
 ) -> list[Answer]:
     answers: list[Answer] = []
+    kept: list[WalletEvent] = []
     async with database.pool.acquire() as connection:
-        known = await wallet_event.find(connection, customer.customer_id, [each.id for each in events])
-        kept: list[WalletEvent] = []
         for n, event in enumerate(events):
-            if n in parked:
-                answers.append(parked[n])
+            fates = by_event.get(n, [])
+            answer, fees = (at_once[n], []) if n in at_once else _answer(event, fates, priced)
+            repeated = answer["status"] == "duplicate"
+            before = known.get(event.id)
+            if repeated and before is not None and before.receipt["status"] != "parked":
+                answers.append(before.receipt | {"duplicate": True})
                 continue
-            answer, fees = _answer(event, by_event[n])
-            if answer["status"] == "duplicate":
-                before = known.get(event.id)
-                if before is None:
-                    fees = await _fees(connection, customer.customer_id, by_event[n])
-                    answer = _receipt(event.id, fees, {})
-                else:
-                    answer = before.receipt
-                answer = answer | {"duplicate": True}
-            elif answer["status"] in ("billed", "zero_priced"):
-                kept.append(_kept(event, by_event[n], answer, fees, now))
-            answers.append(answer)
+            if repeated:
+                fees = await _fees(connection, customer.customer_id, fates)
+                answer = receipt(event.id, fees, {}, priced.sold)
+            if answer["status"] != "rejected":
+                kept.append(_kept(event, fates, answer, fees, now))
+            answers.append(answer | {"duplicate": True} if repeated else answer)
         await wallet_event.keep(
             connection, environment=customer.environment, customer_id=customer.customer_id, events=kept
         )
     return answers
 
 
-def _answer(event: ToldEvent, fates: Sequence[Fate]) -> tuple[Answer, list[Fee]]:
+def _answer(event: ToldEvent, fates: Sequence[Fate], priced: _Priced) -> tuple[Answer, list[Fee]]:
     """What became of one event, of whose parts each has a fate."""
     fees: list[Fee] = []
     available: dict[str, Decimal] = {}
@@ -231,16 +294,23 @@ def _answer(event: ToldEvent, fates: Sequence[Fate]) -> tuple[Answer, list[Fee]]
                 continue
     if all(isinstance(fate, Duplicate) for fate in fates):
         return {"id": event.id, "status": "duplicate"}, []
-    return _receipt(event.id, fees, available), fees
+    return receipt(event.id, fees, available, priced.sold), fees
 
 
-def _receipt(id: str, fees: Sequence[Fee], available: Mapping[str, Decimal]) -> Answer:
+def receipt(
+    id: str,
+    fees: Sequence[Fee],
+    available: Mapping[str, Decimal],
+    sold: Callable[[str], tuple[str, str | None]],
+) -> Answer:
+    """What is answered to an event that was counted. `sold` says of a way to pay which price it belongs to, of what."""
     return {
         "id": id,
         "status": "billed" if any(fee.amount for fee in fees) else "zero_priced",
         "fees": [
             {
-                "price_id": fee.price,
+                "price_id": sold(fee.price)[0],
+                "volume_field": sold(fee.price)[1],
                 "product_id": fee.product,
                 "product_version": fee.version,
                 "subscription_id": fee.subscription,
@@ -273,10 +343,15 @@ def _kept(event: ToldEvent, fates: Sequence[Fate], answer: Answer, fees: Sequenc
         subject=event.subject,
         description=event.description,
         occurred_at=now if accepted is None else accepted.occurred_at,
-        data=msgspec.to_builtins(dict(event.data)),
-        costs=[msgspec.to_builtins(dict(cost)) for cost in event.costs],
+        data=dict(event.data),
+        costs=[_plain(cost) for cost in event.costs],
         receipt=answer,
         asset=next(iter(assets)) if len(assets) == 1 else None,
         fee=add(*(fee.paid for fee in fees)),
         cost=sum((Decimal(cost["amount"]) for cost in event.costs), Decimal(0)),
     )
+
+
+def _plain(cost: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(dict(cost))
+    return plain

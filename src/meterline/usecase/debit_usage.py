@@ -5,7 +5,7 @@ would have come to one at a time. The books of all customers concerned are locke
 a fixed number of statements reads, and a fixed number writes, however many events there are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -47,9 +47,9 @@ class Debited(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Moved(msgspec.Struct, frozen=True, gc=False):
-    """A quantity that an event moves, and the price of it."""
+    """A quantity that an event moves, and the ways to pay for it, in the order in which they are tried."""
 
-    tariff: Tariff
+    tariffs: tuple[Tariff, ...]
     key: TallyKey
     dimensions: dict[str, str]
 
@@ -104,7 +104,7 @@ async def debit_usage(
     prices = await offer.prices(connection, environment, ids)
     settling = _Settling(prices=prices, reached={}, changed={}, costs={})
     opened = [(position, event, settling.open(books[event.customer_id], event)) for position, event in concerned]
-    keys = {each.key: each.tariff for _, _, moved in opened for each in moved}
+    keys = {each.key: each.tariffs[0] for _, _, moved in opened for each in moved}
     settling.reached = await offer.tallies(connection, sorted(keys))
     settling.reached |= await seeds(connection, environment, prices, keys, settling.reached)
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
@@ -177,25 +177,25 @@ class _Settling:
     prices: Mapping[str, Price]
     reached: dict[TallyKey, Tally]
     changed: dict[TallyKey, Tally]
-    costs: dict[TallyKey, Decimal]
+    costs: dict[tuple[TallyKey, str], tuple[Decimal, Decimal]]
+    """By price: a quantity, and what it costs."""
 
     def open(self, books: _Books, event: NewEvent) -> list[_Moved]:
         """Which quantities an event moves."""
         dimensions = _decode(event.dimensions) if event.dimensions else {}
         return [
             _Moved(
-                tariff,
+                tariffs,
                 (
                     event.customer_id,
-                    tariff.subscription,
-                    tariff.price,
-                    cell(self.prices[tariff.price], dimensions),
-                    tariff.span(event.occurred_at),
+                    tariffs[0].subscription,
+                    tariffs[0].counter,
+                    cell(self.prices[tariffs[0].price], dimensions),
+                    tariffs[0].span(event.occurred_at),
                 ),
                 dimensions,
             )
-            for tariff in books.tariffs[event.meter]
-            if tariff.covers(event.occurred_at)
+            for tariffs in ways_to_pay(books.tariffs[event.meter], event.occurred_at)
         ]
 
     def settle(self, books: _Books, event: NewEvent, moved: list[_Moved]) -> Debited:
@@ -216,18 +216,14 @@ class _Settling:
         return Debited(tuple(fees), available)
 
     def _fee(self, books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fee, tuple[Transfer, ...]]:
-        tariff, key = moved.tariff, moved.key
+        key = moved.key
         tally = self.reached.get(key)
         before = None if tally is None else tally.quantity
-        after = after_event(tariff.formula, event.value, before)
-        amount, self.costs[key] = fee_amount(
-            self.prices[tariff.price].in_currency(tariff.asset.lower()),
-            tariff,
-            before=before,
-            after=after,
-            dimensions=moved.dimensions,
-            cost_before=self.costs.get(key),
-        )
+        after = after_event(moved.tariffs[0].formula, event.value, before)
+        for tariff in moved.tariffs:
+            amount = self._amount(tariff, moved, before, after)
+            if len(moved.tariffs) == 1 or amount <= books.run(tariff.asset).available:
+                break
         paid, transfers = _move(books, event, tariff, amount, tally)
         self.reached[key] = self.changed[key] = _further(tally, after, amount, paid)
         fee = Fee(
@@ -249,11 +245,36 @@ class _Settling:
         )
         return fee, transfers
 
+    def _amount(self, tariff: Tariff, moved: _Moved, before: Decimal | None, after: Decimal) -> Decimal:
+        known = self.costs.get((moved.key, tariff.price))
+        amount, cost = fee_amount(
+            self.prices[tariff.price].in_currency(tariff.asset.lower()),
+            tariff,
+            before=before,
+            after=after,
+            dimensions=moved.dimensions,
+            cost_before=known[1] if known is not None and known[0] == before else None,
+        )
+        self.costs[moved.key, tariff.price] = (after, cost)
+        return amount
+
 
 def _further(tally: Tally | None, quantity: Decimal, amount: Decimal, paid: Decimal) -> Tally:
     if tally is None:
         return Tally(quantity, paid, subtract(amount, paid))
     return Tally(quantity, add(tally.paid, paid), add(tally.uncovered, subtract(amount, paid)))
+
+
+def ways_to_pay(tariffs: Iterable[Tariff], at: datetime) -> list[tuple[Tariff, ...]]:
+    """The tariffs that price usage of that instant: for each quantity, by what assets it can be paid, in order.
+
+    The first asset of which enough is available pays the whole fee; where none has enough, the last one is debited.
+    """
+    found: dict[tuple[str, str], list[Tariff]] = {}
+    for tariff in tariffs:
+        if tariff.covers(at):
+            found.setdefault((tariff.subscription, tariff.counter), []).append(tariff)
+    return [tuple(sorted(ways, key=lambda each: each.rank)) for ways in found.values()]
 
 
 class Bounds(Protocol):

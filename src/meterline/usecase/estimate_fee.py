@@ -1,6 +1,6 @@
 """What would this usage cost now? The very same rating as the debit, with nothing written."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,7 +12,7 @@ from meterline.money import add
 from meterline.refusal import Refusal
 from meterline.store import meter, offer
 from meterline.store.offer import Tariff
-from meterline.usecase.debit_usage import fee_amount
+from meterline.usecase.debit_usage import fee_amount, ways_to_pay
 from meterline.usecase.publish_offer import event_name
 from meterline.usecase.seed_tally import seeds
 from meterline.usecase.work_wallet import Work
@@ -39,44 +39,59 @@ class Counted:
 
 async def counted(
     work: Work, *, event_type: str, volume_field: str | None, dimensions: Mapping[str, str]
-) -> list[Counted]:
-    """The prices that usage of this kind would be debited by now.
+) -> list[list[Counted]]:
+    """The ways to pay for usage of this kind now, in the order in which they are tried: the prices of one asset each.
 
     Refuses usage that nothing prices (`no_price`): a gate does not open onto what is not known to be billed.
     """
     meters = await meter.catalog(work.tx, work.environment)
     counting = meters.get(event_name(event_type, volume_field))
-    tariffs = [
-        each
-        for each in await offer.tariffs(work.connection, [work.customer_id])
-        if counting is not None and each.meter == counting.id and each.covers(work.now)
-    ]
-    if not tariffs:
+    tariffs = await offer.tariffs(work.connection, [work.customer_id])
+    ways = ways_to_pay([each for each in tariffs if counting is not None and each.meter == counting.id], work.now)
+    if not ways:
         raise Refusal(f"No active price of the customer's counts '{event_type}'.", code="no_price")
-    prices = await offer.prices(work.connection, work.environment, {each.price for each in tariffs})
-    keys = {_key(work.customer_id, each, prices[each.price], dimensions, work.now): each for each in tariffs}
-    reached = await offer.tallies(work.connection, list(keys))
-    reached |= await seeds(work.connection, work.environment, prices, keys, reached)
+    applying = [each for way in ways for each in way]
+    prices = await offer.prices(work.connection, work.environment, {each.price for each in applying})
+    first = {_key(work.customer_id, way[0], prices[way[0].price], dimensions, work.now): way[0] for way in ways}
+    reached = await offer.tallies(work.connection, list(first))
+    reached |= await seeds(work.connection, work.environment, prices, first, reached)
+    counters = {(key[1], key[2]): tally.quantity for key, tally in reached.items()}
     for each in prices.values():
         if isinstance(each.model, ByDimension) and each.model.row_for(dimensions) is None:
             raise Refusal(f"The price '{each.nickname}' has no rate for these dimensions.", code="no_price")
-    if len({each.asset for each in tariffs}) > 1:
+    shared = [each.asset for each in ways[0] if all(each.asset in [one.asset for one in way] for way in ways)]
+    if not shared:
         raise Refusal("The usage is priced in several assets; ask for an amount.", code="several_assets")
     return [
-        Counted(
-            tariff=each,
-            price=prices[each.price],
-            reached=reached[key].quantity if key in reached else None,
-            dimensions=dimensions,
-        )
-        for key, each in keys.items()
+        [
+            Counted(
+                tariff=each,
+                price=prices[each.price],
+                reached=counters.get((each.subscription, each.counter)),
+                dimensions=dimensions,
+            )
+            for each in applying
+            if each.asset == asset
+        ]
+        for asset in shared
     ]
+
+
+def payable(ways: Sequence[list[Counted]], quantity: Decimal, spendable: Callable[[list[Counted]], Decimal]) -> int:
+    """Which way so much usage would be paid: the first whose asset has enough to spend, or else the last."""
+    enough = (n for n, way in enumerate(ways) if cost(way, quantity) <= spendable(way))
+    return next(enough, len(ways) - 1)
+
+
+def in_asset(ways: Sequence[list[Counted]], asset: str | None) -> list[Counted]:
+    """The way to pay in that asset; the first one where there is none."""
+    return next((way for way in ways if way[0].tariff.asset == asset), ways[0])
 
 
 def _key(
     customer_id: UUID, tariff: Tariff, price: Price, dimensions: Mapping[str, str], now: datetime
 ) -> offer.TallyKey:
-    return (customer_id, tariff.subscription, tariff.price, cell(price, dimensions), tariff.span(now))
+    return (customer_id, tariff.subscription, tariff.counter, cell(price, dimensions), tariff.span(now))
 
 
 def cost(of: list[Counted], quantity: Decimal) -> Decimal:

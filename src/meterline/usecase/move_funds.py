@@ -1,6 +1,7 @@
 """Value into and out of a wallet other than by usage: grants, adjustments, manual fees, lapse."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -11,7 +12,7 @@ from meterline.ledger.account import Account
 from meterline.ledger.posting import Funding
 from meterline.ledger.transaction import Booked, Cause, Transfer
 from meterline.refusal import Refusal
-from meterline.store import due
+from meterline.store import due, offer
 from meterline.store.identifier import uuid7
 from meterline.usecase.remind_of_expiry import plan_reminders
 from meterline.usecase.tell_wallet import tell_wallet
@@ -42,6 +43,18 @@ class NewGrant:
     source: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the caller adds to a movement for people, and for programs of their own."""
+
+    text: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def said(self) -> dict[str, object]:
+        """As part of what the caller asked for."""
+        return {"description": self.text} | ({"metadata": dict(self.metadata)} if self.metadata else {})
+
+
 async def put_grant(
     work: Work, new: NewGrant, *, source: Account, cause: Cause, clock: str | None, entry: tuple[Transfer, ...] = ()
 ) -> Booked | None:
@@ -65,6 +78,9 @@ async def put_grant(
     )
     pocket, transfers = fund(work.pocket(new.asset), grant, source=source)
     booked = await work.book(cause=cause, transfers=(*entry, *transfers), pocket=pocket)
+    await offer.wake_waiting(
+        work.connection, customer_id=work.customer_id, at=max(work.now, new.effective_at), clock=clock
+    )
     if new.expires_at is not None:
         await due.add(
             work.tx,
@@ -99,7 +115,7 @@ async def adjust(
     reason: str,
     effective_at: datetime | None,
     expires_at: datetime | None,
-    description: str | None,
+    description: str | Note | None = None,
     clock: str | None,
     now: datetime,
 ) -> Answer | Refused:
@@ -108,6 +124,7 @@ async def adjust(
     Value that stands for money moved elsewhere is bought; everything else is a gift of the house.
     """
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
+    note = description if isinstance(description, Note) else Note(description)
     outside = reason in EXTERNAL
     house = Account("clearing", asset, "outside") if outside else Account("promo_expense", asset)
 
@@ -130,16 +147,18 @@ async def adjust(
             booked = await work.book(cause=cause, transfers=debit.transfers, pocket=pocket)
         return receipt(work, id, "adjustment", amount, before, booked) | {
             "reason": reason,
-            "description": description,
+            "description": note.text,
+            "effective_at": (effective_at or now).isoformat(),
+            "metadata": dict(note.metadata),
         }
 
-    said = {
+    said: dict[str, object] = {
         "asset": asset,
         "amount": told(amount),
         "reason": reason,
         "effective_at": None if effective_at is None else effective_at.isoformat(),
         "expires_at": None if expires_at is None else expires_at.isoformat(),
-        "description": description,
+        **note.said(),
     }
     return await once(work, id=id, kind="adjustment", said=said, act=act)
 
@@ -188,12 +207,13 @@ async def charge(
     asset: str,
     amount: Decimal,
     subject: str | None,
-    description: str | None,
+    description: str | Note | None = None,
     marks: tuple[str, ...],
     now: datetime,
 ) -> Answer | Refused:
     """Debit a fee that the seller worked out (more than zero). Refused beyond what is spendable."""
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
+    note = description if isinstance(description, Note) else Note(description)
 
     async def act() -> Answer:
         before = work.pocket(asset)
@@ -201,16 +221,11 @@ async def charge(
         booked = await work.book(cause=Cause("fee", id), transfers=debit.transfers, pocket=pocket)
         return receipt(work, id, "fee", amount.copy_negate(), before, booked) | {
             "subject": subject,
-            "description": description,
+            "description": note.text,
+            "metadata": dict(note.metadata),
         }
 
-    said = {
-        "asset": asset,
-        "amount": told(amount),
-        "subject": subject,
-        "description": description,
-        "marks": list(marks),
-    }
+    said = {"asset": asset, "amount": told(amount), "subject": subject, "marks": list(marks), **note.said()}
     return await once(work, id=id, kind="fee", said=said, act=act)
 
 

@@ -17,7 +17,11 @@ from meterline.meter import Meter
 from meterline.period import Interval
 from meterline.refusal import Refusal
 from meterline.store import meter, offer
+from meterline.store import price as catalog_prices
+from meterline.store import product as products
 from meterline.store.identifier import public
+from meterline.usecase.change_price import change_price
+from meterline.usecase.change_product import change_product
 from meterline.usecase.create_price import create_price
 from meterline.usecase.create_product import create_product
 
@@ -27,6 +31,9 @@ MONTHLY = Interval(unit="month")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPrice:
     """A price as a seller asks for it. `model` is in minor units of `asset` (upper case).
+
+    Those of one name are the same price as it is sold; of these, those of one `volume_field` are ways to pay for the
+    same thing, the first one first.
 
     Usage prices name the event type they count, by number or by `volume_field`, and the dimensions they need.
     """
@@ -85,6 +92,7 @@ async def add_version(
     """Make the next version of an offer. Who is subscribed stays with the version they have."""
     found = await offer.find(tx, environment, key, lock=True)
     number = found.latest_version + 1
+    make_default = make_default or (publish and found.default_version is None)
     if make_default and not publish:
         raise Refusal("Only a published version can be the default.", code="not_published", param="make_default")
     changed = replace(found, latest_version=number, default_version=number if make_default else found.default_version)
@@ -98,18 +106,58 @@ async def add_version(
 async def change_version(
     tx: AsyncConnection, *, environment: str, key: str, number: int, publish: bool, make_default: bool
 ) -> tuple[Offer, OfferVersion]:
-    """Publish a draft, make a published version the default, or both."""
+    """Publish a draft, make a published version the default, or both. The first one to be published is the default."""
     found = await offer.find(tx, environment, key, lock=True)
     made = await offer.version(tx, environment, found.product, number)
+    if publish and made.status == "archived":
+        raise Refusal("An archived version cannot be published.", code="archived", param="publish")
     if publish and made.status == "draft":
         made = replace(made, status="published")
         await offer.save_version(tx, made)
+        make_default = make_default or found.default_version is None
     if make_default:
         if made.status != "published":
             raise Refusal("Only a published version can be the default.", code="not_published")
         found = replace(found, default_version=number)
         await offer.save(tx, found)
     return found, made
+
+
+async def edit_draft(
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    key: str,
+    number: int,
+    prices: Sequence[NewPrice] | None,
+    entitlements: Sequence[Entitlement] | None,
+    now: datetime,
+) -> None:
+    """Give a draft other prices or entitlements (null: those it has). What is published stays as it is."""
+    found = await offer.find(tx, environment, key, lock=True)
+    before = await offer.version(tx, environment, found.product, number)
+    if before.status != "draft":
+        raise Refusal(f"Version {number} is {before.status}; only a draft can be edited.", code="not_a_draft")
+    after = before
+    if prices is not None:
+        after = replace(after, prices=await _prices(tx, found, prices, now=now))
+        for gone in await catalog_prices.find(tx, environment, [each.price for each in before.prices]):
+            held = await catalog_prices.get(tx, environment, gone, lock=True)
+            await change_price(tx, before=held, after=replace(held, active=False), now=now)
+    if entitlements is not None:
+        after = replace(after, entitlements=tuple(entitlements))
+    await offer.save_version(tx, after)
+
+
+async def delete_offer(tx: AsyncConnection, *, environment: str, key: str, now: datetime) -> None:
+    """Take a product off sale: archived where anybody ever subscribed to it, else gone, and its code free again."""
+    found = await offer.find(tx, environment, key, lock=True)
+    if await offer.used(tx, environment, found.product):
+        await offer.archive(tx, found)
+    else:
+        await offer.remove(tx, found)
+    sold = await products.lock(tx, environment, found.product)
+    await change_product(tx, before=sold, after=replace(sold, active=False, updated=now), now=now)
 
 
 async def archive_version(tx: AsyncConnection, *, environment: str, key: str, number: int) -> OfferVersion:
@@ -132,20 +180,38 @@ async def _version(
     publish: bool,
     now: datetime,
 ) -> OfferVersion:
-    names = [each.name for each in prices]
-    if len(set(names)) != len(names):
-        raise Refusal("The prices of a product have different names.", code="duplicate_name", param="prices")
+    ways = [(each.name, each.volume_field, each.asset) for each in prices]
+    if len(set(ways)) != len(ways):
+        raise Refusal(
+            "The prices of a product have different names, and each asset once.", code="duplicate_name", param="prices"
+        )
     made = OfferVersion(
         environment=of.environment,
         product=of.product,
         version=number,
         status="published" if publish else "draft",
-        prices=tuple([await _price(tx, of, each, now=now) for each in prices]),
+        prices=await _prices(tx, of, prices, now=now),
         entitlements=tuple(entitlements),
         created=now,
     )
     await offer.add_version(tx, made)
     return made
+
+
+async def _prices(
+    tx: AsyncConnection, of: Offer, prices: Sequence[NewPrice], *, now: datetime
+) -> tuple[OfferPrice, ...]:
+    made: list[OfferPrice] = []
+    for new in prices:
+        price = await _price(tx, of, new, now=now)
+        same = [each for each in made if each.name == new.name]
+        ways = [each for each in same if each.volume_field == new.volume_field]
+        if same:
+            price = replace(price, id=same[0].id)
+        if ways:
+            price = replace(price, counter=ways[0].counter, rank=len(ways))
+        made.append(price)
+    return tuple(made)
 
 
 async def _price(tx: AsyncConnection, of: Offer, new: NewPrice, *, now: datetime) -> OfferPrice:
@@ -172,6 +238,7 @@ async def _price(tx: AsyncConnection, of: Offer, new: NewPrice, *, now: datetime
         name=new.name,
         price=price.id,
         asset=new.asset,
+        counter=price.id,
         meter=None if counted is None else counted.id,
         event_type=new.event_type,
         volume_field=new.volume_field,

@@ -31,6 +31,7 @@ class SimulatedFee:
 
     position: int
     price: OfferPrice
+    cell: str
     before: Decimal | None
     after: Decimal
     amount: Decimal
@@ -45,13 +46,13 @@ class Simulation:
 
 
 async def simulate(tx: AsyncConnection, version: OfferVersion, events: Sequence[Event]) -> Simulation:
-    """Rate the events, in order, as a new subscriber's. Works for drafts too."""
+    """Rate the events, in order, as a new subscriber's who pays by the first asset of each price. Drafts work too."""
     catalog = await prices.find(tx, version.environment, [each.price for each in version.prices])
     reached: dict[tuple[str, str, datetime], Decimal] = {}
     fees: list[SimulatedFee] = []
     warnings: list[str] = []
     for position, event in enumerate(events):
-        applying = [each for each in version.prices if each.event_type == event.event_type]
+        applying = [each for each in version.prices if each.event_type == event.event_type and each.rank == 0]
         if not applying:
             warnings.append(f"Event {position}: nothing prices events of type '{event.event_type}'.")
         for each in applying:
@@ -82,7 +83,7 @@ def _simulated(
     before = reached.get(key)
     after = reached[key] = quantity if before is None else add(before, quantity)
     amount, _ = fee_amount(price, of, before=before, after=after, dimensions=dimensions)
-    return SimulatedFee(position=position, price=of, before=before, after=after, amount=amount)
+    return SimulatedFee(position=position, price=of, cell=row, before=before, after=after, amount=amount)
 
 
 def _quantity(of: OfferPrice, event: Event) -> Decimal | None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.money import check_currency, minimum_payment, round_debit, to_major, to_minor
+from meterline.money import check_currency, minimum_payment, to_major, to_minor
 from meterline.payment.payment import Payment
 from meterline.refusal import Refusal
 from meterline.store import asset as assets
@@ -31,11 +31,15 @@ LIFETIME = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a top-up is to be: `amount` in major units of `currency`, for `asset` (None: the currency itself)."""
+    """What a top-up is to be: `amount` in major units of `currency`, for `asset` (None: the currency itself).
+
+    `exchange_rate` is what one unit costs (None: as the asset's rate says).
+    """
 
     amount: Decimal
     currency: str
     asset: str | None = None
+    exchange_rate: Decimal | None = None
     description: str | None = None
     return_url: str | None = None
     failure_url: str | None = None
@@ -76,7 +80,7 @@ async def begin(
     asset = asked.asset or currency.upper()
     amount = asked.amount
     if asset != currency.upper():
-        amount = round_debit(await assets.units_for(tx, environment, asset, asked.amount, currency.upper(), at=now))
+        amount = await _bought(tx, environment, asked, asset, currency.upper(), now)
     owner = (await customers.find_all(tx, [customer_id]))[customer_id]
     id, payment = public("top"), public("pi")
     new = TopUp(
@@ -120,6 +124,15 @@ async def begin(
         now=now,
     )
     return new
+
+
+async def _bought(
+    tx: AsyncConnection, environment: str, asked: Asked, asset: str, currency: str, now: datetime
+) -> Decimal:
+    """How much of a unit the money buys: at the rate asked for, or at that of the day."""
+    if asked.exchange_rate is None:
+        return await assets.units_for(tx, environment, asset, asked.amount, currency, at=now)
+    return assets.units_at(asked.amount, asked.exchange_rate, await assets.precision(tx, environment, asset))
 
 
 async def pay(
@@ -169,7 +182,9 @@ async def recharge(
             now=now,
         )
         return None
-    asked = Asked(amount=_whole(decision.amount, asset), currency=asset.lower(), description="Auto-recharge")
+    asked = Asked(
+        amount=collectable(decision.amount, asset.lower()), currency=asset.lower(), description="Auto-recharge"
+    )
     made = await begin(
         tx,
         environment=environment,
@@ -243,8 +258,7 @@ async def _not_now(
         await plan_recharge(tx, environment=environment, customer_id=customer_id, asset=asset, at=decision.again_at)
 
 
-def _whole(amount: Decimal, asset: str) -> Decimal:
+def collectable(amount: Decimal, currency: str) -> Decimal:
     """The amount in whole minor units, not less than asked, and not less than can be collected."""
-    currency = asset.lower()
     minor = max(-int(-to_minor(amount, currency) // 1), minimum_payment(currency))
     return to_major(minor, currency)

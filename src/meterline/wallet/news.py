@@ -17,6 +17,13 @@ Topic: TypeAlias = Literal[
     "hold.expired",
 ]
 
+SubscriptionTopic: TypeAlias = Literal[
+    "subscription.scheduled",
+    "subscription.activated",
+    "subscription.action_required",
+    "subscription.deactivated",
+]
+
 UNREMARKABLE = frozenset({"disabled", "above_threshold", "in_flight"})
 """Reasons not to recharge that nobody has to hear of."""
 
@@ -41,4 +48,18 @@ class WalletNews:
     reason: str | None = None
     again_at: datetime | None = None
     expires_at: datetime | None = None
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionNews:
+    """What became of a wallet's subscription. `products` are (id, code, version); instants are the customer's, UTC."""
+
+    environment: str
+    id: str
+    customer: str
+    status: str
+    products: tuple[tuple[str, str, int], ...]
+    started_at: datetime
+    renews_at: datetime | None
     created: datetime

@@ -6,8 +6,16 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store.due import Due
+from meterline.store.offer import START
 from meterline.store.top_up import RECHARGE
-from meterline.usecase import hold_funds, move_funds, remind_of_expiry, subscribe_wallet, top_up_wallet
+from meterline.usecase import (
+    begin_subscription,
+    hold_funds,
+    move_funds,
+    remind_of_expiry,
+    subscribe_wallet,
+    top_up_wallet,
+)
 from meterline.worker.handler import InTransaction
 
 
@@ -47,6 +55,13 @@ async def recur(tx: AsyncConnection, row: Due, now: datetime) -> None:
     )
 
 
+async def begin(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """A subscription's time has come, or it can be tried again to pay its fees."""
+    await subscribe_wallet.begin(
+        tx, environment=row.environment, customer_id=row.customer_id, id=row.subject, clock=row.clock, now=now
+    )
+
+
 async def recharge(tx: AsyncConnection, row: Due, now: datetime) -> None:
     """A wallet fell below its threshold."""
     await top_up_wallet.recharge(
@@ -58,8 +73,9 @@ HANDLERS: Mapping[str, InTransaction] = {
     hold_funds.EXPIRE: expire_hold,
     move_funds.EXPIRE_GRANT: expire_grant,
     remind_of_expiry.REMIND: remind,
-    subscribe_wallet.RENEW_FEE: recur,
-    subscribe_wallet.REFRESH: recur,
+    begin_subscription.RENEW_FEE: recur,
+    begin_subscription.REFRESH: recur,
+    START: begin,
     RECHARGE: recharge,
 }
 """By the kind of due work."""

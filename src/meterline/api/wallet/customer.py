@@ -1,61 +1,49 @@
-"""`/customers`: who has a wallet, and what they are subscribed to."""
+"""`/customers`: who has a wallet."""
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from pydantic import Field
 
-from meterline.api.wallet import whose
-from meterline.api.wallet.params import Id, Instant, ListQuery, Metadata, Params, Text
+from meterline.api.wallet import subscription, whose
+from meterline.api.wallet.listing import paged
+from meterline.api.wallet.params import Id, ListQuery, Metadata, Params, Text
 from meterline.api.wallet.route import Call, Json, Reply, Routes
+from meterline.api.wallet.subscription import SubscriptionCreate
 from meterline.customer import Customer, prefix_from
 from meterline.refusal import Missing
 from meterline.store import customer as store
-from meterline.store import external_id, offer
+from meterline.store import external_id, offer, wallet
+from meterline.store.database import driver
 from meterline.store.identifier import public, uuid7
 from meterline.store.offer import WalletSubscription
 from meterline.usecase.change_customer import change_customer
 from meterline.usecase.create_customer import create_customer
-from meterline.usecase.subscribe_wallet import Chosen, migrate, open_wallet, set_status, subscribe
+from meterline.usecase.subscribe_wallet import open_wallet
 
 routes = Routes("customers")
 
 
-class ProductChoice(Params):
-    id: Id | None = None
-    code: Id | None = None
-    version: int | Literal["default"] | None = None
-
-    def chosen(self) -> Chosen:
-        """The product to subscribe to."""
-        key = self.id or self.code
-        if key is None:
-            raise Missing("product", "", param="products")
-        return Chosen(key=key, version=self.version if isinstance(self.version, int) else None)
-
-
-class SubscriptionCreate(Params):
-    products: Annotated[list[ProductChoice], Field(min_length=1, max_length=50)]
-    starts_at: Instant | None = None
-    renews_at: Instant | None = None
-    return_url: str | None = None
-    failure_url: str | None = None
-    redirect_to: str | None = None
-
-
 class ExternalAccount(Params):
-    provider: Text
-    provider_id: Text
+    """The customer's name in another system: Stripe's, where a seller keeps it."""
+
+    provider: Literal["stripe"]
+    provider_id: Id
+
+
+ExternalAccounts = Annotated[list[ExternalAccount], Field(max_length=10)]
 
 
 class CustomerCreate(Params):
     name: Text
     external_id: Id | None = None
     email: Text | None = None
-    metadata: Metadata = {}
-    subscriptions: Annotated[list[SubscriptionCreate], Field(max_length=20)] = []
-    external_accounts: list[ExternalAccount] = []
+    metadata: Metadata | None = None
+    subscriptions: Annotated[list[SubscriptionCreate], Field(max_length=20)] | None = None
+    external_accounts: ExternalAccounts | None = None
     test_clock: Text | None = None
 
 
@@ -64,50 +52,43 @@ class CustomerPatch(Params):
     external_id: Id | None = None
     email: Text | None = None
     metadata: Metadata | None = None
+    external_accounts: ExternalAccounts | None = None
 
 
 class CustomerList(ListQuery):
     external_id: Id | None = None
     email: Text | None = None
     customer_id: Id | None = None
+    name: Text | None = None
+    status: Literal["active", "inactive"] | None = None
 
 
-class SubscriptionPatch(Params):
-    status: Literal["active", "inactive"]
+def _metadata(said: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in said.items()}
 
 
-class Migration(Params):
-    version: int | Literal["default"] = "default"
-
-
-def render_subscription(subscription: WalletSubscription, *, now: Any) -> Json:
-    """A subscription; one whose time has come is active."""
-    begun = subscription.status == "scheduled" and subscription.starts_at <= now
-    waiting = subscription.status == "action_required"
+def _summary(customer: Customer, external: str | None, subscriptions: Sequence[WalletSubscription]) -> Json:
     return {
-        "id": subscription.id,
-        "status": "active" if begun else subscription.status,
-        "starts_at": subscription.starts_at.isoformat(),
-        "products": [
-            {"id": each.product, "code": each.code, "version": each.version} for each in subscription.products
-        ],
-        "required_actions": [{"type": "payment"}] if waiting else [],
-        "created_at": subscription.created.isoformat(),
+        "id": customer.id,
+        "external_id": external,
+        "name": customer.name,
+        "email": customer.email,
+        "active_subscription_count": sum(each.status == "active" for each in subscriptions),
+        "metadata": dict(customer.metadata),
+        "created_at": customer.created.isoformat(),
     }
 
 
 async def render(call: Call[Any], customer: Customer) -> Json:
     """A customer with their subscriptions."""
+    found = await whose.at(call.tx, customer, call.now)
     names = await external_id.known_as(call.tx, call.environment, [customer.customer_id])
     subscriptions = await offer.subscriptions(call.tx, customer.customer_id)
+    accounts = await wallet.external_accounts(await driver(call.tx), customer.customer_id)
     return {
-        "id": customer.id,
-        "name": customer.name,
-        "external_id": names.get(customer.customer_id),
-        "email": customer.email,
-        "metadata": dict(customer.metadata),
-        "subscriptions": [render_subscription(each, now=call.now) for each in subscriptions],
-        "created_at": customer.created.isoformat(),
+        **_summary(customer, names.get(customer.customer_id), subscriptions),
+        "subscriptions": await subscription.render(call, subscriptions, now=found.now),
+        "external_accounts": accounts,
     }
 
 
@@ -123,7 +104,7 @@ async def create(call: Call[CustomerCreate]) -> Json:
         invoice_prefix=prefix_from(secrets.randbits(64)),
         name=asked.name,
         email=asked.email,
-        metadata={key: str(value) for key, value in asked.metadata.items()},
+        metadata=_metadata(asked.metadata or {}),
         test_clock=asked.test_clock,
     )
     made = await create_customer(call.tx, new=new, now=call.now)
@@ -132,22 +113,17 @@ async def create(call: Call[CustomerCreate]) -> Json:
             call.tx, environment=call.environment, id=asked.external_id, customer_id=made.customer_id
         )
     await open_wallet(call.tx, environment=call.environment, customer_id=made.customer_id, now=made.created)
-    for each in asked.subscriptions:
-        await _subscribe(call, made, each)
+    await _set_accounts(call, made.customer_id, asked.external_accounts)
+    found = await whose.at(call.tx, made, call.now)
+    for each in asked.subscriptions or ():
+        await subscription.add(call, found, each)
     return await render(call, made)
 
 
-async def _subscribe(call: Call[Any], customer: Customer, asked: SubscriptionCreate) -> WalletSubscription:
-    theirs = await whose.named(call.tx, environment=call.environment, id=customer.id, external=None, now=call.now)
-    return await subscribe(
-        call.tx,
-        environment=call.environment,
-        customer_id=customer.customer_id,
-        chosen=[each.chosen() for each in asked.products],
-        starts_at=asked.starts_at,
-        clock=customer.test_clock,
-        now=theirs.now,
-    )
+async def _set_accounts(call: Call[Any], customer_id: UUID, said: Sequence[ExternalAccount] | None) -> None:
+    if said is not None:
+        told = [each.model_dump() for each in said]
+        await wallet.set_external_accounts(await driver(call.tx), customer_id, told)
 
 
 @routes.get("/customers", CustomerList)
@@ -165,11 +141,16 @@ async def listed(call: Call[CustomerList]) -> Json | Reply:
         call.environment,
         email=asked.email,
         id=asked.customer_id,
+        name=asked.name,
+        subscribed=None if asked.status is None else asked.status == "active",
         offset=asked.offset,
         limit=asked.limit,
     )
-    items = [await render(call, each) for each in rows]
-    return {"offset": asked.offset, "limit": asked.limit, "total_count": count, "items": items}
+    ids = [each.customer_id for each in rows]
+    names = await external_id.known_as(call.tx, call.environment, ids)
+    subscriptions = await offer.subscriptions_of(call.tx, ids)
+    items = [_summary(each, names.get(each.customer_id), subscriptions.get(each.customer_id, [])) for each in rows]
+    return paged(asked, items, count)
 
 
 @routes.get("/customers/{customer}", Params)
@@ -178,57 +159,22 @@ async def retrieve(call: Call[Params]) -> Json:
     return await render(call, (await whose.in_path(call)).customer)
 
 
-@routes.patch("/customers/{customer}", CustomerPatch)
+@routes.patch("/customers/{customer}", CustomerPatch, quiet=True)
 async def change(call: Call[CustomerPatch]) -> Json:
     """Change what a customer is called and known by."""
     before = await store.get(call.tx, call.environment, call.path["customer"], subject=True, lock=True)
     asked = call.params
-    metadata = before.metadata if asked.metadata is None else {k: str(v) for k, v in asked.metadata.items()}
-    after = replace(before, name=asked.name or before.name, email=asked.email or before.email, metadata=metadata)
+    after = replace(
+        before,
+        name=asked.name or before.name,
+        email=asked.email or before.email,
+        metadata=before.metadata if asked.metadata is None else _metadata(asked.metadata),
+    )
     await change_customer(call.tx, before=before, after=after, now=call.now)
     if asked.external_id is not None:
         await external_id.release(call.tx, environment=call.environment, customer_id=after.customer_id)
         await external_id.claim(
             call.tx, environment=call.environment, id=asked.external_id, customer_id=after.customer_id
         )
+    await _set_accounts(call, after.customer_id, asked.external_accounts)
     return await render(call, after)
-
-
-@routes.post("/customers/{customer}/subscriptions", SubscriptionCreate, status=201)
-async def add_subscription(call: Call[SubscriptionCreate]) -> Json:
-    """Subscribe a customer; one who has no wallet gets one."""
-    found = await whose.in_path(call)
-    await open_wallet(call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now)
-    made = await _subscribe(call, found.customer, call.params)
-    return render_subscription(made, now=found.now)
-
-
-@routes.patch("/customers/{customer}/subscriptions/{subscription}", SubscriptionPatch)
-async def change_subscription(call: Call[SubscriptionPatch]) -> Json:
-    """End a subscription, or begin it again."""
-    found = await whose.in_path(call)
-    changed = await set_status(
-        call.tx,
-        customer_id=found.customer.customer_id,
-        id=call.path["subscription"],
-        active=call.params.status == "active",
-        clock=found.customer.test_clock,
-        now=found.now,
-    )
-    return render_subscription(changed, now=found.now)
-
-
-@routes.patch("/customers/{customer}/subscriptions/{subscription}/products/{product}", Migration)
-async def migrate_subscription(call: Call[Migration]) -> Json:
-    """Move a product of one subscription to another version; usage from now on is debited by it."""
-    found = await whose.in_path(call)
-    version = call.params.version
-    changed = await migrate(
-        call.tx,
-        customer_id=found.customer.customer_id,
-        id=call.path["subscription"],
-        key=call.path["product"],
-        version=version if isinstance(version, int) else None,
-        now=found.now,
-    )
-    return render_subscription(changed, now=found.now)

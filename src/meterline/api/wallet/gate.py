@@ -16,7 +16,7 @@ from meterline.refusal import Missing, Refusal
 from meterline.store import wallet as store
 from meterline.store.database import driver
 from meterline.usecase import keep_budget
-from meterline.usecase.estimate_fee import affordable, cost, counted
+from meterline.usecase.estimate_fee import Counted, affordable, cost, counted, in_asset, payable
 from meterline.usecase.hold_funds import DEFAULT_TTL, Estimate, authorize, capture, extend, release, told_hold
 from meterline.usecase.tell_refusal import tell_refusal
 from meterline.usecase.work_wallet import Answer, Refused, Work, told, work_on
@@ -112,13 +112,19 @@ async def _estimate(work: Work, asked: About) -> tuple[Estimate, int | None]:
             None,
         )
     assert asked.event_type is not None
-    priced = await counted(
+    ways = await counted(
         work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
     )
-    asset = priced[0].tariff.asset
-    marks = (asked.event_type, *asked.marks, *asked.dimensions.values())
-    marks = (*marks, *(mark for each in priced for mark in (each.tariff.price, each.tariff.product)))
-    spendable = work.pocket(asset).spendable(work.now, marks)
+    said = (asked.event_type, *asked.marks, *asked.dimensions.values())
+
+    def marked(way: list[Counted]) -> tuple[str, ...]:
+        return (*said, *(mark for each in way for mark in (each.tariff.price, each.tariff.product)))
+
+    def has(way: list[Counted]) -> Decimal:
+        return work.pocket(way[0].tariff.asset).spendable(work.now, marked(way))
+
+    priced = ways[payable(ways, asked.quantity, has)]
+    asset, marks, spendable = priced[0].tariff.asset, marked(priced), has(priced)
     estimate = Estimate(asset=asset, amount=cost(priced, asked.quantity), marks=marks, subject=asked.subject)
     return estimate, affordable(priced, spendable)
 
@@ -240,10 +246,11 @@ async def capture_call(call: Call[Capture]) -> Answer | Refused:
         if asked.amount is not None:
             return asked.amount
         assert asked.quantity is not None and asked.event_type is not None
-        priced = await counted(
+        ways = await counted(
             work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
         )
-        return cost(priced, asked.quantity)
+        held = await store.hold(work.connection, work.customer_id, asked.id)
+        return cost(in_asset(ways, None if held is None else held.asset), asked.quantity)
 
     return await capture(
         work, id=asked.id, capture_id=asked.capture_id, said=_said(asked), amount=amount, final=asked.final

@@ -1,58 +1,94 @@
-"""Prices as the wallet dialect writes them, and what they are in the catalog."""
+"""Prices and entitlements as the wallet dialect writes them, in both of its spellings."""
 
-from collections.abc import Mapping, Sequence
+import re
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from meterline.api.wallet.params import Asset, Metadata, NotNegative, Params, Positive, Text
-from meterline.catalog import (
-    ByDimension,
-    Graduated,
-    Package,
-    PerUnit,
-    PriceModel,
-    QuantityModel,
-    RateRow,
-    Tier,
-    Volume,
-    flat_fee,
-)
-from meterline.catalog.offer import Cadence, Entitlement
-from meterline.money import add, multiply, to_minor
+from meterline.api.wallet.params import Asset, NotNegative, Params, Positive, Text
+from meterline.catalog.offer import Accounting, Entitlement
 from meterline.period import Interval, Unit
-from meterline.refusal import Refusal
-from meterline.usecase.publish_offer import NewPrice
 
-_CADENCE: dict[str, Cadence] = {
-    "lifetime": "lifetime",
-    "daily": "day",
-    "weekly": "week",
-    "monthly": "month",
-    "quarterly": "quarter",
-    "yearly": "year",
-}
+_DURATION = re.compile(r"P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?")
+
+
+def _duration(value: str) -> str:
+    if _DURATION.fullmatch(value) is None:
+        raise ValueError("a duration such as P3M or P90D is expected")
+    return value
+
+
+class OneTime(Params):
+    """What a fee that is paid once is for."""
+
+    service_period: Annotated[str, Field(max_length=20), AfterValidator(_duration)] | None = None
+
+
+class Recurrence(Params):
+    """How often."""
+
+    interval: Unit
+    interval_count: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
 class BillingModel(Params):
     """How a price is billed; usage is debited as it happens (`real_time`), fixed fees once or again and again."""
 
     type: Literal["real_time", "one_time", "recurring"] = "real_time"
+    one_time: OneTime | None = None
+    recurring: Recurrence | None = None
     interval: Unit | None = None
-    interval_count: Annotated[int, Field(ge=1, le=1000)] = 1
+    interval_count: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> "BillingModel":
+        if self.type == "recurring" and self.every() is None:
+            raise ValueError("recurring.interval is required")
+        return self
+
+    def every(self) -> Interval | None:
+        """The interval of a recurring price."""
+        if self.type != "recurring":
+            return None
+        if self.recurring is not None:
+            return Interval(unit=self.recurring.interval, count=self.recurring.interval_count)
+        return None if self.interval is None else Interval(unit=self.interval, count=self.interval_count or 1)
+
+    def told(self) -> dict[str, Any]:
+        """The billing model in the one spelling in which it is shown."""
+        every = self.every()
+        if every is not None:
+            return {"type": "recurring", "recurring": {"interval": every.unit, "interval_count": every.count}}
+        if self.type == "one_time":
+            return {"type": "one_time", "one_time": (self.one_time or OneTime()).model_dump(exclude_none=True)}
+        return {"type": self.type}
+
+
+def _only(kept: str, what: str) -> Any:
+    def check(value: str | None) -> str | None:
+        if value not in (None, kept):
+            raise ValueError(f"{what} by an expression is not offered; it is '{kept}'")
+        return value
+
+    return AfterValidator(check)
 
 
 class UsageCalculation(Params):
     """Which events a price counts, and what of them: their number, or a field of their data."""
 
     event_type: Annotated[str, Field(min_length=1, max_length=100)]
-    usage_type: Literal["unit", "volume", "unit_and_volume"] = "unit"
+    usage_type: Literal["unit", "volume", "unit_and_volume", "custom"] = "unit"
+    unit_aggregation: Annotated[str | None, _only("count", "aggregation of units")] = None
     volume_field: Annotated[str, Field(min_length=1, max_length=60)] | None = None
-    billable_dimensions: Annotated[list[Text], Field(max_length=10)] = []
+    volume_aggregation: Annotated[str | None, _only("sum", "aggregation of volumes")] = None
+    billable_dimensions: Annotated[list[Text], Field(max_length=10)] | None = None
+    source_reference_field: Text | None = None
 
     @model_validator(mode="after")
     def _complete(self) -> "UsageCalculation":
+        if self.usage_type == "custom":
+            raise ValueError("custom usage is not offered; usage is counted by unit, volume or unit_and_volume")
         if self.usage_type != "unit" and self.volume_field is None:
             raise ValueError("volume_field is required for volumes")
         return self
@@ -62,15 +98,21 @@ class PriceValue(Params):
     """What a unit or a volume costs, in major units, up to `up_to`; or what it costs for some dimension values."""
 
     name: str | None = None
-    up_to: Annotated[int, Field(ge=1)] | None = None
+    up_to: Annotated[int, Field(ge=1, le=10**15)] | None = None
     unit_price: NotNegative | None = None
     volume_rate: NotNegative | None = None
-    package_size: Annotated[int, Field(ge=1)] | None = None
-    quantity: Positive = Decimal(1)
+    package_size: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    quantity: Positive | None = None
     min_amount: NotNegative | None = None
     max_amount: NotNegative | None = None
-    dimensions: dict[str, str] | None = None
-    values: list["PriceValue"] | None = None
+    dimensions: Annotated[dict[str, str], Field(max_length=10)] | None = None
+    values: Annotated[list["PriceValue"], Field(min_length=1, max_length=100)] | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "PriceValue":
+        if self.min_amount is not None and self.max_amount is not None and self.min_amount > self.max_amount:
+            raise ValueError("min_amount is at most max_amount")
+        return self
 
 
 class AssetPricing(Params):
@@ -81,44 +123,87 @@ class AssetPricing(Params):
 
 
 class Tiering(Params):
-    """How long tiers count."""
+    """What places a quantity in a tier, and how long tiers count."""
 
-    basis: Literal["unit", "volume", "package", "custom"] = "unit"
-    period: Literal["lifetime", "daily", "weekly", "monthly", "quarterly", "yearly"] = "lifetime"
+    basis: Literal["unit", "volume", "package", "custom"] | None = None
+    period: Literal["lifetime", "daily", "weekly", "monthly", "quarterly", "yearly", "custom"] | None = None
+
+    @model_validator(mode="after")
+    def _offered(self) -> "Tiering":
+        if self.basis in ("package", "custom"):
+            raise ValueError(f"tiers by {self.basis} are not offered; tiers are by unit or volume")
+        if self.period == "custom":
+            raise ValueError("a custom period of tiers is not offered")
+        return self
+
+
+class Collection(Params):
+    """How a price is collected: from the balance of the asset that it is in."""
+
+    type: Literal["balance", "invoice"] = "balance"
+    address: Text | None = None
+    timing: Literal["in_advance", "in_arrears"] | None = None
 
 
 class PriceParams(Params):
-    """One price of a product."""
+    """One price of a product. Several entries of `pricing` are ways to pay, tried in their order."""
 
+    id: Text | None = None
     name: Text
     type: Literal["usage_based", "fixed"] = "usage_based"
     pricing_model: Literal["flat", "tiered", "bulk", "package"] | None = None
     tiering: Tiering | None = None
     billing_model: BillingModel = BillingModel()
+    collection: Collection | None = None
+    funding_destination: dict[str, Any] | None = None
     usage_calculation: UsageCalculation | None = None
-    pricing: Annotated[list[AssetPricing], Field(min_length=1, max_length=1)]
+    pricing: Annotated[list[AssetPricing], Field(min_length=1, max_length=10)]
 
     @model_validator(mode="after")
     def _complete(self) -> "PriceParams":
         if self.type == "usage_based" and self.usage_calculation is None:
             raise ValueError("usage_calculation is required for usage_based prices")
-        if self.billing_model.type == "recurring" and self.type == "fixed" and self.billing_model.interval is None:
-            raise ValueError("billing_model.interval is required for recurring fixed prices")
+        if self.type == "usage_based" and self.billing_model.type == "one_time":
+            raise ValueError("usage is billed in real_time, or recurring")
+        if len({each.asset for each in self.pricing}) < len(self.pricing):
+            raise ValueError("pricing has one entry per asset")
+        return self
+
+    @model_validator(mode="after")
+    def _offered(self) -> "PriceParams":
+        if self.funding_destination is not None:
+            raise ValueError("a funding_destination is not offered; value that comes with a product is an entitlement")
+        collection = self.collection
+        if collection is None:
+            return self
+        if collection.type == "invoice":
+            raise ValueError("a price of a wallet is collected from the balance")
+        if collection.address not in (None, *(f"default:{each.asset}" for each in self.pricing)):
+            raise ValueError("an address is the default account of an asset of the price, such as default:USD")
         return self
 
 
 class RefreshParams(Params):
-    """What becomes of the rest when value is given anew."""
+    """What becomes of the rest when value is given anew; the older spelling says when that is."""
 
     strategy: Literal["expire_and_replace", "rollover"] = "expire_and_replace"
+    interval: Unit | None = None
+    interval_count: Annotated[int, Field(ge=1, le=1000)] | None = None
 
 
 class Lifecycle(Params):
     """How long the value lasts, and whether it is given anew after that."""
 
     duration: Unit
-    duration_count: Annotated[int, Field(ge=1, le=1000)] = 1
+    duration_count: Annotated[int, Field(ge=1, le=1000)] | None = None
     refresh: RefreshParams | None = None
+
+
+class AccountingParams(Params):
+    """What one unit of the value counts for in the figures of revenue and cost, in dollars."""
+
+    revenue_basis: NotNegative
+    cost_basis: Literal["auto"] = "auto"
 
 
 class EntitlementParams(Params):
@@ -129,118 +214,58 @@ class EntitlementParams(Params):
     amount: Positive
     purpose: Literal["bundled", "promotion"] = "bundled"
     lifecycle: Lifecycle | None = None
-    accounting: Metadata | None = None
-    priority: Annotated[int, Field(ge=0, le=100)] = 10
+    refresh: RefreshParams | None = None
+    accounting: AccountingParams | None = None
+    priority: Annotated[int, Field(ge=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _one_spelling(self) -> "EntitlementParams":
+        if self.refresh is not None and self.lifecycle is not None:
+            raise ValueError("a refresh is told in the lifecycle, or by itself with an interval")
+        if self.refresh is not None and self.refresh.interval is None:
+            raise ValueError("refresh.interval is required")
+        return self
 
     def entitlement(self) -> Entitlement:
         """The entitlement in the catalog."""
-        lasts = self.lifecycle
+        lasts, refresh = self.lifecycle, self.refresh
+        if lasts is not None:
+            every = Interval(unit=lasts.duration, count=lasts.duration_count or 1)
+            refresh = lasts.refresh
+        elif refresh is not None and refresh.interval is not None:
+            every = Interval(unit=refresh.interval, count=refresh.interval_count or 1)
+        else:
+            every = None
+        basis = self.accounting
         return Entitlement(
             name=self.name,
             asset=self.asset,
             amount=self.amount,
             purpose=self.purpose,
-            every=None if lasts is None else Interval(unit=lasts.duration, count=lasts.duration_count),
-            refreshed=lasts is not None and lasts.refresh is not None,
-            rollover=lasts is not None and lasts.refresh is not None and lasts.refresh.strategy == "rollover",
-            priority=self.priority,
+            every=every,
+            refreshed=refresh is not None,
+            rollover=refresh is not None and refresh.strategy == "rollover",
+            accounting=None if basis is None else Accounting(revenue=basis.revenue_basis, cost=basis.cost_basis),
+            priority=10 if self.priority is None else self.priority,
         )
 
 
-def new_prices(asked: Sequence[PriceParams]) -> list[NewPrice]:
-    """The prices to make; one that counts both events and a volume becomes two."""
-    return [each for one in asked for each in _new_prices(one)]
+def render_entitlement(told: Entitlement) -> dict[str, Any]:
+    """An entitlement as it is shown."""
+    refresh = {"strategy": "rollover" if told.rollover else "expire_and_replace"} if told.refreshed else None
+    every, basis = told.every, told.accounting
+    return {
+        "name": told.name,
+        "asset": told.asset,
+        "amount": told.amount,
+        "purpose": told.purpose,
+        "lifecycle": None
+        if every is None
+        else {"duration": every.unit, "duration_count": every.count, "refresh": refresh},
+        "accounting": None if basis is None else {"revenue_basis": basis.revenue, "cost_basis": basis.cost},
+        "priority": told.priority,
+    }
 
 
-def _new_prices(asked: PriceParams) -> list[NewPrice]:
-    of_asset = asked.pricing[0]
-    told = asked.model_dump(mode="json", exclude_none=True)
-    counting = asked.usage_calculation
-    if counting is None:
-        amount = add(*(multiply(value.unit_price or Decimal(0), value.quantity) for value in of_asset.values))
-        every = asked.billing_model
-        interval = None if every.interval is None else Interval(unit=every.interval, count=every.interval_count)
-        model = flat_fee(to_minor(amount, of_asset.asset.lower()))
-        return [NewPrice(name=asked.name, asset=of_asset.asset, model=model, interval=interval, told=told)]
-    parts: list[tuple[str, str | None]] = []
-    if counting.usage_type in ("unit", "unit_and_volume"):
-        parts.append(("unit_price", None))
-    if counting.usage_type in ("volume", "unit_and_volume"):
-        parts.append(("volume_rate", counting.volume_field))
-    return [_usage_price(asked, counting, rate, volume, told) for rate, volume in parts]
-
-
-def _usage_price(
-    asked: PriceParams, counting: UsageCalculation, rate: str, volume: str | None, told: Mapping[str, object]
-) -> NewPrice:
-    of_asset = asked.pricing[0]
-    both = counting.usage_type == "unit_and_volume"
-    minimum, maximum = _bounds(of_asset.values)
-    return NewPrice(
-        name=f"{asked.name} ({volume})" if both and volume is not None else asked.name,
-        asset=of_asset.asset,
-        model=_model(asked, counting, of_asset, rate),
-        event_type=counting.event_type,
-        volume_field=volume,
-        dimensions=tuple(counting.billable_dimensions),
-        cadence=_CADENCE[(asked.tiering or Tiering()).period],
-        minimum=minimum,
-        maximum=maximum,
-        told=told,
-    )
-
-
-def _bounds(values: Sequence[PriceValue]) -> tuple[Decimal | None, Decimal | None]:
-    """The bounds per event, which have to be the same wherever they are given."""
-    found = {(value.min_amount, value.max_amount) for value in _leaves(values)}
-    if len(found) > 1:
-        raise Refusal(
-            "min_amount and max_amount are per event, and the same in all values of a price.", param="pricing"
-        )
-    return found.pop()
-
-
-def _leaves(values: Sequence[PriceValue]) -> list[PriceValue]:
-    return [leaf for value in values for leaf in (_leaves(value.values) if value.values else [value])]
-
-
-def _model(asked: PriceParams, counting: UsageCalculation, of_asset: AssetPricing, rate: str) -> PriceModel:
-    currency = of_asset.asset.lower()
-    keys = tuple(counting.billable_dimensions)
-    if not any(value.dimensions is not None for value in of_asset.values):
-        return _quantity_model(asked, of_asset.values, rate, currency)
-    if not keys:
-        raise Refusal("Values by dimension need usage_calculation.billable_dimensions.", param="pricing")
-    rows = tuple(
-        RateRow(
-            match={key: (value.dimensions or {}).get(key, "*") for key in keys},
-            model=_quantity_model(asked, value.values or [value], rate, currency),
-        )
-        for value in of_asset.values
-    )
-    if len({tuple(row.match.items()) for row in rows}) < len(rows):
-        raise Refusal("Two values are for the same dimensions.", param="pricing")
-    return ByDimension(keys=keys, rows=rows)
-
-
-def _quantity_model(asked: PriceParams, values: Sequence[PriceValue], rate: str, currency: str) -> QuantityModel:
-    if any(value.package_size for value in values) or asked.pricing_model == "package":
-        only = values[0]
-        return Package(size=only.package_size or 1, unit=_amount(only, rate, currency))
-    if len(values) == 1 and values[0].up_to is None:
-        return PerUnit(unit=_amount(values[0], rate, currency))
-    ordered = sorted(values, key=lambda each: (each.up_to is None, each.up_to))
-    bounds = [each.up_to for each in ordered]
-    if bounds[-1] is not None or bounds.count(None) > 1 or len(set(bounds)) < len(bounds):
-        raise Refusal("Tiers have different ends, and exactly one has none.", param="pricing")
-    tiers = tuple(Tier(up_to=each.up_to, unit=_amount(each, rate, currency)) for each in ordered)
-    return Volume(tiers=tiers) if asked.pricing_model == "bulk" else Graduated(tiers=tiers)
-
-
-def _amount(value: PriceValue, rate: str, currency: str) -> Decimal:
-    amount = value.volume_rate if rate == "volume_rate" else value.unit_price
-    if amount is None:
-        amount = value.unit_price if value.unit_price is not None else value.volume_rate
-    if amount is None:
-        raise Refusal("A value says unit_price or volume_rate.", param="pricing")
-    return to_minor(amount, currency)
+NO_QUANTITY = Decimal(1)
+"""How many are bought where a fixed price does not say."""

@@ -23,11 +23,13 @@ from meterline.api.wallet.problem import Problem
 from meterline.refusal import Refusal
 from meterline.store.api_key import ApiKey
 from meterline.store.database import Database, out_of_reach
+from meterline.store.identifier import account_id
 from meterline.usecase.ingest_events import Ingest
 
 log = structlog.get_logger(__name__)
 
 MAX_BODY = 2 * 1024 * 1024
+_LONGEST_PART = 1000
 
 Json: TypeAlias = dict[str, Any]
 
@@ -78,7 +80,7 @@ Handler: TypeAlias = Callable[[Any], Awaitable[Json | Reply | Refusal | None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One operation."""
+    """One operation. A `quiet` one has nothing to say to callers who want to hear of failures only."""
 
     method: str
     path: str
@@ -86,6 +88,7 @@ class Route:
     handler: Handler
     status: int
     staged: bool
+    quiet: bool = False
 
 
 @dataclass(slots=True)
@@ -99,24 +102,39 @@ class Routes:
         return self._add("GET", path, params, HTTPStatus.OK)
 
     def post(
-        self, path: str, params: type[Params], *, status: int = HTTPStatus.OK, staged: bool = False
+        self,
+        path: str,
+        params: type[Params],
+        *,
+        status: int = HTTPStatus.OK,
+        staged: bool = False,
+        quiet: bool = False,
     ) -> Callable[[Handler], Handler]:
-        return self._add("POST", path, params, status, staged=staged)
+        return self._add("POST", path, params, status, staged=staged, quiet=quiet)
 
     def put(self, path: str, params: type[Params]) -> Callable[[Handler], Handler]:
         return self._add("PUT", path, params, HTTPStatus.OK)
 
-    def patch(self, path: str, params: type[Params]) -> Callable[[Handler], Handler]:
-        return self._add("PATCH", path, params, HTTPStatus.OK)
+    def patch(self, path: str, params: type[Params], *, quiet: bool = False) -> Callable[[Handler], Handler]:
+        return self._add("PATCH", path, params, HTTPStatus.OK, quiet=quiet)
 
     def delete(self, path: str, params: type[Params]) -> Callable[[Handler], Handler]:
         return self._add("DELETE", path, params, HTTPStatus.NO_CONTENT)
 
     def _add(
-        self, method: str, path: str, params: type[Params], status: int, *, staged: bool = False
+        self,
+        method: str,
+        path: str,
+        params: type[Params],
+        status: int,
+        *,
+        staged: bool = False,
+        quiet: bool = False,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
-            route = Route(method=method, path=path, params=params, handler=handler, status=status, staged=staged)
+            route = Route(
+                method=method, path=path, params=params, handler=handler, status=status, staged=staged, quiet=quiet
+            )
             self.all.append(route)
             return handler
 
@@ -167,8 +185,11 @@ async def _serve(
     route: Route, resource: str, database: Database, keys: Keys, ingest: Ingest, request: Request
 ) -> Response:
     key = await _authenticate(keys, request.headers)
+    _check_account(request.headers, key)
     if not key.allows(resource, "read" if route.method == "GET" else "write"):
         raise Problem(status=HTTPStatus.FORBIDDEN, detail=f"The key may not do this to {resource}.", code="forbidden")
+    if any("\0" in part or len(part) > _LONGEST_PART for part in request.path_params.values()):
+        raise Problem(status=HTTPStatus.NOT_FOUND, detail="Nothing is called that.", code="resource_missing")
     raw = dict(request.query_params) if route.method in ("GET", "DELETE") else await _body(request)
     staged = Staged(
         key=key,
@@ -181,10 +202,10 @@ async def _serve(
         ingest=ingest,
     )
     if route.staged:
-        return _answer(route, await route.handler(staged), request.url.path)
+        return _answer(route, await route.handler(staged), request)
     async with database.begin() as tx:
         result = await route.handler(in_transaction(tx, staged))
-    return _answer(route, result, request.url.path)
+    return _answer(route, result, request)
 
 
 def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
@@ -202,15 +223,31 @@ def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
     )
 
 
-def _answer(route: Route, result: Json | Reply | Refusal | None, path: str) -> Response:
+def _answer(route: Route, result: Json | Reply | Refusal | None, request: Request) -> Response:
     if isinstance(result, Refusal):
-        return problem.of_refusal(result).response(path)
-    if result is None:
+        return problem.of_refusal(result).response(request.url.path)
+    if result is None or (route.quiet and wants_nothing(request.headers)):
         return Response(status_code=HTTPStatus.NO_CONTENT)
     reply = result if isinstance(result, Reply) else Reply(status=route.status, body=result)
     if reply.body is None:
         return Response(status_code=reply.status, headers=dict(reply.headers))
     return Response(_encode(reply.body), reply.status, dict(reply.headers), media_type="application/json")
+
+
+def wants_nothing(headers: Mapping[str, str]) -> bool:
+    """Whether the caller wants an empty 204 where the original answers so: it says so, or is the original's own SDK."""
+    return "return=minimal" in headers.get("prefer", "") or "credyt-api/" in headers.get("user-agent", "")
+
+
+def _check_account(headers: Mapping[str, str], key: ApiKey) -> None:
+    """There are no connected accounts: the only one to act for is the key's own."""
+    named = headers.get("x-credyt-account")
+    if named is not None and named != account_id(key.environment):
+        raise Problem(
+            status=HTTPStatus.FORBIDDEN,
+            detail="The key acts for its own account alone; connected accounts are not offered.",
+            code="account_unavailable",
+        )
 
 
 async def _authenticate(keys: Keys, headers: Mapping[str, str]) -> ApiKey:

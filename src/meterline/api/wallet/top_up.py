@@ -3,17 +3,20 @@
 import secrets
 from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from meterline.api.wallet import whose
 from meterline.api.wallet.params import Asset, Id, Instant, Metadata, NotNegative, Params, Positive, Text
 from meterline.api.wallet.route import Call, Json, Routes
+from meterline.money import multiply, round_debit, to_major
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
 from meterline.store import payment_method
 from meterline.store import top_up as store
+from meterline.store.asset import inverse
 from meterline.store.top_up import TopUp
 from meterline.usecase.top_up_wallet import Asked, begin
 from meterline.wallet.recharge import RechargeRule
@@ -22,9 +25,9 @@ routes = Routes("top_ups")
 
 
 class Destination(Params):
-    account_name: Text = "default"
+    account_name: Literal["default"] | None = None
     asset: Asset | None = None
-    exchange_rate: NotNegative | None = None
+    exchange_rate: Positive | None = None
 
 
 class TopUpCreate(Params):
@@ -37,7 +40,7 @@ class TopUpCreate(Params):
     credit_expires_at: Instant | None = None
     return_url: Text | None = None
     failure_url: Text | None = None
-    metadata: Metadata = {}
+    metadata: Metadata | None = None
 
 
 class RechargePut(Params):
@@ -56,17 +59,36 @@ def render(top_up: TopUp, customer: str, base_url: str) -> Json:
         "id": top_up.id,
         "customer_id": customer,
         "status": top_up.status,
-        "amount": top_up.amount,
+        "amount": to_major(top_up.price, top_up.currency),
+        "units": top_up.amount,
         "asset": top_up.asset,
         "currency": top_up.currency.upper(),
         "price": top_up.price,
         "automatic": top_up.automatic,
         "failure": top_up.failure,
         "payment_intent": top_up.payment,
-        "redirect_url": f"{base_url}/top-ups/{top_up.id}/pay?secret={top_up.secret}",
+        "destination": {
+            "account_name": "default",
+            "asset": top_up.asset,
+            "exchange_rate": None if top_up.asset == top_up.currency.upper() else _rate(top_up),
+        },
+        "description": top_up.description,
+        "credit_expires_at": None if top_up.credit_expires_at is None else top_up.credit_expires_at.isoformat(),
+        "metadata": dict(top_up.metadata),
+        "redirect_url": link(top_up, base_url),
         "created_at": top_up.created.isoformat(),
         "expires_at": top_up.expires_at.isoformat(),
     }
+
+
+def link(top_up: TopUp, base_url: str) -> str:
+    """Where the customer pays."""
+    return f"{base_url}/top-ups/{top_up.id}/pay?secret={top_up.secret}"
+
+
+def _rate(top_up: TopUp) -> Decimal:
+    """What one unit cost, in the money that was paid."""
+    return round_debit(multiply(to_major(top_up.price, top_up.currency), inverse(top_up.amount)))
 
 
 @routes.post("/top-ups", TopUpCreate, status=201)
@@ -88,13 +110,14 @@ async def create(call: Call[TopUpCreate]) -> Json:
             amount=asked.amount,
             currency=asked.currency,
             asset=None if asked.destination is None else asked.destination.asset,
+            exchange_rate=None if asked.destination is None else asked.destination.exchange_rate,
             description=asked.description,
             return_url=asked.return_url,
             failure_url=asked.failure_url,
             credit_expires_at=asked.credit_expires_at,
         ),
         secret=secrets.token_urlsafe(24),
-        metadata=asked.metadata,
+        metadata=asked.metadata or {},
         now=found.now,
     )
     return render(made, found.customer.id, call.base_url)
@@ -105,7 +128,9 @@ async def retrieve(call: Call[Params]) -> Json:
     """A top-up as it stands."""
     found = await store.find(call.tx, call.environment, call.path["top_up"])
     customer = (await customers.find_all(call.tx, [found.customer_id]))[found.customer_id]
-    return render(found, customer.id, call.base_url)
+    theirs = await whose.at(call.tx, customer, call.now)
+    over = found.status == "initiated" and found.expires_at <= theirs.now
+    return render(replace(found, status="expired") if over else found, customer.id, call.base_url)
 
 
 @routes.put("/customers/{customer}/wallet/{account}/auto-recharge", RechargePut)

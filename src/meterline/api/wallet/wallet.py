@@ -1,34 +1,40 @@
 """`/customers/{customer}/wallet`: balances, and value moved by hand."""
 
 import secrets
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from meterline.api.wallet import whose
+from meterline.api.wallet.listing import page_of
 from meterline.api.wallet.params import (
     Asset,
     Id,
     Instant,
+    ListQuery,
     Metadata,
     NotNegative,
     NotZero,
     Number,
     Params,
     Positive,
+    Since,
     Text,
+    Until,
 )
 from meterline.api.wallet.route import Call, Json, Routes
 from meterline.api.wallet.whose import Whose
 from meterline.ledger.account import WALLET, Account
-from meterline.money import multiply
+from meterline.money import add, multiply, round_debit
 from meterline.refusal import Missing, Refusal
-from meterline.store import ledger
+from meterline.store import ledger, top_up, wallet_event
 from meterline.store import wallet as store
 from meterline.store.database import driver
-from meterline.store.wallet import Wallet
-from meterline.usecase.move_funds import NewGrant, adjust, charge, grant
+from meterline.store.wallet import Operation, Wallet
+from meterline.usecase.move_funds import NewGrant, Note, adjust, charge, grant
 from meterline.usecase.refund_wallet import refreshed, refund_wallet
 from meterline.usecase.work_wallet import Answer, Refused
 from meterline.wallet.grant import Grant
@@ -41,29 +47,44 @@ ACCOUNT_NAME = "default"
 
 class AdjustmentCreate(Params):
     transaction_id: Id | None = None
-    account_name: Literal["default"] = "default"
+    account_name: Literal["default"] | None = None
     asset: Asset
     amount: NotZero
     reason: Literal["gift", "external_topup", "external_refund", "other"] = "other"
     description: Text | None = None
     effective_at: Instant | None = None
     expires_at: Instant | None = None
-    metadata: Metadata = {}
+    metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _of_a_grant(self) -> "AdjustmentCreate":
+        if self.amount < 0 and (self.effective_at is not None or self.expires_at is not None):
+            raise ValueError("effective_at and expires_at are for value that is given, not for value that is taken")
+        return self
 
 
 class ChargeCreate(Params):
     transaction_id: Id | None = None
-    account_name: Literal["default"] = "default"
+    account_name: Literal["default"] | None = None
     asset: Asset
     amount: Positive | None = None
     subject: Text | None = None
     description: Text | None = None
     units: Positive | None = None
+    input_units: Positive | None = None
     unit_price: NotNegative | None = None
     volume: Positive | None = None
+    input_volume: Positive | None = None
     volume_rate: NotNegative | None = None
-    marks: list[Text] = []
-    metadata: Metadata = {}
+    package_size: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    marks: Annotated[list[Text], Field(max_length=50)] = []
+    metadata: Metadata | None = None
+
+    @model_validator(mode="after")
+    def _one_spelling(self) -> "ChargeCreate":
+        if None not in (self.units, self.input_units) or None not in (self.volume, self.input_volume):
+            raise ValueError("units are told once, and so is the volume")
+        return self
 
 
 class GrantCreate(Params):
@@ -84,9 +105,25 @@ class RefundCreate(Params):
     amount: Positive | None = None
 
 
-class GrantList(Params):
-    purpose: str | None = None
-    exclude_expired: bool = False
+class GrantList(ListQuery):
+    purpose: Text | None = None
+    exclude_expired: bool | None = None
+    effective_from: Since | None = None
+    effective_to: Until | None = None
+    expired_from: Since | None = None
+    expired_to: Until | None = None
+
+    def wants(self, grant: Grant, now: datetime) -> bool:
+        """Whether a grant is asked for."""
+        ends = grant.expires_at
+        return (
+            (self.purpose is None or grant.purpose == self.purpose)
+            and not (self.exclude_expired and (grant.lapsed or grant.over(now)))
+            and (self.effective_from is None or grant.effective_at >= self.effective_from)
+            and (self.effective_to is None or grant.effective_at < self.effective_to)
+            and (self.expired_from is None or (ends is not None and ends >= self.expired_from))
+            and (self.expired_to is None or (ends is not None and ends < self.expired_to))
+        )
 
 
 class TransactionList(Params):
@@ -114,8 +151,11 @@ async def look(call: Call[Any], found: Whose) -> tuple[Wallet, dict[str, Pocket]
     return wallets[customer_id], {asset: pocket for (_, asset), pocket in pockets.items()}
 
 
-def render_pocket(pocket: Pocket, found: Whose) -> Json:
-    """What one asset of a wallet holds, split into what it is made of."""
+def render_pocket(pocket: Pocket, found: Whose, on_their_way: Decimal) -> Json:
+    """What one asset of a wallet holds, split into what it is made of.
+
+    Pending are top-ups that the processor has not answered for yet and grants that begin later; and what is held.
+    """
     live = [grant for grant in pocket.grants if grant.live(found.now)]
     free = {
         funding: sum((grant.free for grant in live if grant.funding == funding), pocket.debt * 0)
@@ -127,7 +167,7 @@ def render_pocket(pocket: Pocket, found: Whose) -> Json:
         "name": ACCOUNT_NAME,
         "asset": pocket.asset,
         "available": pocket.available(found.now),
-        "pending_in": 0,
+        "pending_in": add(on_their_way, *(grant.free for grant in pocket.grants if grant.effective_at > found.now)),
         "pending_out": sum((grant.held for grant in pocket.grants), pocket.debt * 0),
         "paid": free["paid"],
         "promotional": free["promotional"],
@@ -148,11 +188,12 @@ async def retrieve(call: Call[Params]) -> Json:
 
 async def _render(call: Call[Any], found: Whose) -> Json:
     wallet, pockets = await look(call, found)
+    coming = await top_up.on_their_way(call.tx, found.customer.customer_id)
     return {
         "customer_id": found.customer.id,
         "status": wallet.status,
         "overdraft_limit": wallet.overdraft_limit,
-        "accounts": [render_pocket(pockets[asset], found) for asset in sorted(pockets)],
+        "accounts": [render_pocket(pockets[asset], found, coming.get(asset, Decimal(0))) for asset in sorted(pockets)],
     }
 
 
@@ -206,16 +247,44 @@ async def transactions(call: Call[TransactionList]) -> Json:
 
 @routes.get("/customers/{customer}/wallet/transactions/{transaction}", Params)
 async def transaction(call: Call[Params]) -> Json:
-    """What an id of the caller's was used for, and came to."""
+    """What an id of the caller's was used for, and came to; the id of an event names its fee."""
     found = await whose.in_path(call)
     named = call.path["transaction"]
-    operation = await store.operation(await driver(call.tx), found.customer.customer_id, named)
-    if operation is None:
+    connection = await driver(call.tx)
+    operation = await store.operation(connection, found.customer.customer_id, named)
+    if operation is not None:
+        outcome = operation.outcome
+        if operation.kind == "refund" and not operation.refused:
+            outcome = await refreshed(call.tx, call.environment, outcome)
+        return _operation(operation, outcome, found)
+    event = (await wallet_event.find(connection, found.customer.customer_id, [named])).get(named)
+    if event is None or event.asset is None:
         raise Missing("transaction", named, subject=True)
-    outcome = operation.outcome
-    if operation.kind == "refund" and not operation.refused:
-        outcome = await refreshed(call.tx, call.environment, outcome)
-    return {"id": operation.id, "type": operation.kind, "refused": operation.refused, **outcome}
+    return {
+        "id": event.id,
+        "type": "fee",
+        "account_id": f"{ACCOUNT_NAME}:{event.asset}",
+        "asset": event.asset,
+        "amount": -event.fee,
+        "description": event.description,
+        "metadata": {},
+        "refused": False,
+        "created_at": event.received_at.isoformat(),
+        "executed_at": event.received_at.isoformat(),
+    }
+
+
+def _operation(operation: Operation, came_to: Answer, found: Whose) -> Json:
+    """What an operation came to. It is executed once what it gives can be used."""
+    begins = came_to.get("effective_at")
+    pending = begins is not None and datetime.fromisoformat(begins) > found.now
+    told: Json = {"id": operation.id, "type": operation.kind, "refused": operation.refused, **came_to}
+    if "asset" in came_to:
+        told["account_id"] = f"{ACCOUNT_NAME}:{came_to['asset']}"
+    if "amount" in came_to:
+        told["amount"] = Decimal(came_to["amount"])
+    created = operation.created.isoformat()
+    return told | {"created_at": created, "executed_at": None if pending or operation.refused else begins or created}
 
 
 @routes.get("/customers/{customer}/wallet/{account}", BalanceQuery)
@@ -226,7 +295,8 @@ async def balance(call: Call[BalanceQuery]) -> Json:
     wallet, pockets = await look(call, found)
     if call.params.as_of is None:
         empty = Pocket(asset=asset, overdraft_limit=wallet.overdraft_limit)
-        return render_pocket(pockets.get(asset) or empty, found)
+        coming = await top_up.on_their_way(call.tx, found.customer.customer_id)
+        return render_pocket(pockets.get(asset) or empty, found, coming.get(asset, Decimal(0)))
     if call.params.as_of > call.now:
         raise Refusal("Balances are of the past.", code="in_future", param="as_of")
     stood = await ledger.balances_at(
@@ -269,7 +339,7 @@ async def create_adjustment(call: Call[AdjustmentCreate]) -> Answer | Refused:
         reason=asked.reason,
         effective_at=asked.effective_at,
         expires_at=asked.expires_at,
-        description=asked.description,
+        description=Note(asked.description, _metadata(asked.metadata)),
         clock=found.customer.test_clock,
         now=found.now,
     )
@@ -288,21 +358,22 @@ async def create_charge(call: Call[ChargeCreate]) -> Answer | Refused:
         asset=asked.asset,
         amount=_amount(asked),
         subject=asked.subject,
-        description=asked.description,
+        description=Note(asked.description, _metadata(asked.metadata)),
         marks=tuple(asked.marks),
         now=found.now,
     )
 
 
 def _amount(asked: ChargeCreate) -> Number:
+    """The amount told, or else what units and volume come to at their rates; a started package counts as whole."""
     if asked.amount is not None:
         return asked.amount
-    parts = [
-        multiply(quantity, rate)
-        for quantity, rate in ((asked.units, asked.unit_price), (asked.volume, asked.volume_rate))
-        if quantity is not None and rate is not None
-    ]
-    total = sum(parts[1:], parts[0]) if parts else None
+    volume = asked.volume if asked.input_volume is None else asked.input_volume
+    if volume is not None and asked.package_size is not None:
+        volume = -(-volume // asked.package_size)
+    units = asked.units if asked.input_units is None else asked.input_units
+    pairs = ((units, asked.unit_price), (volume, asked.volume_rate))
+    total = round_debit(add(*(multiply(much, rate) for much, rate in pairs if much is not None and rate is not None)))
     if not total:
         raise Refusal("A charge has an amount, or units with a unit_price.", code="required", param="amount")
     return total
@@ -357,14 +428,8 @@ async def list_grants(call: Call[GrantList]) -> Json:
     found = await whose.in_path(call)
     asset = _asset(call.path["account"])
     rows = await store.grants(await driver(call.tx), found.customer.customer_id, asset=asset)
-    asked = call.params
-    wanted = [
-        each
-        for each in rows
-        if (asked.purpose is None or each.purpose == asked.purpose)
-        and not (asked.exclude_expired and (each.lapsed or each.over(found.now)))
-    ]
-    return {"items": [render_grant(each) for each in wanted], "total_count": len(wanted)}
+    wanted = [each for each in rows if call.params.wants(each, found.now)]
+    return page_of(call.params, [render_grant(each) for each in wanted])
 
 
 def render_grant(grant: Grant) -> Json:
@@ -385,6 +450,10 @@ def render_grant(grant: Grant) -> Json:
         "expired": grant.lapsed,
         "created_at": grant.created.isoformat(),
     }
+
+
+def _metadata(said: Mapping[str, Any] | None) -> dict[str, str]:
+    return {key: str(value) for key, value in (said or {}).items()}
 
 
 def _fresh() -> str:

@@ -25,22 +25,23 @@ class Whose:
 async def in_path(call: Call[Any]) -> Whose:
     """The customer that the path names, by id."""
     found = await customers.get(call.tx, call.environment, call.path["customer"], subject=True)
-    return await _at(call.tx, found, call.now)
+    return await at(call.tx, found, call.now)
 
 
 async def named(tx: AsyncConnection, *, environment: str, id: str | None, external: str | None, now: datetime) -> Whose:
     """The customer with that id, or known by the seller's own."""
     if id is not None:
-        return await _at(tx, await customers.get(tx, environment, id, param="customer_id"), now)
+        return await at(tx, await customers.get(tx, environment, id, param="customer_id"), now)
     if external is None:
         raise Refusal("customer_id or customer_external_id is required.", code="required", param="customer_id")
     owner = await external_id.owner(tx, environment, external)
     found = None if owner is None else (await customers.find_all(tx, [owner])).get(owner)
     if found is None or found.deleted:
         raise Missing("customer", external, param="customer_external_id")
-    return await _at(tx, found, now)
+    return await at(tx, found, now)
 
 
-async def _at(tx: AsyncConnection, customer: Customer, now: datetime) -> Whose:
+async def at(tx: AsyncConnection, customer: Customer, now: datetime) -> Whose:
+    """The customer at the wall clock's `now`, which for them may be another."""
     theirs = await moment(tx, environment=customer.environment, test_clock=customer.test_clock, now=now)
     return Whose(customer, theirs)

@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("precision", sa.Integer(), nullable=False),
+        sa.Column("precision", sa.Integer(), nullable=True),
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("symbol", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -1428,6 +1428,7 @@ def upgrade() -> None:
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_vendor")),
+        sa.UniqueConstraint("environment", "external_id", name=op.f("uq_vendor_environment_external_id")),
     )
     op.create_table(
         "wallet",
@@ -1435,6 +1436,7 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("overdraft_limit", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.Column("external_accounts", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", name=op.f("pk_wallet")),
     )
@@ -1456,6 +1458,8 @@ def upgrade() -> None:
         sa.Column("cost", sa.Numeric(precision=38, scale=12), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_event")),
     )
+    op.create_index("ix_wallet_event_environment", "wallet_event", ["environment", "sequence"], unique=False)
+    op.create_index("ix_wallet_event_id", "wallet_event", ["environment", "id"], unique=False)
     op.create_index("ix_wallet_event_sequence", "wallet_event", ["customer_id", "sequence"], unique=False)
     op.create_index("ix_wallet_event_subject", "wallet_event", ["customer_id", "subject"], unique=False)
     op.create_table(
@@ -1535,10 +1539,25 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("products", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("anchor", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("renews_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("begun", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("owed", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("failure_url", sa.Text(), nullable=True),
+        sa.Column("redirect_to", sa.Text(), nullable=True),
+        sa.Column("top_up", sa.Text(), nullable=True),
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_wallet_subscription")),
     )
     op.create_index("ix_wallet_subscription_sequence", "wallet_subscription", ["environment", "sequence"], unique=False)
+    op.create_index(
+        "ix_wallet_subscription_waiting",
+        "wallet_subscription",
+        ["customer_id"],
+        unique=False,
+        postgresql_where=sa.text("status = 'action_required'"),
+    )
     op.create_table(
         "wallet_tally",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -1559,9 +1578,13 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("subscription", sa.Text(), nullable=False),
         sa.Column("price", sa.Text(), nullable=False),
+        sa.Column("sold", sa.Text(), nullable=False),
+        sa.Column("counter", sa.Text(), nullable=False),
+        sa.Column("rank", sa.SmallInteger(), nullable=False),
         sa.Column("product", sa.Text(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("meter", sa.Text(), nullable=False),
+        sa.Column("volume_field", sa.Text(), nullable=True),
         sa.Column("formula", sa.Text(), nullable=False),
         sa.Column("asset", sa.Text(), nullable=False),
         sa.Column("cadence", sa.Text(), nullable=False),
@@ -1599,6 +1622,11 @@ def downgrade() -> None:
     op.drop_table("webhook_endpoint")
     op.drop_table("wallet_tariff")
     op.drop_table("wallet_tally")
+    op.drop_index(
+        "ix_wallet_subscription_waiting",
+        table_name="wallet_subscription",
+        postgresql_where=sa.text("status = 'action_required'"),
+    )
     op.drop_index("ix_wallet_subscription_sequence", table_name="wallet_subscription")
     op.drop_table("wallet_subscription")
     op.drop_index("ix_wallet_operation_sequence", table_name="wallet_operation")
@@ -1609,6 +1637,8 @@ def downgrade() -> None:
     op.drop_table("wallet_grant")
     op.drop_index("ix_wallet_event_subject", table_name="wallet_event")
     op.drop_index("ix_wallet_event_sequence", table_name="wallet_event")
+    op.drop_index("ix_wallet_event_id", table_name="wallet_event")
+    op.drop_index("ix_wallet_event_environment", table_name="wallet_event")
     op.drop_table("wallet_event")
     op.drop_table("wallet")
     op.drop_table("vendor")
