@@ -167,14 +167,20 @@ def credit_granted(*, asset: str, amount: Decimal, funding: Funding, grant: str)
     return _move(_source(funding, asset), Account(_credit(funding), asset), amount, grant)
 
 
+def credit_sold(*, asset: str, amount: Decimal, price: Decimal, grant: str) -> tuple[Transfer, ...]:
+    """Billing credits were sold for money that arrived as revenue: it is earned when they are used. What they are
+    worth beyond their price is a gift."""
+    credit = Account("credit_paid", asset)
+    paid = min(amount, price)
+    return (
+        *_move(Account("revenue", asset), credit, paid, grant),
+        *_move(Account("promo_expense", asset), credit, amount - paid, grant),
+    )
+
+
 def credit_expired(*, asset: str, amount: Decimal, funding: Funding, grant: str) -> tuple[Transfer, ...]:
     """Billing credits lapsed unused: bought ones are breakage, given ones were no expense after all."""
     return _move(Account(_credit(funding), asset), _lapse(funding, asset), amount, grant)
-
-
-def credit_voided(*, asset: str, amount: Decimal, funding: Funding, grant: str) -> tuple[Transfer, ...]:
-    """Billing credits were taken back before any was used."""
-    return _move(Account(_credit(funding), asset), _source(funding, asset), amount, grant)
 
 
 def _credit(funding: Funding) -> Kind:

@@ -30,11 +30,54 @@ class CheckoutLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreditOrder:
+    """The billing credits that a session sells: `amount` in minor units, once it is paid. `days` is how long they last
+    from then on; `prices` limits them to those."""
+
+    amount: int
+    name: str | None = None
+    priority: int | None = None
+    days: int | None = None
+    prices: tuple[str, ...] | None = None
+
+
+_ORDER = "credit_grant"
+"""The metadata of a session that sells credits: `credit_grant=paid`, or the amount; and `credit_grant_…`."""
+_LONGEST_LIFE = 3650
+
+
+def ordered(metadata: Mapping[str, str], *, paid: int) -> CreditOrder | None:
+    """The credits that a session's metadata orders, for `paid` minor units; None where it orders none."""
+    said = metadata.get(_ORDER)
+    if said is None:
+        return None
+    prices = [each.strip() for each in metadata.get(f"{_ORDER}_prices", "").split(",") if each.strip()]
+    return CreditOrder(
+        amount=paid if said == "paid" else _number(metadata, _ORDER, least=1, most=99_999_999),
+        name=metadata.get(f"{_ORDER}_name"),
+        priority=_optional(metadata, f"{_ORDER}_priority", least=0, most=100),
+        days=_optional(metadata, f"{_ORDER}_days", least=1, most=_LONGEST_LIFE),
+        prices=tuple(prices) or None,
+    )
+
+
+def _optional(metadata: Mapping[str, str], key: str, *, least: int, most: int) -> int | None:
+    return _number(metadata, key, least=least, most=most) if key in metadata else None
+
+
+def _number(metadata: Mapping[str, str], key: str, *, least: int, most: int) -> int:
+    text = metadata[key]
+    if not (text.isascii() and text.isdigit()) or not least <= int(text[:12]) <= most:
+        raise Refusal(f"`{key}` is a whole number from {least} to {most}.", param=f"metadata[{key}]")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkout:
     """A checkout session (`cs_…`). Without a `customer` it has books of its own until it makes one.
 
-    `amount` is what is paid today, in minor units. `payment`, `setup`, `subscription` and `invoice` name what the
-    session made.
+    `amount` is what is paid today, in minor units. `payment`, `setup`, `subscription`, `invoice` and `credit_grant`
+    name what the session made.
     """
 
     environment: str
@@ -65,6 +108,8 @@ class Checkout:
     invoice: str | None = None
     payer_name: str | None = None
     payer_email: str | None = None
+    credit_order: CreditOrder | None = None
+    credit_grant: str | None = None
 
 
 def require_open(session: Checkout, *, now: datetime, act: str) -> None:

@@ -1,6 +1,7 @@
 """Checkout sessions."""
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.checkout import Checkout
@@ -43,6 +44,8 @@ checkout = Table(
     Column("invoice", Text),
     Column("payer_name", Text),
     Column("payer_email", Text),
+    Column("credit_order", JSONB(none_as_null=True)),
+    Column("credit_grant", Text),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_checkout_sequence", "environment", "sequence"),
     Index("ix_checkout_customer", "environment", "customer", "sequence"),

@@ -8,26 +8,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer, prefix_from
 from meterline.gateway.processor import CardDetails
-from meterline.payment.checkout import Checkout, completed, require_open
+from meterline.payment.checkout import Checkout, require_open
 from meterline.payment.method import BillingDetails, PaymentMethod
-from meterline.payment.payment import ActionNeeded, Payment, Refused, Succeeded, Unknown
+from meterline.payment.payment import Payment, Refused
 from meterline.payment.setup import Setup
 from meterline.refusal import Declined, Refusal
 from meterline.store import checkout as store
 from meterline.store import customer as customers
-from meterline.store import due, notice
+from meterline.store import due
 from meterline.store import payment as payments
 from meterline.store import setup_intent as setups
 from meterline.store.identifier import public, uuid7
 from meterline.usecase.attach_payment_method import attach_payment_method
+from meterline.usecase.complete_checkout import EXPIRE as EXPIRE
+from meterline.usecase.complete_checkout import complete_checkout, tell_checkout
 from meterline.usecase.create_customer import create_customer
 from meterline.usecase.create_payment_method import create_payment_method
 from meterline.usecase.create_subscription import Asked, AskedItem, create_subscription
 from meterline.usecase.set_up_method import confirm_setup, request_setup
 from meterline.usecase.take_payment import confirm_payment, request_payment
-
-EXPIRE = "expire_checkout"
-"""The kind of due work that closes a checkout nobody finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +102,12 @@ async def _owner(tx: AsyncConnection, session: Checkout) -> Customer | None:
 async def _pay(tx: AsyncConnection, session: Checkout, method: PaymentMethod, *, now: datetime) -> Checkout:
     owner = await _owner(tx, session)
     payment = await _payment(tx, session, owner, now=now)
+    await store.save(tx, replace(session, payment=payment.id))
     taken = await confirm_payment(tx, payment, method=method.id, off_session=False, now=now)
-    session = replace(session, payment=payment.id)
-    match taken.outcome:
-        case Refused(code=code, message=message, decline_code=decline_code):
-            raise Declined(message, code=code, decline_code=decline_code)
-        case Succeeded():
-            return await _done(tx, session, now=now)
-        case ActionNeeded() | Unknown() | None:
-            await store.save(tx, session)
-            return session
+    if isinstance(taken.outcome, Refused):
+        refused = taken.outcome
+        raise Declined(refused.message, code=refused.code, decline_code=refused.decline_code)
+    return await store.get(tx, session.environment, session.id)
 
 
 async def _payment(tx: AsyncConnection, session: Checkout, owner: Customer | None, *, now: datetime) -> Payment:
@@ -157,7 +152,7 @@ async def _set_up(tx: AsyncConnection, session: Checkout, method: PaymentMethod,
         raise Declined(done.refused.message, code=done.refused.code, decline_code=done.refused.decline_code)
     session = replace(session, setup=id)
     if done.setup.status == "succeeded":
-        return await _done(tx, session, now=now)
+        return await complete_checkout(tx, session, now=now)
     await store.save(tx, session)
     return session
 
@@ -180,15 +175,7 @@ async def _subscribe(tx: AsyncConnection, session: Checkout, method: PaymentMeth
         payment_behavior="error_if_incomplete",
     )
     made = await create_subscription(tx, asked, now=now)
-    return await _done(tx, replace(session, subscription=made.id, invoice=made.latest_invoice), now=now)
-
-
-async def _done(tx: AsyncConnection, session: Checkout, *, now: datetime) -> Checkout:
-    after = completed(session)
-    await store.save(tx, after)
-    await due.remove(tx, customer_id=after.customer_id, subject=after.id, kinds=[EXPIRE])
-    await _tell(tx, "checkout.session.completed", after, now=now)
-    return after
+    return await complete_checkout(tx, replace(session, subscription=made.id, invoice=made.latest_invoice), now=now)
 
 
 async def finish_checkout(tx: AsyncConnection, seen: Checkout, *, now: datetime) -> Checkout:
@@ -199,11 +186,11 @@ async def finish_checkout(tx: AsyncConnection, seen: Checkout, *, now: datetime)
     if session.payment is not None:
         payment = await payments.get(tx, session.environment, session.payment)
         if payment.status == "succeeded":
-            return await _done(tx, session, now=now)
+            return await complete_checkout(tx, session, now=now)
     if session.setup is not None:
         setup = await setups.get(tx, session.environment, session.setup)
         if setup.status == "succeeded":
-            return await _done(tx, session, now=now)
+            return await complete_checkout(tx, session, now=now)
     return session
 
 
@@ -215,7 +202,7 @@ async def expire_checkout(tx: AsyncConnection, seen: Checkout, *, now: datetime)
     after = replace(session, status="expired")
     await store.save(tx, after)
     await due.remove(tx, customer_id=after.customer_id, subject=after.id, kinds=[EXPIRE])
-    await _tell(tx, "checkout.session.expired", after, now=now)
+    await tell_checkout(tx, "checkout.session.expired", after, now=now)
     return after
 
 
@@ -224,9 +211,3 @@ async def expire_due(tx: AsyncConnection, *, environment: str, id: str, now: dat
     found = (await store.find(tx, environment, [id])).get(id)
     if found is not None and (await finish_checkout(tx, found, now=now)).status == "open":
         await expire_checkout(tx, found, now=now)
-
-
-async def _tell(tx: AsyncConnection, type: str, session: Checkout, *, now: datetime) -> None:
-    await notice.add(
-        tx, environment=session.environment, customer_id=session.customer_id, type=type, subject=session, now=now
-    )

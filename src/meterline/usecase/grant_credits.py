@@ -1,17 +1,17 @@
 """Billing credits from their grant to their end: created, changed, expired, voided."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.invoice.credit import MOST_UNUSED, CreditGrant, check_terms, require_living, require_unused
+from meterline.invoice.credit import MOST_PRICES, MOST_UNUSED, CreditGrant, check_terms, require_living, require_unused
 from meterline.ledger import posting
-from meterline.ledger.transaction import Cause, Transfer
+from meterline.ledger.transaction import Cause, Transfer, reversal
 from meterline.money import to_major
 from meterline.refusal import Missing, Refusal
-from meterline.store import credit, due, notice
+from meterline.store import credit, due, ledger, notice
 from meterline.store import customer as customers
 from meterline.store import price as prices
 from meterline.usecase import keep_books
@@ -21,35 +21,46 @@ EXPIRE = "expire_credit_grant"
 """The kind of due work that ends a grant of billing credits."""
 
 
-async def grant_credits(tx: AsyncConnection, new: CreditGrant, *, now: datetime) -> CreditGrant:
+async def grant_credits(
+    tx: AsyncConnection, new: CreditGrant, *, price: int | None = None, now: datetime
+) -> CreditGrant:
     """Store a new grant for a locked customer, book it, plan its end. `now` is the customer's time, UTC.
 
+    `price` (minor units) is what was paid for it here already: nothing can keep such a grant from being made then.
     Raises Missing for an unknown price; refuses terms that cannot be, prices without a meter, one grant too many.
     """
     check_terms(new, now=now)
-    await _check_prices(tx, new)
+    await check_prices(
+        tx, new.environment, new.prices or (), lambda place: f"applicability_config[scope][prices][{place}][id]"
+    )
     await customers.lock(tx, new.customer_id)
-    if await credit.count_unused(tx, customer_id=new.customer_id) >= MOST_UNUSED:
+    if price is None and await credit.count_unused(tx, customer_id=new.customer_id) >= MOST_UNUSED:
         raise Refusal(f"A customer can have at most {MOST_UNUSED} unused credit grants.", param="customer")
     await credit.add(tx, new)
     await move(tx, new, "credits_granted", new.value, now=now)
-    transfers = posting.credit_granted(
-        asset=new.currency.upper(), amount=to_major(new.value, new.currency), funding=new.category, grant=new.id
-    )
+    asset, amount = new.currency.upper(), to_major(new.value, new.currency)
+    if price is None:
+        transfers = posting.credit_granted(asset=asset, amount=amount, funding=new.category, grant=new.id)
+    else:
+        transfers = posting.credit_sold(asset=asset, amount=amount, price=to_major(price, new.currency), grant=new.id)
     await _book(tx, new, "credit_grant", transfers, now=now)
     await _plan_end(tx, new)
     await _tell(tx, "billing.credit_grant.created", new, now=now)
     return new
 
 
-async def _check_prices(tx: AsyncConnection, new: CreditGrant) -> None:
-    found = await prices.find(tx, new.environment, list(new.prices or ()))
-    for place, id in enumerate(new.prices or ()):
-        param = f"applicability_config[scope][prices][{place}][id]"
+async def check_prices(tx: AsyncConnection, environment: str, ids: Sequence[str], param: Callable[[int], str]) -> None:
+    """Refuses prices that credits cannot pay. `param` names the place of a price in the call. Raises Missing."""
+    if len(ids) > MOST_PRICES:
+        raise Refusal(f"A credit grant applies to at most {MOST_PRICES} prices.", param=param(MOST_PRICES))
+    found = await prices.find(tx, environment, ids)
+    for place, id in enumerate(ids):
         if id not in found:
-            raise Missing("price", id, param=param)
+            raise Missing("price", id, param=param(place))
         if not found[id].metered:
-            raise Refusal(f"Credit grants apply to metered prices with a meter only; `{id}` is not.", param=param)
+            raise Refusal(
+                f"Credit grants apply to metered prices with a meter only; `{id}` is not.", param=param(place)
+            )
 
 
 async def change_grant(
@@ -85,12 +96,8 @@ async def void_grant(tx: AsyncConnection, grant: CreditGrant, *, now: datetime) 
     require_living(before, now=now, act="void")
     require_unused(before)
     voided, _ = await move(tx, before, "credits_voided", before.remaining, now=now)
-    transfers = posting.credit_voided(
-        asset=before.currency.upper(),
-        amount=to_major(before.remaining, before.currency),
-        funding=before.category,
-        grant=before.id,
-    )
+    given = await ledger.transfers_of(tx, customer_id=before.customer_id, cause=Cause("credit_grant", before.id))
+    transfers = reversal(given)
     await _book(tx, before, "credit_grant.voided", transfers, now=now)
     return await _changed(tx, before, replace(voided, voided_at=now), now=now)
 

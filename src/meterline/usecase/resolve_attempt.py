@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.gateway.processor import Collection, Processor
 from meterline.ledger.transaction import Cause
 from meterline.payment.payment import Attempt, Outcome, Payment, Refused, Succeeded, Unknown, answered, canceled
+from meterline.store import checkout as checkouts
 from meterline.store import payment as payments
 from meterline.store import payment_method
 from meterline.store.database import Database
@@ -95,6 +96,7 @@ async def record_answer(
         payment = await payments.get(tx, environment, seen.payment)
         if payment.invoice is not None:
             await lock_invoice(tx, environment=environment, id=payment.invoice)
+        await checkouts.of_result(tx, environment, payment.id, lock=True)
         payment = await payments.lock(tx, customer_id=seen.customer_id, id=payment.id)
         attempt = await payments.lock_attempt(tx, customer_id=seen.customer_id, id=id)
         if isinstance(outcome, Unknown):

@@ -23,6 +23,7 @@ from meterline.payment.payment import (
     require,
 )
 from meterline.refusal import Missing, Refusal
+from meterline.store import checkout as checkouts
 from meterline.store import customer as customers
 from meterline.store import invoice as invoices
 from meterline.store import payment as payments
@@ -31,6 +32,7 @@ from meterline.usecase import keep_books, record_payment
 from meterline.usecase.ask_processor import CAPTURE, PROCESSORS, RELEASE, ask, plan
 from meterline.usecase.attach_payment_method import attach_payment_method, usable_method
 from meterline.usecase.collect_payment import collect_payment, conclude
+from meterline.usecase.complete_checkout import complete_for_payment
 from meterline.usecase.credit_top_up import settle_top_up
 from meterline.usecase.dispute_payment import dispute_at_once
 from meterline.usecase.lock_invoice import lock_invoice
@@ -105,6 +107,7 @@ async def confirm_payment(
         return await _confirm_for_invoice(
             tx, seen, method=method, off_session=off_session, authenticated=authenticated, now=now
         )
+    await checkouts.of_result(tx, seen.environment, seen.id, lock=True)
     payment = await payments.lock(tx, customer_id=seen.customer_id, id=seen.id)
     if payment.status == "succeeded":
         raise Refusal(
@@ -182,6 +185,7 @@ async def settle_payment(
             await dispute_at_once(tx, attempt, now=now)
     elif after.status == "succeeded":
         await _received(tx, after, attempt.amount, attempt, now=now)
+        await complete_for_payment(tx, after, now=now)
     if isinstance(outcome, Succeeded):
         await _keep_method(tx, after, attempt, now=now)
     return after

@@ -1,6 +1,6 @@
 """`/v1/checkout/sessions`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -34,7 +34,15 @@ from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.catalog import PerUnit, Price, Product
 from meterline.customer import Customer
-from meterline.payment.checkout import LIFETIME, SHORTEST, Checkout, CheckoutLine, CheckoutMode
+from meterline.payment.checkout import (
+    LIFETIME,
+    SHORTEST,
+    Checkout,
+    CheckoutLine,
+    CheckoutMode,
+    CreditOrder,
+    ordered,
+)
 from meterline.rating import rate
 from meterline.refusal import Missing, Refusal
 from meterline.store import checkout as store
@@ -45,6 +53,7 @@ from meterline.store import row
 from meterline.store.identifier import public, uuid7
 from meterline.usecase.check_out import expire_checkout, open_checkout
 from meterline.usecase.create_price import create_price
+from meterline.usecase.grant_credits import check_prices
 from meterline.usecase.moment import moment
 
 routes = Routes("checkout_sessions")
@@ -243,6 +252,8 @@ async def create(call: Call[SessionCreate]) -> Json:
             "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation.",
             param="expires_at",
         )
+    metadata = merge_metadata({}, asked.metadata)
+    order = await _order(call.tx, call.environment, asked, metadata, amount)
     data = {"payment": asked.payment_intent_data, "setup": asked.setup_intent_data}
     said = data.get(asked.mode or "", asked.subscription_data)
     kind = "live" if call.livemode else "test"
@@ -267,10 +278,29 @@ async def create(call: Call[SessionCreate]) -> Json:
         trial_days=asked.subscription_data.trial_period_days,
         description=said.description,
         setup_future_usage=asked.payment_intent_data.setup_future_usage,
-        metadata=merge_metadata({}, asked.metadata),
+        metadata=metadata,
+        credit_order=order,
         result_metadata=merge_metadata({}, said.metadata),
     )
     return render(await open_checkout(call.tx, new, clock=None if owner is None else owner.test_clock))
+
+
+async def _order(
+    tx: AsyncConnection, environment: str, asked: SessionCreate, metadata: Mapping[str, str], amount: int
+) -> CreditOrder | None:
+    """The billing credits that the session sells. Refuses what could not be granted once it is paid."""
+    order = ordered(metadata, paid=amount)
+    if order is None:
+        return None
+    if asked.mode != "payment":
+        raise Refusal("Billing credits are sold in `payment` mode.", param="metadata[credit_grant]")
+    if asked.customer is None and asked.customer_creation != "always":
+        raise Refusal(
+            "Billing credits are sold to a customer: give `customer`, or `customer_creation=always`.", param="customer"
+        )
+    if order.prices is not None:
+        await check_prices(tx, environment, order.prices, lambda _: "metadata[credit_grant_prices]")
+    return order
 
 
 def _check(asked: SessionCreate) -> None:

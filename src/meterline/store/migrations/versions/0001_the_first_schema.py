@@ -195,6 +195,8 @@ def upgrade() -> None:
         sa.Column("invoice", sa.Text(), nullable=True),
         sa.Column("payer_name", sa.Text(), nullable=True),
         sa.Column("payer_email", sa.Text(), nullable=True),
+        sa.Column("credit_order", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("credit_grant", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_checkout")),
     )
     op.create_index("ix_checkout_customer", "checkout", ["environment", "customer", "sequence"], unique=False)
