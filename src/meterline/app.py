@@ -68,6 +68,7 @@ from meterline.portal.page import away
 from meterline.store.database import TROUBLE, Database, out_of_reach
 from meterline.store.feed import Feed
 from meterline.usecase.ask_processor import PROCESSORS
+from meterline.usecase.gate_calls import Gatekeeper
 from meterline.usecase.ingest_events import Ingest
 from meterline.usecase.ingest_events import Settings as IngestSettings
 from meterline.usecase.keep_usage import plan_upkeep
@@ -139,19 +140,23 @@ def create_app(
     database = Database(dsn)
     keys = Keys(database)
     ingest = Ingest(database, intake)
+    gatekeeper = Gatekeeper(database)
+    behind = wallet_route.Behind(database=database, keys=keys, ingest=ingest, gatekeeper=gatekeeper)
     feed = Feed(database)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await database.open()
         await ingest.start()
+        await gatekeeper.start()
         yield
+        await gatekeeper.stop()
         await ingest.stop()
         await feed.close()
         await database.close()
 
     app = hot.Application(title="Meterline", lifespan=lifespan, redirect_slashes=False)
-    app.answer_first(hot.routes(ingest, keys, database))
+    app.answer_first(hot.routes(behind))
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
     app.include_router(portal_hosted.router(database))
@@ -160,7 +165,7 @@ def create_app(
     app.include_router(route.router(database, keys, RESOURCES))
     app.include_router(stream.router(database, keys, feed))
     app.state.end_streams = feed.end
-    app.include_router(wallet_route.router(database, keys, ingest, WALLET_RESOURCES))
+    app.include_router(wallet_route.router(behind, WALLET_RESOURCES))
     app.include_router(hosted.router(database))
 
     @app.exception_handler(HTTPException)

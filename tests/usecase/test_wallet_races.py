@@ -80,7 +80,8 @@ class Jane:
 
     async def release(self, id: str) -> Answer | Refused:
         async with self.database.begin() as tx:
-            return await hold_funds.release(tx, environment="test", customer_id=self.customer_id, id=id, now=NOW)
+            work = await work_on(tx, environment="test", customer_id=self.customer_id, now=NOW, active=False)
+            return await hold_funds.release(work, id=id)
 
     async def expire(self, id: str, at: datetime) -> None:
         async with self.database.begin() as tx:
@@ -122,13 +123,19 @@ class Jane:
             assert sum(amount for account, amount in stood.items() if account.asset == asset) == 0
 
 
-@pytest_asyncio.fixture
-async def jane(database: Database) -> AsyncIterator[Jane]:
+async def opened(database: Database, *, wallet: bool = True) -> Jane:
+    """A new customer, with an empty wallet."""
     new = Customer(environment="test", customer_id=uuid7(), id=public("cus"), created=NOW, invoice_prefix="JANE")
     async with database.begin() as tx:
         await customer.add(tx, new)
-        await open_wallet(tx, environment="test", customer_id=new.customer_id, now=NOW)
-    mine = Jane(database, new.customer_id)
+        if wallet:
+            await open_wallet(tx, environment="test", customer_id=new.customer_id, now=NOW)
+    return Jane(database, new.customer_id)
+
+
+@pytest_asyncio.fixture
+async def jane(database: Database) -> AsyncIterator[Jane]:
+    mine = await opened(database)
     yield mine
     await mine.audit()
 

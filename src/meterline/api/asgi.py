@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A response; the body is JSON unless there is none."""
+    """A response; the body is JSON unless there is none, or the headers say otherwise."""
 
     status: int
     body: bytes
@@ -209,7 +209,7 @@ def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 def encoded(answer: Answer) -> list[tuple[bytes, bytes]]:
     """The headers of an answer as bytes, those of its body among them."""
     headers = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
-    if answer.body:
+    if answer.body and "content-type" not in answer.headers:
         headers.append((b"content-type", b"application/json"))
     headers.append((b"content-length", b"%d" % len(answer.body)))
     return headers

@@ -1,20 +1,21 @@
-"""Which event routes are answered by bare ASGI, in front of the framework."""
+"""Which routes are answered by bare ASGI, in front of the framework: those of events, and the gate's."""
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from meterline.api.asgi import Doorway, Hot, HotRoutes
-from meterline.api.auth import Keys
 from meterline.api.ingest import events
 from meterline.api.metric import RequestMetrics
 from meterline.api.stripe import meter_event, meter_event_v2
-from meterline.store.database import Database
-from meterline.usecase.ingest_events import Ingest
+from meterline.api.wallet import gate
+from meterline.api.wallet.route import Behind, hot
 
 
-def routes(ingest: Ingest, keys: Keys, database: Database) -> dict[tuple[str, str], Hot]:
+def routes(behind: Behind) -> dict[tuple[str, str], Hot]:
     """The hot routes of one process by method and path."""
+    ingest, keys, database = behind.ingest, behind.keys, behind.database
     return {
+        **hot(behind, gate.routes),
         ("POST", "/v1/billing/meter_events"): meter_event.hot(ingest, keys),
         ("POST", "/v2/billing/meter_events"): meter_event_v2.hot_event(ingest, keys),
         ("POST", "/v2/billing/meter_event_stream"): meter_event_v2.hot_stream(ingest, database),

@@ -193,24 +193,38 @@ async def book_all(
     now: datetime,
 ) -> dict[UUID, list[Booked]]:
     """Book transactions of several customers, whose heads the caller has locked, at once."""
-    lines, ends, changes = [], [], []
     done: dict[UUID, list[Booked]] = {}
-    for customer_id in sorted(transactions):
-        booked, end = book(heads[customer_id], transactions[customer_id], now=now)
-        done[customer_id] = booked
-        if not booked:
+    ends: dict[UUID, Head] = {}
+    for customer_id, theirs in transactions.items():
+        done[customer_id], ends[customer_id] = book(heads[customer_id], theirs, now=now)
+    await write(connection, environment=environment, booked=done, ends=ends)
+    return done
+
+
+async def write(
+    connection: Connection,
+    *,
+    environment: str,
+    booked: Mapping[UUID, Sequence[Booked]],
+    ends: Mapping[UUID, Head],
+) -> None:
+    """Write what was booked for customers whose heads the caller has locked, and where their books end now."""
+    lines, heads, changes = [], [], []
+    for customer_id in sorted(booked):
+        theirs = booked[customer_id]
+        if not theirs:
             continue
-        lines += [line for each in booked for line in _lines(environment, customer_id, each)]
-        ends.append((customer_id, end.number, end.booked_at, end.hash))
-        moved = fold(transfer for each in booked for transfer in each.transaction.transfers)
+        lines += [line for each in theirs for line in _lines(environment, customer_id, each)]
+        end = ends[customer_id]
+        heads.append((customer_id, end.number, end.booked_at, end.hash))
+        moved = fold(transfer for each in theirs for transfer in each.transaction.transfers)
         changes += [(customer_id, account.name, account.asset, amount) for account, amount in moved.items()]
     if lines:
         if len(lines) > MANY:
             await connection.copy_records_to_table("ledger_transfer", records=lines, columns=_COLUMNS)
         else:
             await connection.execute(_ADD_TRANSFERS, *zip(*lines, strict=True))
-        await connection.execute(_BOOK, environment, *zip(*ends, strict=True), *zip(*changes, strict=True))
-    return done
+        await connection.execute(_BOOK, environment, *zip(*heads, strict=True), *zip(*changes, strict=True))
 
 
 def _lines(environment: str, customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:

@@ -355,12 +355,35 @@ _HOLD = (
 )
 
 
+_HOLD_FIELDS = (
+    "id",
+    "asset",
+    "authorized",
+    "shortage",
+    "captured",
+    "uncovered",
+    "status",
+    "policy",
+    "subject",
+    "created",
+    "expires_at",
+)
+
+
 async def hold(connection: Connection, customer_id: UUID, id: str) -> Hold | None:
     """The hold that the caller made under that id."""
-    row = await connection.fetchrow(
-        f"SELECT {_HOLD} FROM wallet_hold WHERE customer_id = $1 AND id = $2", customer_id, id
+    return (await holds(connection, [(customer_id, id)])).get((customer_id, id))
+
+
+async def holds(connection: Connection, keys: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Hold]:
+    """The holds of these customers and ids; those that were never made are left out."""
+    rows = await connection.fetch(
+        f"SELECT customer_id, {_HOLD} FROM wallet_hold WHERE (customer_id, id) IN"
+        " (SELECT * FROM unnest($1::uuid[], $2::text[]))",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
     )
-    return None if row is None else _hold(row)
+    return {(row["customer_id"], row["id"]): _hold(row) for row in rows}
 
 
 async def open_holds(connection: Connection, customer_id: UUID) -> list[Hold]:
@@ -373,90 +396,122 @@ async def open_holds(connection: Connection, customer_id: UUID) -> list[Hold]:
 
 def _hold(row: asyncpg.Record) -> Hold:
     nested = {"slices": msgspec.json.decode(row["slices"]), "marks": msgspec.json.decode(row["marks"])}
-    return msgspec.convert(dict(row) | nested, Hold, strict=False)
+    return msgspec.convert({name: row[name] for name in _HOLD_FIELDS} | nested, Hold, strict=False)
 
 
-async def save_hold(connection: Connection, *, environment: str, customer_id: UUID, hold: Hold) -> None:
-    """Store a new or changed hold."""
+async def save_holds(connection: Connection, *, environment: str, rows: Sequence[tuple[UUID, Hold]]) -> None:
+    """Store new or changed holds of these customers, whose books the caller has locked."""
+    ordered = sorted(rows, key=lambda row: (row[0], row[1].id))
     await connection.execute(
         "INSERT INTO wallet_hold (environment, customer_id, id, asset, authorized, slices, shortage, captured,"
         " uncovered, status, policy, marks, subject, created, expires_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9, $10, $11, $12::text::jsonb, $13, $14, $15)"
+        " SELECT $1, customer_id, id, asset, authorized, slices::jsonb, shortage, captured, uncovered, status, policy,"
+        " marks::jsonb, subject, created, expires_at FROM unnest($2::uuid[], $3::text[], $4::text[], $5::numeric[],"
+        " $6::text[], $7::numeric[], $8::numeric[], $9::numeric[], $10::text[], $11::text[], $12::text[], $13::text[],"
+        " $14::timestamptz[], $15::timestamptz[]) AS new (customer_id, id, asset, authorized, slices, shortage,"
+        " captured, uncovered, status, policy, marks, subject, created, expires_at)"
         " ON CONFLICT (customer_id, id) DO UPDATE SET authorized = excluded.authorized, slices = excluded.slices,"
         " shortage = excluded.shortage, captured = excluded.captured, uncovered = excluded.uncovered,"
         " status = excluded.status, expires_at = excluded.expires_at",
         environment,
-        customer_id,
-        hold.id,
-        hold.asset,
-        hold.authorized,
-        _json(hold.slices),
-        hold.shortage,
-        hold.captured,
-        hold.uncovered,
-        hold.status,
-        hold.policy,
-        _json(hold.marks),
-        hold.subject,
-        hold.created,
-        hold.expires_at,
+        [owner for owner, _ in ordered],
+        [each.id for _, each in ordered],
+        [each.asset for _, each in ordered],
+        [each.authorized for _, each in ordered],
+        [_json(each.slices) for _, each in ordered],
+        [each.shortage for _, each in ordered],
+        [each.captured for _, each in ordered],
+        [each.uncovered for _, each in ordered],
+        [each.status for _, each in ordered],
+        [each.policy for _, each in ordered],
+        [_json(each.marks) for _, each in ordered],
+        [each.subject for _, each in ordered],
+        [each.created for _, each in ordered],
+        [each.expires_at for _, each in ordered],
     )
 
 
-async def plan_expiry(
-    connection: Connection, *, environment: str, customer_id: UUID, kind: str, hold: Hold, clock: str | None
+async def plan_expiries(
+    connection: Connection, *, environment: str, kind: str, rows: Sequence[tuple[UUID, Hold, str | None]]
 ) -> None:
-    """Let the worker end the hold when its time is over. Hand-written: it is done for every call that is gated."""
+    """Let the worker end these holds when their time is over, each by its customer's clock (wall clock if None)."""
+    ordered = sorted(rows, key=lambda row: (row[0], row[1].id))
     await connection.execute(
         "INSERT INTO due (environment, customer_id, kind, subject, boundary, due_at, sequence, clock)"
-        " VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT DO NOTHING",
+        " SELECT $1, customer_id, $2, id, expires_at, expires_at, sequence, clock"
+        " FROM unnest($3::uuid[], $4::text[], $5::timestamptz[], $6::uuid[], $7::text[])"
+        " AS new (customer_id, id, expires_at, sequence, clock) ON CONFLICT DO NOTHING",
         environment,
-        customer_id,
         kind,
-        hold.id,
-        hold.expires_at,
-        uuid7(),
-        clock,
+        [owner for owner, _, _ in ordered],
+        [each.id for _, each, _ in ordered],
+        [each.expires_at for _, each, _ in ordered],
+        [uuid7() for _ in ordered],
+        [clock for _, _, clock in ordered],
     )
 
 
-async def drop_expiry(connection: Connection, *, customer_id: UUID, kind: str, hold: str) -> None:
-    """The hold ended by itself, or lives longer: what was planned for it is off."""
+async def drop_expiries(connection: Connection, *, kind: str, keys: Iterable[tuple[UUID, str]]) -> None:
+    """These holds ended by themselves, or live longer: what was planned for them is off."""
+    ordered = sorted(keys)
     await connection.execute(
-        "DELETE FROM due WHERE customer_id = $1 AND kind = $2 AND subject = $3", customer_id, kind, hold
+        "DELETE FROM due USING unnest($2::uuid[], $3::text[]) AS ended (customer_id, id)"
+        " WHERE due.customer_id = ended.customer_id AND due.kind = $1 AND due.subject = ended.id",
+        kind,
+        [owner for owner, _ in ordered],
+        [id for _, id in ordered],
     )
 
 
-async def operation(connection: Connection, customer_id: UUID, id: str) -> Operation | None:
-    """What the caller's id was used for."""
-    row = await connection.fetchrow(
-        "SELECT id, kind, digest, refused, outcome::text AS outcome, created FROM wallet_operation"
-        " WHERE customer_id = $1 AND id = $2",
-        customer_id,
-        id,
+async def operations(connection: Connection, keys: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], Operation]:
+    """What the ids of these customers were used for; those that never were are left out."""
+    rows = await connection.fetch(
+        "SELECT customer_id, id, kind, digest, refused, outcome::text AS outcome, created FROM wallet_operation"
+        " WHERE (customer_id, id) IN (SELECT * FROM unnest($1::uuid[], $2::text[]))",
+        [key[0] for key in keys],
+        [key[1] for key in keys],
     )
-    if row is None:
-        return None
-    return Operation(**(dict(row) | {"outcome": msgspec.json.decode(row["outcome"])}))
+    return {
+        (row["customer_id"], row["id"]): Operation(
+            id=row["id"],
+            kind=row["kind"],
+            digest=row["digest"],
+            refused=row["refused"],
+            outcome=msgspec.json.decode(row["outcome"]),
+            created=row["created"],
+        )
+        for row in rows
+    }
 
 
-async def remember(
-    connection: Connection, *, environment: str, customer_id: UUID, sequence: UUID, operation: Operation
-) -> None:
-    """Keep what was answered under the caller's id, for as long as the customer exists."""
+async def remember(connection: Connection, *, environment: str, rows: Sequence[tuple[UUID, Operation]]) -> None:
+    """Keep what was answered under these ids of these customers, for as long as the customers exist."""
     await connection.execute(
         "INSERT INTO wallet_operation (environment, customer_id, id, sequence, kind, digest, refused, outcome, created)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8::text::jsonb, $9)",
+        " SELECT $1, customer_id, id, sequence, kind, digest, refused, outcome::jsonb, created"
+        " FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::bytea[], $7::bool[], $8::text[],"
+        " $9::timestamptz[]) AS new (customer_id, id, sequence, kind, digest, refused, outcome, created)",
         environment,
-        customer_id,
-        operation.id,
-        sequence,
-        operation.kind,
-        operation.digest,
-        operation.refused,
-        _json(operation.outcome),
-        operation.created,
+        [owner for owner, _ in rows],
+        [each.id for _, each in rows],
+        [uuid7() for _ in rows],
+        [each.kind for _, each in rows],
+        [each.digest for _, each in rows],
+        [each.refused for _, each in rows],
+        [_json(each.outcome) for _, each in rows],
+        [each.created for _, each in rows],
     )
+
+
+async def in_use(connection: Connection, customer_ids: Iterable[UUID]) -> tuple[set[UUID], set[UUID]]:
+    """Which of these customers are there still, and which of them have budgets, or had some while they held value."""
+    rows = await connection.fetch(
+        "SELECT customer_id, EXISTS (SELECT FROM budget WHERE budget.customer_id = customer.customer_id)"
+        " OR EXISTS (SELECT FROM budget_reservation r WHERE r.customer_id = customer.customer_id)"
+        " FROM customer WHERE customer_id = ANY($1::uuid[]) AND NOT deleted",
+        list(customer_ids),
+    )
+    return {row[0] for row in rows}, {row[0] for row in rows if row[1]}
 
 
 def _json(value: object) -> str:

@@ -11,15 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.ledger.transaction import Cause
 from meterline.limit.budget import Ask
 from meterline.refusal import Missing
-from meterline.store import wallet
 from meterline.usecase import keep_budget
 from meterline.usecase.tell_wallet import tell_wallet
 from meterline.usecase.work_wallet import Answer, Refused, Work, once, told, work_on
 from meterline.wallet import hold as holds
 from meterline.wallet.hold import Change, Hold, Policy
-
-EXPIRE = "expire_hold"
-"""The kind of due work that ends a hold."""
 
 DEFAULT_TTL = timedelta(minutes=10)
 
@@ -38,6 +34,21 @@ class Estimate:
     subject: str | None = None
 
 
+def captured_as(hold: str, capture_id: str | None) -> str:
+    """The id that a capture's answer is kept under."""
+    return f"capture:{hold}:{capture_id or ''}"
+
+
+def extended_as(hold: str, extension_id: str) -> str:
+    """The id that an extension's answer is kept under."""
+    return f"extend:{hold}:{extension_id}"
+
+
+def released_as(hold: str) -> str:
+    """The id that a release's answer is kept under."""
+    return f"release:{hold}"
+
+
 async def authorize(
     work: Work,
     *,
@@ -50,6 +61,7 @@ async def authorize(
     clock: str | None,
 ) -> Answer | Refused:
     """Set the estimate aside under the caller's id, or say which rule refuses. `said` is what the caller asked for."""
+    work.require_active()
 
     async def act() -> Answer:
         wanted = await estimate()
@@ -67,7 +79,7 @@ async def authorize(
         )
         await keep_budget.save(work, id, reserved)
         answer = await _record(work, change, cause=Cause("hold", id))
-        await _plan_expiry(work, change.hold, clock)
+        await work.plan_expiry(change.hold, clock)
         return answer
 
     return await once(work, id=id, kind="authorize", said=said, act=act, retryable=retryable)
@@ -93,63 +105,56 @@ async def capture(
         ended = change.hold.status != "open"
         await keep_budget.spent(work, hold, captured=change.captured, ended=ended)
         if ended:
-            await _drop_expiry(work, id)
+            await work.drop_expiry(id)
         answer = await _record(work, change, cause=Cause("capture", capture_id or id))
         return answer | {"captured_now": told(change.captured), "uncovered_now": told(change.uncovered)}
 
-    return await once(work, id=f"capture:{id}:{capture_id or ''}", kind="capture", said=said, act=act)
+    return await once(work, id=captured_as(id, capture_id), kind="capture", said=said, act=act)
 
 
 async def extend(
-    tx: AsyncConnection,
+    work: Work,
     *,
-    environment: str,
-    customer_id: UUID,
     id: str,
     extension_id: str,
     amount: Decimal,
     ttl: timedelta | None,
     clock: str | None,
-    now: datetime,
 ) -> Answer | Refused:
     """Set more aside under the same hold, and let it live longer."""
-    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now)
+    work.require_active()
 
     async def act() -> Answer:
         hold = await _hold(work, id)
         reserved = await keep_budget.reserve(
             work, Ask(asset=hold.asset, amount=amount, subject=hold.subject, marks=hold.marks)
         )
-        change = holds.extend(work.pocket(hold.asset), hold, amount=amount, ttl=ttl, at=now)
+        change = holds.extend(work.pocket(hold.asset), hold, amount=amount, ttl=ttl, at=work.now)
         await keep_budget.save(work, id, reserved)
-        await _drop_expiry(work, id)
-        await _plan_expiry(work, change.hold, clock)
+        await work.plan_expiry(change.hold, clock)
         return await _record(work, change, cause=Cause("extension", extension_id))
 
     said = {"hold": id, "amount": told(amount), "ttl_s": None if ttl is None else int(ttl.total_seconds())}
-    return await once(work, id=f"extend:{id}:{extension_id}", kind="extend", said=said, act=act)
+    return await once(work, id=extended_as(id, extension_id), kind="extend", said=said, act=act)
 
 
-async def release(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime
-) -> Answer | Refused:
+async def release(work: Work, *, id: str) -> Answer | Refused:
     """The call will not run: give everything back. Releasing twice is releasing once."""
-    work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
 
     async def act() -> Answer:
         hold = await _hold(work, id)
         change = holds.release(work.pocket(hold.asset), hold)
         await keep_budget.spent(work, hold, captured=Decimal(0), ended=True)
-        await _drop_expiry(work, id)
+        await work.drop_expiry(id)
         return await _record(work, change, cause=Cause("release", id))
 
-    return await once(work, id=f"release:{id}", kind="release", said={"hold": id}, act=act)
+    return await once(work, id=released_as(id), kind="release", said={"hold": id}, act=act)
 
 
 async def expire(tx: AsyncConnection, *, environment: str, customer_id: UUID, id: str, now: datetime) -> Hold | None:
     """The time of a hold is over; None when it had ended, or was extended meanwhile."""
     work = await work_on(tx, environment=environment, customer_id=customer_id, now=now, active=False)
-    hold = await wallet.hold(work.connection, customer_id, id)
+    hold = await work.hold(id)
     if hold is None or hold.status != "open" or hold.expires_at > now:
         return None
     change = holds.expire(work.pocket(hold.asset), hold, at=now)
@@ -169,33 +174,16 @@ async def expire(tx: AsyncConnection, *, environment: str, customer_id: UUID, id
 
 
 async def _hold(work: Work, id: str) -> Hold:
-    hold = await wallet.hold(work.connection, work.customer_id, id)
+    hold = await work.hold(id)
     if hold is None:
         raise Missing("hold", id, subject=True)
     return hold
 
 
-async def _plan_expiry(work: Work, hold: Hold, clock: str | None) -> None:
-    await wallet.plan_expiry(
-        work.connection,
-        environment=work.environment,
-        customer_id=work.customer_id,
-        kind=EXPIRE,
-        hold=hold,
-        clock=clock,
-    )
-
-
-async def _drop_expiry(work: Work, id: str) -> None:
-    await wallet.drop_expiry(work.connection, customer_id=work.customer_id, kind=EXPIRE, hold=id)
-
-
 async def _record(work: Work, change: Change, *, cause: Cause) -> Answer:
     before = work.pocket(change.pocket.asset).available(work.now)
     booked = await work.book(cause=cause, transfers=change.transfers, pocket=change.pocket)
-    await wallet.save_hold(
-        work.connection, environment=work.environment, customer_id=work.customer_id, hold=change.hold
-    )
+    await work.save_hold(change.hold)
     return told_hold(change.hold) | {
         "available_before": told(before),
         "available": told(change.pocket.available(work.now)),

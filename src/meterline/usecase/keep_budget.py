@@ -11,7 +11,7 @@ from meterline.wallet.hold import Hold
 
 async def reserve(work: Work, ask: Ask) -> tuple[Reservation, ...]:
     """Decide what to set aside; nothing is written. Raises BudgetExceeded naming the level that refuses."""
-    budgets = await store.all_of(work.connection, work.customer_id)
+    budgets = await store.all_of(work.connection, work.customer_id) if work.budgeted else []
     if not budgets:
         return ()
     path = rules.path_of(ask.subject, await store.parents(work.connection, work.customer_id))
@@ -33,6 +33,8 @@ async def save(work: Work, hold: str, reserved: tuple[Reservation, ...]) -> None
 
 async def spent(work: Work, hold: Hold, *, captured: Decimal, ended: bool) -> None:
     """Count what was captured as spent on every level; where the hold ended, free the rest."""
+    if not work.budgeted:
+        return
     parts = await store.reserved(work.connection, customer_id=work.customer_id, hold=hold.id)
     for part in parts:
         await store.settle(

@@ -19,15 +19,18 @@ from meterline.ledger.transaction import Booked, Cause, Head, LedgerTransaction,
 from meterline.refusal import Conflict, Missing, Refusal
 from meterline.store import ledger, top_up, wallet
 from meterline.store.database import driver
-from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
 from meterline.store.wallet import Operation, Touched, Wallet
 from meterline.usecase.watch_balance import watch_balances
+from meterline.wallet.hold import Hold
 from meterline.wallet.pocket import Pocket, in_order
 
 Answer: TypeAlias = dict[str, Any]
 """What an operation came to, as plain data: kept and given again word for word."""
 
+
+EXPIRE = "expire_hold"
+"""The kind of due work that ends a hold."""
 
 STICKY = frozenset({"insufficient_funds", "budget_exceeded", "nothing_refundable"})
 """Refusals that depend on how much there is, and so are the answer of the id for good. A request that is wrong in
@@ -45,7 +48,7 @@ class Refused(Refusal):
 
 @dataclass(slots=True)
 class Work:
-    """A wallet that this transaction has locked."""
+    """A wallet that this transaction has locked. `budgeted` is false where it is known to have no budgets."""
 
     tx: AsyncConnection
     connection: Connection
@@ -55,6 +58,7 @@ class Work:
     head: Head
     pockets: dict[str, Pocket]
     now: datetime
+    budgeted: bool = True
 
     def pocket(self, asset: str) -> Pocket:
         """The pocket of that asset, empty where nothing was ever in it."""
@@ -97,6 +101,38 @@ class Work:
         )
         return booked
 
+    async def operation(self, id: str) -> Operation | None:
+        """What the caller's id was used for."""
+        return (await wallet.operations(self.connection, [(self.customer_id, id)])).get((self.customer_id, id))
+
+    async def remember(self, operation: Operation) -> None:
+        """Keep what was answered under the caller's id."""
+        await wallet.remember(self.connection, environment=self.environment, rows=[(self.customer_id, operation)])
+
+    async def hold(self, id: str) -> Hold | None:
+        """The hold that the caller made under that id."""
+        return await wallet.hold(self.connection, self.customer_id, id)
+
+    async def save_hold(self, hold: Hold) -> None:
+        """Record a new or changed hold."""
+        await wallet.save_holds(self.connection, environment=self.environment, rows=[(self.customer_id, hold)])
+
+    async def plan_expiry(self, hold: Hold, clock: str | None) -> None:
+        """Let the hold end when its time is over, in place of any time planned before."""
+        await self.drop_expiry(hold.id)
+        await wallet.plan_expiries(
+            self.connection, environment=self.environment, kind=EXPIRE, rows=[(self.customer_id, hold, clock)]
+        )
+
+    async def drop_expiry(self, id: str) -> None:
+        """The hold ended: nothing is planned for it any more."""
+        await wallet.drop_expiries(self.connection, kind=EXPIRE, keys=[(self.customer_id, id)])
+
+    def require_active(self) -> None:
+        """Refuse unless the wallet is in use."""
+        if self.wallet.status != "active":
+            raise Refusal(f"The wallet is {self.wallet.status}.", code=f"wallet_{self.wallet.status}")
+
 
 async def work_on(
     tx: AsyncConnection, *, environment: str, customer_id: UUID, now: datetime, active: bool = True
@@ -109,9 +145,7 @@ async def work_on(
         raise Missing("wallet of customer", str(customer_id), subject=True)
     pockets = await wallet.pockets(connection, found)
     mine = found[customer_id]
-    if active and mine.status != "active":
-        raise Refusal(f"The wallet is {mine.status}.", code=f"wallet_{mine.status}")
-    return Work(
+    work = Work(
         tx=tx,
         connection=connection,
         environment=environment,
@@ -121,6 +155,9 @@ async def work_on(
         pockets={asset: pocket for (_, asset), pocket in pockets.items()},
         now=now,
     )
+    if active:
+        work.require_active()
+    return work
 
 
 async def once(
@@ -138,7 +175,7 @@ async def once(
     transaction commits it; `act` refuses before it writes. Raises Conflict for an id that was used for anything else.
     """
     digest = hashlib.sha256(msgspec.json.encode([kind, said], order="deterministic")).digest()
-    before = await wallet.operation(work.connection, work.customer_id, id)
+    before = await work.operation(id)
     if before is not None:
         if before.digest != digest:
             raise Conflict(
@@ -152,13 +189,7 @@ async def once(
         if retryable or refusal.code not in STICKY:
             raise
         answer, refused = _kept(refusal), True
-    await wallet.remember(
-        work.connection,
-        environment=work.environment,
-        customer_id=work.customer_id,
-        sequence=uuid7(),
-        operation=Operation(id=id, kind=kind, digest=digest, refused=refused, outcome=answer, created=work.now),
-    )
+    await work.remember(Operation(id=id, kind=kind, digest=digest, refused=refused, outcome=answer, created=work.now))
     return _refused(answer) if refused else answer
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from meterline.ledger import posting
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Transfer
-from meterline.money import add, subtract
+from meterline.money import add, decimal_text, subtract
 from meterline.refusal import Refusal
 from meterline.wallet.grant import change, total
 from meterline.wallet.pocket import Pocket, give_back, record, set_aside
@@ -99,7 +99,8 @@ def capture(pocket: Pocket, hold: Hold, amount: Decimal, *, at: datetime, final:
     inside = min(amount, hold.left)
     if hold.status == "open" and hold.policy == "reject" and amount > inside:
         raise Refusal(
-            f"The capture of {amount:f} {hold.asset} is above the {hold.left:f} {hold.asset} that are held.",
+            f"The capture of {decimal_text(amount)} {hold.asset} is above the {decimal_text(hold.left)} {hold.asset} that"
+            " are held.",
             code="capture_above_hold",
         )
     taken, lent = _first(hold, inside)

@@ -10,7 +10,7 @@ from meterline.ledger import posting
 from meterline.ledger.account import Account
 from meterline.ledger.posting import Slice
 from meterline.ledger.transaction import Transfer
-from meterline.money import add, subtract
+from meterline.money import add, decimal_text, subtract
 from meterline.refusal import Refusal
 from meterline.wallet.grant import Grant, burn_order, change, take
 
@@ -22,7 +22,7 @@ class InsufficientFunds(Refusal):
 
     def __init__(self, *, asset: str, needed: Decimal, spendable: Decimal) -> None:
         super().__init__(
-            f"The wallet can spend {spendable:f} {asset} on this; {needed:f} {asset} are needed.",
+            f"The wallet can spend {decimal_text(spendable)} {asset} on this; {decimal_text(needed)} {asset} are needed.",
             code="insufficient_funds",
         )
         self.asset = asset

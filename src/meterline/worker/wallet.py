@@ -15,6 +15,7 @@ from meterline.usecase import (
     remind_of_expiry,
     subscribe_wallet,
     top_up_wallet,
+    work_wallet,
 )
 from meterline.worker.handler import InTransaction
 
@@ -70,7 +71,7 @@ async def recharge(tx: AsyncConnection, row: Due, now: datetime) -> None:
 
 
 HANDLERS: Mapping[str, InTransaction] = {
-    hold_funds.EXPIRE: expire_hold,
+    work_wallet.EXPIRE: expire_hold,
     move_funds.EXPIRE_GRANT: expire_grant,
     remind_of_expiry.REMIND: remind,
     begin_subscription.RENEW_FEE: recur,

@@ -1,23 +1,40 @@
 """`/gate`: may this call run? Check without a promise, or hold the money before it runs."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
+from uuid import UUID
 
 from pydantic import Field, model_validator
 
 from meterline.api.wallet import whose
 from meterline.api.wallet.params import Asset, Id, NotNegative, Params, Positive, Text
+from meterline.api.wallet.problem import overloaded, unavailable
 from meterline.api.wallet.route import Call, Json, Routes, Staged, in_transaction
 from meterline.api.wallet.whose import Whose
 from meterline.limit.budget import Ask, BudgetExceeded
 from meterline.refusal import Missing, Refusal
+from meterline.store import customer as customers
 from meterline.store import wallet as store
 from meterline.store.database import driver
 from meterline.usecase import keep_budget
 from meterline.usecase.estimate_fee import Counted, affordable, cost, counted, in_asset, payable
-from meterline.usecase.hold_funds import DEFAULT_TTL, Estimate, authorize, capture, extend, release, told_hold
+from meterline.usecase.gate_calls import GateCall
+from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
+from meterline.usecase.hold_funds import (
+    DEFAULT_TTL,
+    Estimate,
+    authorize,
+    capture,
+    captured_as,
+    extend,
+    extended_as,
+    release,
+    released_as,
+    told_hold,
+)
 from meterline.usecase.tell_refusal import tell_refusal
 from meterline.usecase.work_wallet import Answer, Refused, Work, told, work_on
 from meterline.wallet.hold import LONGEST
@@ -87,9 +104,6 @@ class Extend(OfHold):
     extension_id: Id
     amount: NotNegative = Decimal(0)
     ttl_s: Ttl | None = None
-
-
-P = TypeVar("P", bound=Params)
 
 
 async def _whose(call: Call[Any]) -> Whose:
@@ -169,59 +183,98 @@ async def check(call: Call[About]) -> Json:
     return answer
 
 
-async def _telling(
-    staged: Staged[P], act: Callable[[Call[P]], Awaitable[Answer | Refused]], *, id: str
-) -> Answer | Refused:
-    """Do what a budget may refuse, in a transaction, and tell such a refusal once per id.
+P_asked = TypeVar("P_asked", Authorize, Capture, Extend, OfHold)
 
-    A refusal that is kept is told with it. One that undoes its transaction, so that the id may be tried again, is told
-    in a transaction of its own.
-    """
+
+@dataclass(frozen=True, slots=True)
+class _Spender:
+    """Whose wallet a call is about; `now` is theirs, UTC."""
+
+    customer_id: UUID
+    test_clock: str | None
+    now: datetime
+
+
+async def _spender(staged: Staged[P_asked]) -> _Spender:
+    """The customer that a call names: one that is remembered and lives by the wall clock is not looked up."""
+    id = staged.params.customer_id
+    if id is not None:
+        known = (await staged.ingest.directory.customers(staged.environment, {id})).get(id)
+        if known is not None and known.test_clock is None:
+            return _Spender(known.customer_id, None, staged.now)
+    async with staged.database.begin() as tx:
+        found = await _whose(in_transaction(tx, staged))
+    return _Spender(found.customer.customer_id, found.customer.test_clock, found.now)
+
+
+async def _ask(
+    staged: Staged[P_asked],
+    *,
+    operation: str,
+    act: Callable[[Work, _Spender], Awaitable[Answer | Refused]],
+    hold: str | None = None,
+) -> Answer | Refusal:
+    """Have a call decided, with whatever other calls come at the same time."""
+    found = await _spender(staged)
+    call = GateCall(
+        environment=staged.environment,
+        customer_id=found.customer_id,
+        customer=staged.params.customer_id or staged.params.customer_external_id or "",
+        operation=operation,
+        hold=hold,
+        now=found.now,
+        act=lambda work: act(work, found),
+    )
     try:
-        async with staged.database.begin() as tx:
-            call = in_transaction(tx, staged)
-            answer = await act(call)
-            if isinstance(answer, Refused) and answer.rule == "budget_exceeded":
-                await _tell(call, id, answer.message, answer.members)
-            return answer
+        return await staged.gatekeeper.ask(call)
+    except Overloaded as full:
+        raise overloaded(full.retry_after) from None
+    except (Unavailable, Stopped):
+        raise unavailable() from None
+
+
+async def _telling(work: Work, found: _Spender, id: str, asked: Awaitable[Answer | Refused]) -> Answer | Refused:
+    """Tell what a budget refuses, once per id, whether the refusal is kept or the id may be tried again."""
+    try:
+        answer = await asked
     except BudgetExceeded as refusal:
-        async with staged.database.begin() as tx:
-            await _tell(in_transaction(tx, staged), id, refusal.message, refusal.members)
+        await _tell(work, found, id, refusal.message, refusal.members)
         raise
+    if isinstance(answer, Refused) and answer.rule == "budget_exceeded":
+        await _tell(work, found, id, answer.message, answer.members)
+    return answer
 
 
-async def _tell(call: Call[Any], id: str, message: str, members: Mapping[str, str | None]) -> None:
-    found = await _whose(call)
-    await tell_refusal(call.tx, customer=found.customer, id=id, message=message, members=members, now=found.now)
+async def _tell(work: Work, found: _Spender, id: str, message: str, members: Mapping[str, str | None]) -> None:
+    customer = (await customers.find_all(work.tx, [found.customer_id]))[found.customer_id]
+    await tell_refusal(work.tx, customer=customer, id=id, message=message, members=members, now=found.now)
 
 
 @routes.post("/gate/authorize", Authorize, status=201, staged=True)
-async def authorize_call(staged: Staged[Authorize]) -> Answer | Refused:
+async def authorize_call(staged: Staged[Authorize]) -> Answer | Refusal:
     """Hold the money for a call under the caller's id: 201 and the hold, or 402 naming the rule that refused."""
-    return await _telling(staged, _authorize, id=staged.params.id)
+    asked = staged.params
 
+    async def act(work: Work, found: _Spender) -> Answer | Refused:
+        async def estimate() -> Estimate:
+            wanted, _ = await _estimate(work, asked)
+            if wanted.amount == 0:
+                raise Refusal("The call costs nothing; there is nothing to hold.", code="nothing_to_hold")
+            return wanted
 
-async def _authorize(call: Call[Authorize]) -> Answer | Refused:
-    asked = call.params
-    found = await _whose(call)
-    work = await work_on(call.tx, environment=call.environment, customer_id=found.customer.customer_id, now=found.now)
+        doing = authorize(
+            work,
+            id=asked.id,
+            said=_said(asked),
+            estimate=estimate,
+            ttl=timedelta(seconds=asked.ttl_s),
+            policy=asked.policy,
+            retryable=asked.retryable,
+            clock=found.test_clock,
+        )
+        return await _telling(work, found, asked.id, doing)
 
-    async def estimate() -> Estimate:
-        wanted, _ = await _estimate(work, asked)
-        if wanted.amount == 0:
-            raise Refusal("The call costs nothing; there is nothing to hold.", code="nothing_to_hold")
-        return wanted
-
-    return await authorize(
-        work,
-        id=asked.id,
-        said=_said(asked),
-        estimate=estimate,
-        ttl=timedelta(seconds=asked.ttl_s),
-        policy=asked.policy,
-        retryable=asked.retryable,
-        clock=found.customer.test_clock,
-    )
+    return await _ask(staged, operation=asked.id, act=act)
 
 
 def _said(asked: Params) -> Json:
@@ -229,67 +282,56 @@ def _said(asked: Params) -> Json:
     return asked.model_dump(mode="json", exclude={"customer_id", "customer_external_id"}, exclude_none=True)
 
 
-@routes.post("/gate/capture", Capture)
-async def capture_call(call: Call[Capture]) -> Answer | Refused:
+@routes.post("/gate/capture", Capture, staged=True)
+async def capture_call(staged: Staged[Capture]) -> Answer | Refusal:
     """Take what the call cost: an amount, or usage at the price of now. The final capture gives the rest back."""
-    asked = call.params
-    found = await _whose(call)
-    work = await work_on(
-        call.tx,
-        environment=call.environment,
-        customer_id=found.customer.customer_id,
-        now=found.now,
-        active=False,
-    )
+    asked = staged.params
 
-    async def amount() -> Decimal:
-        if asked.amount is not None:
-            return asked.amount
-        assert asked.quantity is not None and asked.event_type is not None
-        ways = await counted(
-            work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
+    async def act(work: Work, _: _Spender) -> Answer | Refused:
+        async def amount() -> Decimal:
+            if asked.amount is not None:
+                return asked.amount
+            assert asked.quantity is not None and asked.event_type is not None
+            ways = await counted(
+                work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
+            )
+            held = await work.hold(asked.id)
+            return cost(in_asset(ways, None if held is None else held.asset), asked.quantity)
+
+        return await capture(
+            work, id=asked.id, capture_id=asked.capture_id, said=_said(asked), amount=amount, final=asked.final
         )
-        held = await store.hold(work.connection, work.customer_id, asked.id)
-        return cost(in_asset(ways, None if held is None else held.asset), asked.quantity)
 
-    return await capture(
-        work, id=asked.id, capture_id=asked.capture_id, said=_said(asked), amount=amount, final=asked.final
-    )
+    return await _ask(staged, operation=captured_as(asked.id, asked.capture_id), hold=asked.id, act=act)
 
 
 @routes.post("/gate/extend", Extend, staged=True)
-async def extend_hold(staged: Staged[Extend]) -> Answer | Refused:
+async def extend_hold(staged: Staged[Extend]) -> Answer | Refusal:
     """Set more aside for a call that goes on, and let the hold live longer."""
-    return await _telling(staged, _extend, id=f"{staged.params.id}/{staged.params.extension_id}")
+    asked = staged.params
+
+    async def act(work: Work, found: _Spender) -> Answer | Refused:
+        doing = extend(
+            work,
+            id=asked.id,
+            extension_id=asked.extension_id,
+            amount=asked.amount,
+            ttl=None if asked.ttl_s is None else timedelta(seconds=asked.ttl_s),
+            clock=found.test_clock,
+        )
+        return await _telling(work, found, f"{asked.id}/{asked.extension_id}", doing)
+
+    return await _ask(staged, operation=extended_as(asked.id, asked.extension_id), hold=asked.id, act=act)
 
 
-async def _extend(call: Call[Extend]) -> Answer | Refused:
-    asked = call.params
-    found = await _whose(call)
-    return await extend(
-        call.tx,
-        environment=call.environment,
-        customer_id=found.customer.customer_id,
-        id=asked.id,
-        extension_id=asked.extension_id,
-        amount=asked.amount,
-        ttl=None if asked.ttl_s is None else timedelta(seconds=asked.ttl_s),
-        clock=found.customer.test_clock,
-        now=found.now,
-    )
-
-
-@routes.post("/gate/release", OfHold)
-async def release_hold(call: Call[OfHold]) -> Answer | Refused:
+@routes.post("/gate/release", OfHold, staged=True)
+async def release_hold(staged: Staged[OfHold]) -> Answer | Refusal:
     """The call will not run: give everything back."""
-    found = await _whose(call)
-    return await release(
-        call.tx,
-        environment=call.environment,
-        customer_id=found.customer.customer_id,
-        id=call.params.id,
-        now=found.now,
-    )
+
+    async def act(work: Work, _: _Spender) -> Answer | Refused:
+        return await release(work, id=staged.params.id)
+
+    return await _ask(staged, operation=released_as(staged.params.id), hold=staged.params.id, act=act)
 
 
 @routes.get("/customers/{customer}/holds/{hold}", Params)

@@ -103,6 +103,16 @@ def unavailable() -> Problem:
     )
 
 
+def overloaded(retry_after: int) -> Problem:
+    """Too much is waiting; nothing was taken. `retry_after` is seconds."""
+    return Problem(
+        status=HTTPStatus.TOO_MANY_REQUESTS,
+        detail="Calls arrive faster than they can be answered. Nothing was done; send the same again.",
+        code="overloaded",
+        headers={"retry-after": str(retry_after)},
+    )
+
+
 def internal() -> Problem:
     """What a caller sees of a bug."""
     return Problem(status=HTTPStatus.INTERNAL_SERVER_ERROR, detail="Something went wrong on our side.", code="internal")

@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.asgi import Answer, Asked, BodyRefused, Hot
 from meterline.api.auth import Keys, secret_in
 from meterline.api.wallet import problem
 from meterline.api.wallet.params import Params
@@ -24,6 +25,7 @@ from meterline.refusal import Refusal
 from meterline.store.api_key import ApiKey
 from meterline.store.database import Database, out_of_reach
 from meterline.store.identifier import account_id
+from meterline.usecase.gate_calls import Gatekeeper
 from meterline.usecase.ingest_events import Ingest
 
 log = structlog.get_logger(__name__)
@@ -61,6 +63,7 @@ class Staged(Generic[P_co]):
     now: datetime
     database: Database
     ingest: Ingest
+    gatekeeper: Gatekeeper
 
     @property
     def environment(self) -> str:
@@ -141,14 +144,35 @@ class Routes:
         return register
 
 
-def router(database: Database, keys: Keys, ingest: Ingest, resources: list[Routes]) -> APIRouter:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behind:
+    """What stands behind the routes of one process."""
+
+    database: Database
+    keys: Keys
+    ingest: Ingest
+    gatekeeper: Gatekeeper
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A request, whoever read it: `path` what the route's pattern stands for, `told` the query or the JSON body."""
+
+    url: str
+    base_url: str
+    headers: Mapping[str, str]
+    path: Mapping[str, str]
+    told: Any
+
+
+def router(behind: Behind, resources: list[Routes]) -> APIRouter:
     """The router that serves every operation of `resources`."""
     serving = APIRouter()
     for routes in resources:
         for route in routes.all:
             serving.add_api_route(
                 route.path,
-                _endpoint(route, routes.resource, database, keys, ingest),
+                _endpoint(behind, route, routes.resource),
                 methods=[route.method],
                 name=f"wallet_{route.handler.__name__}",
                 tags=[f"wallet {routes.resource}"],
@@ -159,53 +183,103 @@ def router(database: Database, keys: Keys, ingest: Ingest, resources: list[Route
     return serving
 
 
-def _endpoint(
-    route: Route, resource: str, database: Database, keys: Keys, ingest: Ingest
-) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(behind: Behind, route: Route, resource: str) -> Callable[[Request], Awaitable[Response]]:
+    async def heard(request: Request) -> Heard:
+        return Heard(
+            url=request.url.path,
+            base_url=str(request.base_url).rstrip("/"),
+            headers=request.headers,
+            path=request.path_params,
+            told=dict(request.query_params) if route.method in ("GET", "DELETE") else parsed(await _body(request)),
+        )
+
     async def endpoint(request: Request) -> Response:
-        try:
-            return await _serve(route, resource, database, keys, ingest, request)
-        except Problem as found:
-            return found.response(request.url.path)
-        except Refusal as refusal:
-            return problem.of_refusal(refusal).response(request.url.path)
-        except ValidationError as error:
-            return problem.of_validation(error).response(request.url.path)
-        except Exception as error:
-            if out_of_reach(error):
-                log.warning("database_lost", path=route.path, error=repr(error))
-                return problem.unavailable().response(request.url.path)
-            log.exception("call_failed", method=route.method, path=route.path)
-            return problem.internal().response(request.url.path)
+        return await _told(behind, route, resource, request.url.path, request.headers, lambda: heard(request))
 
     return endpoint
 
 
-async def _serve(
-    route: Route, resource: str, database: Database, keys: Keys, ingest: Ingest, request: Request
+def hot(behind: Behind, routes: Routes) -> dict[tuple[str, str], Hot]:
+    """The operations of a resource whose paths name nothing, for those that answer most of the calls."""
+    return {
+        (route.method, route.path): Hot(_hot(behind, route, routes.resource), _refuse_body)
+        for route in routes.all
+        if route.method == "POST" and "{" not in route.path
+    }
+
+
+def _hot(behind: Behind, route: Route, resource: str) -> Callable[[Asked], Awaitable[Answer]]:
+    async def heard(asked: Asked) -> Heard:
+        if len(asked.body) > MAX_BODY:
+            raise _too_large()
+        base_url = f"http://{asked.headers.get('host', '')}"
+        return Heard(url=asked.path, base_url=base_url, headers=asked.headers, path={}, told=parsed(asked.body))
+
+    async def handler(asked: Asked) -> Answer:
+        return _as_answer(await _told(behind, route, resource, asked.path, asked.headers, lambda: heard(asked)))
+
+    return handler
+
+
+def _as_answer(response: Response) -> Answer:
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return Answer(response.status_code, bytes(response.body), headers)
+
+
+def _refuse_body(refused: BodyRefused, _headers: Mapping[str, str]) -> Answer:
+    code = "overloaded" if refused.status == HTTPStatus.TOO_MANY_REQUESTS else "malformed"
+    return _as_answer(Problem(status=refused.status, detail=refused.message, code=code).response(""))
+
+
+async def _told(
+    behind: Behind,
+    route: Route,
+    resource: str,
+    url: str,
+    headers: Mapping[str, str],
+    hear: Callable[[], Awaitable[Heard]],
 ) -> Response:
-    key = await _authenticate(keys, request.headers)
-    _check_account(request.headers, key)
-    if not key.allows(resource, "read" if route.method == "GET" else "write"):
-        raise Problem(status=HTTPStatus.FORBIDDEN, detail=f"The key may not do this to {resource}.", code="forbidden")
-    if any("\0" in part or len(part) > _LONGEST_PART for part in request.path_params.values()):
+    """The answer, whatever happens on the way to it."""
+    try:
+        key = await _authenticate(behind.keys, headers)
+        _check_account(headers, key)
+        if not key.allows(resource, "read" if route.method == "GET" else "write"):
+            detail = f"The key may not do this to {resource}."
+            raise Problem(status=HTTPStatus.FORBIDDEN, detail=detail, code="forbidden")
+        return await _serve(behind, route, key, await hear())
+    except Problem as found:
+        return found.response(url)
+    except Refusal as refusal:
+        return problem.of_refusal(refusal).response(url)
+    except ValidationError as error:
+        return problem.of_validation(error).response(url)
+    except Exception as error:
+        if out_of_reach(error):
+            log.warning("database_lost", path=route.path, error=repr(error))
+            return problem.unavailable().response(url)
+        log.exception("call_failed", method=route.method, path=route.path)
+        return problem.internal().response(url)
+
+
+async def _serve(behind: Behind, route: Route, key: ApiKey, heard: Heard) -> Response:
+    if any("\0" in part or len(part) > _LONGEST_PART for part in heard.path.values()):
         raise Problem(status=HTTPStatus.NOT_FOUND, detail="Nothing is called that.", code="resource_missing")
-    raw = dict(request.query_params) if route.method in ("GET", "DELETE") else await _body(request)
     staged = Staged(
         key=key,
-        params=route.params.model_validate(raw),
-        path=request.path_params,
-        headers=request.headers,
-        base_url=str(request.base_url).rstrip("/"),
+        params=route.params.model_validate(heard.told),
+        path=heard.path,
+        headers=heard.headers,
+        base_url=heard.base_url,
         now=datetime.now(UTC),
-        database=database,
-        ingest=ingest,
+        database=behind.database,
+        ingest=behind.ingest,
+        gatekeeper=behind.gatekeeper,
     )
     if route.staged:
-        return _answer(route, await route.handler(staged), request)
-    async with database.begin() as tx:
+        return _answer(route, await route.handler(staged), heard)
+    async with behind.database.begin() as tx:
         result = await route.handler(in_transaction(tx, staged))
-    return _answer(route, result, request)
+    return _answer(route, result, heard)
 
 
 def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
@@ -219,14 +293,15 @@ def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
         now=staged.now,
         database=staged.database,
         ingest=staged.ingest,
+        gatekeeper=staged.gatekeeper,
         tx=tx,
     )
 
 
-def _answer(route: Route, result: Json | Reply | Refusal | None, request: Request) -> Response:
+def _answer(route: Route, result: Json | Reply | Refusal | None, heard: Heard) -> Response:
     if isinstance(result, Refusal):
-        return problem.of_refusal(result).response(request.url.path)
-    if result is None or (route.quiet and wants_nothing(request.headers)):
+        return problem.of_refusal(result).response(heard.url)
+    if result is None or (route.quiet and wants_nothing(heard.headers)):
         return Response(status_code=HTTPStatus.NO_CONTENT)
     reply = result if isinstance(result, Reply) else Reply(status=route.status, body=result)
     if reply.body is None:
@@ -260,17 +335,24 @@ async def _authenticate(keys: Keys, headers: Mapping[str, str]) -> ApiKey:
     return key
 
 
-async def _body(request: Request) -> Any:
+async def _body(request: Request) -> bytes:
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MAX_BODY:
-            raise Problem(
-                status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=f"At most {MAX_BODY} bytes.", code="too_large"
-            )
+            raise _too_large()
         chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large() -> Problem:
+    return Problem(status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail=f"At most {MAX_BODY} bytes.", code="too_large")
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON of a body, numbers as decimals; nothing at all is an empty object."""
     try:
-        return _decode(b"".join(chunks) or b"{}")
+        return _decode(body or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError):
         raise Problem(status=HTTPStatus.BAD_REQUEST, detail="The body is not JSON.", code="malformed") from None
 

@@ -251,7 +251,8 @@ async def transaction(call: Call[Params]) -> Json:
     found = await whose.in_path(call)
     named = call.path["transaction"]
     connection = await driver(call.tx)
-    operation = await store.operation(connection, found.customer.customer_id, named)
+    key = (found.customer.customer_id, named)
+    operation = (await store.operations(connection, [key])).get(key)
     if operation is not None:
         outcome = operation.outcome
         if operation.kind == "refund" and not operation.refused:

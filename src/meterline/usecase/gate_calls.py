@@ -1,0 +1,127 @@
+"""Calls at the gate that come while others are being committed are decided together, in the order of their arrival.
+
+One transaction locks the wallets of a batch, decides call by call, and writes; each caller gets its own answer after
+the commit. A call that is refused changes nothing and leaves the others as they are.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from meterline.refusal import Missing, Refusal
+from meterline.store.database import Database, out_of_reach, stopped_by_others
+from meterline.usecase.group_commit import Gate, GroupCommit, Overloaded, Unavailable
+from meterline.usecase.shared_work import SharedWork, share, write
+from meterline.usecase.work_wallet import Answer, Refused, Work
+
+_MAX_BATCH = 500
+_MAX_QUEUED = 10_000
+_TRIES = 5
+
+
+@dataclass(slots=True, kw_only=True)
+class GateCall:
+    """One call: whose wallet, which ids it names, and what it does with the wallet. `now` is the customer's time, UTC.
+
+    `customer` is the customer as the caller named it. `act` decides before it records anything, so that
+    a call it refuses has done nothing.
+    """
+
+    environment: str
+    customer_id: UUID
+    customer: str
+    operation: str
+    hold: str | None
+    now: datetime
+    act: Callable[[Work], Awaitable[Answer | Refused]]
+    answer: "asyncio.Future[Answer | Refusal]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    def halves(self) -> None:
+        return None
+
+    def fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+
+class Gatekeeper:
+    """Decides the calls of one process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._calls: GroupCommit[GateCall] = GroupCommit(
+            self._decide, max_batch=_MAX_BATCH, max_queued=_MAX_QUEUED, name="gate", gate=Gate(enough=1)
+        )
+
+    async def start(self) -> None:
+        """Begin deciding."""
+        self._calls.start()
+
+    async def stop(self) -> None:
+        """Decide what is queued, then end."""
+        await self._calls.stop()
+
+    async def ask(self, call: GateCall) -> Answer | Refusal:
+        """What became of the call, once that is committed: an answer, a refusal that is kept, or one that is not.
+
+        Raises Overloaded before anything was taken, Unavailable when the database did not confirm: the same call may
+        be made again.
+        """
+        if not self._calls.room_for(1):
+            raise Overloaded
+        self._calls.put(call)
+        return await call.answer
+
+    async def _decide(self, batch: Sequence[GateCall]) -> None:
+        for tries in range(1, _TRIES + 1):
+            try:
+                async with self._database.begin() as tx:
+                    answers = [await _together(tx, batch, each) for each in sorted({c.environment for c in batch})]
+                break
+            except Exception as error:
+                if out_of_reach(error) or (stopped_by_others(error) and tries == _TRIES):
+                    raise Unavailable(str(error)) from error
+                if not stopped_by_others(error):
+                    raise
+        for decided in answers:
+            for call, answer in decided:
+                if not call.answer.done():
+                    call.answer.set_result(answer)
+
+
+async def _together(
+    tx: AsyncConnection, batch: Sequence[GateCall], environment: str
+) -> list[tuple[GateCall, Answer | Refusal]]:
+    """Decide the calls of one environment."""
+    calls = [call for call in batch if call.environment == environment]
+    works = await share(
+        tx,
+        environment=environment,
+        customer_ids={call.customer_id for call in calls},
+        operations=[(call.customer_id, call.operation) for call in calls],
+        holds=[(call.customer_id, call.hold) for call in calls if call.hold is not None],
+        now=max(call.now for call in calls),
+    )
+    decided = [(call, await _one(works.get(call.customer_id), call)) for call in calls]
+    await write(works.values())
+    return decided
+
+
+async def _one(work: SharedWork | None, call: GateCall) -> Answer | Refusal:
+    if work is None:
+        return Missing("wallet of customer", call.customer, subject=True)
+    work.now = call.now
+    try:
+        return await call.act(work)
+    except Refusal as refusal:
+        return refusal
