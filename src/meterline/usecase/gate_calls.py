@@ -14,8 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing, Refusal
 from meterline.store.database import Database, out_of_reach, stopped_by_others
+from meterline.usecase.batch_work import BatchWork, share, write
 from meterline.usecase.group_commit import Gate, GroupCommit, Overloaded, Unavailable
-from meterline.usecase.shared_work import SharedWork, share, write
 from meterline.usecase.work_wallet import Answer, Refused, Work
 
 _MAX_BATCH = 500
@@ -117,7 +117,7 @@ async def _together(
     return decided
 
 
-async def _one(work: SharedWork | None, call: GateCall) -> Answer | Refusal:
+async def _one(work: BatchWork | None, call: GateCall) -> Answer | Refusal:
     if work is None:
         return Missing("wallet of customer", call.customer, subject=True)
     work.now = call.now

@@ -99,8 +99,8 @@ def capture(pocket: Pocket, hold: Hold, amount: Decimal, *, at: datetime, final:
     inside = min(amount, hold.left)
     if hold.status == "open" and hold.policy == "reject" and amount > inside:
         raise Refusal(
-            f"The capture of {decimal_text(amount)} {hold.asset} is above the {decimal_text(hold.left)} {hold.asset} that"
-            " are held.",
+            f"The capture of {decimal_text(amount)} {hold.asset} is above the {decimal_text(hold.left)} {hold.asset}"
+            " that are held.",
             code="capture_above_hold",
         )
     taken, lent = _first(hold, inside)

@@ -22,7 +22,8 @@ class InsufficientFunds(Refusal):
 
     def __init__(self, *, asset: str, needed: Decimal, spendable: Decimal) -> None:
         super().__init__(
-            f"The wallet can spend {decimal_text(spendable)} {asset} on this; {decimal_text(needed)} {asset} are needed.",
+            f"The wallet can spend {decimal_text(spendable)} {asset} on this; {decimal_text(needed)} {asset} are"
+            " needed.",
             code="insufficient_funds",
         )
         self.asset = asset

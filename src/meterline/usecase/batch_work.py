@@ -23,7 +23,7 @@ from meterline.wallet.pocket import Pocket
 
 
 @dataclass(slots=True)
-class SharedWork(Work):
+class BatchWork(Work):
     """One wallet among several. What is known of ids and holds is all that the pieces of work name."""
 
     opened: dict[str, Pocket] = field(default_factory=dict)
@@ -84,7 +84,7 @@ async def share(
     operations: Sequence[tuple[UUID, str]],
     holds: Sequence[tuple[UUID, str]],
     now: datetime,
-) -> dict[UUID, SharedWork]:
+) -> dict[UUID, BatchWork]:
     """Lock the wallets of these customers of an environment; those who are gone or have none are left out.
 
     `operations` and `holds` are the ids that the work will name. `now` is the wall clock; a piece of work for a
@@ -98,7 +98,7 @@ async def share(
     known = await wallet.operations(connection, operations)
     held = await wallet.holds(connection, holds) if holds else {}
     works = {
-        customer_id: SharedWork(
+        customer_id: BatchWork(
             tx=tx,
             connection=connection,
             environment=environment,
@@ -120,7 +120,7 @@ async def share(
     return works
 
 
-async def write(works: Iterable[SharedWork]) -> None:
+async def write(works: Iterable[BatchWork]) -> None:
     """Write what the work on these wallets of one environment came to."""
     done = [each for each in works if each.remembered or each.opened or each.saved]
     if not done:
@@ -151,7 +151,7 @@ async def write(works: Iterable[SharedWork]) -> None:
         await wallet.remember(connection, environment=environment, rows=remembered)
 
 
-async def _write_holds(connection: ledger.Connection, environment: str, works: Sequence[SharedWork]) -> None:
+async def _write_holds(connection: ledger.Connection, environment: str, works: Sequence[BatchWork]) -> None:
     saved = [(each.customer_id, hold) for each in works for hold in each.saved.values()]
     if saved:
         await wallet.save_holds(connection, environment=environment, rows=saved)
