@@ -1,7 +1,7 @@
 """Budgets: who may spend how much, in which window of time."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
@@ -12,6 +12,9 @@ from meterline.refusal import Refusal
 Window: TypeAlias = Literal["hour", "day", "week", "month", "total"]
 """Calendar windows, UTC; `total` never begins again."""
 
+Owner: TypeAlias = Literal["seller", "customer"]
+"""Who set a budget."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DECEMBER = 12
 DEEPEST = 10
@@ -20,34 +23,52 @@ DEEPEST = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """At most `amount` of `asset` per window, by `spender` and everybody below it; without one, by the customer.
+    """At most `amount` per window, by `spender` and everybody below it; without one, by the customer.
 
-    `marks` restrict it to spending that carries one of them (a model, an event type). A soft budget refuses
+    It is money (or units of the seller's own) of `asset`, or a quantity of `usage` (a meter's event name): one of them
+    is set. `marks` restrict it to spending that carries one of them (a model, an event type). A soft budget refuses
     nothing and is only reported. `owner` says who set it: the seller or the customer.
     """
 
     id: str
     spender: str | None = None
-    asset: str
+    asset: str | None = None
+    usage: str | None = None
     amount: Decimal
     window: Window
     hard: bool = True
     marks: tuple[str, ...] = ()
-    owner: Literal["seller", "customer"] = "seller"
+    owner: Owner = "seller"
 
-    def applies(self, ask: "Ask", path: Sequence[str]) -> bool:
-        """Whether spending by the spenders on this path counts against it."""
+    def __post_init__(self) -> None:
+        assert (self.asset is None) != (self.usage is None), "a budget is of value or of usage"
+
+    @property
+    def of(self) -> str:
+        """What it is an amount of."""
+        return self.asset or self.usage or ""
+
+    def share(self, ask: "Ask", path: Sequence[str]) -> Decimal | None:
+        """How much of what is asked counts against it; None where the spenders on this path, or the marks, do not."""
         mine = self.spender is None or self.spender in path
         marked = not self.marks or any(mark in self.marks for mark in ask.marks)
-        return mine and marked and self.asset == ask.asset
+        if not (mine and marked):
+            return None
+        if self.usage is not None:
+            return ask.quantities.get(self.usage)
+        return ask.amount if self.asset == ask.asset else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """What is about to be spent: `amount` (zero or more) of `asset`, by `subject`, on something with these marks."""
+    """What is spent: `amount` of `asset`, by `subject`, on something with these marks.
+
+    `quantities` are those of the usage that costs it, by event name, as far as they are known.
+    """
 
     asset: str
     amount: Decimal
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
     subject: str | None = None
     marks: tuple[str, ...] = ()
 
@@ -74,6 +95,8 @@ class Standing:
     """A budget as it stands now; `left` is negative when a soft one was passed."""
 
     budget: Budget
+    spent: Decimal
+    reserved: Decimal
     left: Decimal
     resets_at: datetime | None
 
@@ -86,18 +109,38 @@ class BudgetExceeded(Refusal):
         whose = "the customer" if budget.spender is None else f"'{budget.spender}'"
         super().__init__(
             f"The {budget.window} budget '{budget.id}' of {whose} leaves {max(standing.left, Decimal(0)):f}"
-            f" {budget.asset}; {asked:f} {budget.asset} were asked for.",
+            f" {budget.of}; {asked:f} {budget.of} were asked for.",
             code="budget_exceeded",
         )
         resets = standing.resets_at
         self.members: dict[str, str | None] = {
             "budget": budget.id,
             "level": budget.spender or "customer",
-            "asset": budget.asset,
+            "asset": budget.of,
             "asked": f"{asked:f}",
             "left": f"{standing.left:f}",
             "resets_at": None if resets is None else resets.isoformat(),
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetPassed:
+    """What is told of a budget whose window was used up by what was spent: once per window.
+
+    `spent` and `amount` are of `asset` (or units of a kind of usage); instants are the customer's, UTC.
+    """
+
+    id: str
+    environment: str
+    customer: str
+    budget: str
+    level: str
+    asset: str
+    spent: Decimal
+    amount: Decimal
+    hard: bool
+    resets_at: datetime | None
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +219,13 @@ def window_end(window: Window, at: datetime) -> datetime | None:
 def standing(budget: Budget, tally: Tally, at: datetime) -> Standing:
     """What a budget leaves."""
     left = subtract(budget.amount, add(tally.spent, tally.reserved))
-    return Standing(budget=budget, left=left, resets_at=window_end(budget.window, at))
+    return Standing(
+        budget=budget,
+        spent=tally.spent,
+        reserved=tally.reserved,
+        left=left,
+        resets_at=window_end(budget.window, at),
+    )
 
 
 def reserve(
@@ -192,15 +241,39 @@ def reserve(
     Where several levels refuse, the one that leaves least is named; among equals, the first by id.
     """
     reservations: list[Reservation] = []
-    refusing: list[Standing] = []
+    refusing: list[tuple[Standing, Decimal]] = []
     for budget in sorted(budgets, key=lambda each: each.id):
-        if not budget.applies(ask, path):
+        share = budget.share(ask, path)
+        if share is None:
             continue
         start = window_start(budget.window, at)
         stands = standing(budget, tallies.get((budget.id, start), Tally()), at)
-        if budget.hard and ask.amount > stands.left:
-            refusing.append(stands)
-        reservations.append(Reservation(budget=budget.id, window_start=start, amount=ask.amount))
+        if budget.hard and share > stands.left:
+            refusing.append((stands, share))
+        reservations.append(Reservation(budget=budget.id, window_start=start, amount=share))
     if refusing:
-        raise BudgetExceeded(min(refusing, key=lambda each: each.left), ask.amount)
+        raise BudgetExceeded(*min(refusing, key=lambda each: each[0].left))
     return tuple(reservations)
+
+
+def count(budgets: Iterable[Budget], ask: Ask, *, path: Sequence[str], at: datetime) -> tuple[Reservation, ...]:
+    """What was spent at an instant, on every level that it counts against: nothing is refused any more."""
+    shares = [(each, each.share(ask, path)) for each in sorted(budgets, key=lambda each: each.id)]
+    return tuple(
+        Reservation(budget=each.id, window_start=window_start(each.window, at), amount=share)
+        for each, share in shares
+        if share
+    )
+
+
+def room(standings: Iterable[Standing], ask: Ask, *, path: Sequence[str]) -> tuple[Decimal | None, Decimal | None]:
+    """The most that hard budgets leave for such spending: of its asset, and of the one kind of usage it names.
+
+    None where nothing bounds it.
+    """
+    value: list[Decimal] = []
+    usage: list[Decimal] = []
+    for each in standings:
+        if each.budget.hard and each.budget.share(ask, path) is not None:
+            (value if each.budget.usage is None else usage).append(max(each.left, Decimal(0)))
+    return min(value, default=None), min(usage, default=None)

@@ -1,6 +1,6 @@
 """Budgets, the trees of spenders, and how far each window has come. Changed under the lock on the wallet."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -19,13 +19,15 @@ budget = Table(
     schema.customer_id(),
     schema.public_id(),
     Column("spender", Text),
-    Column("asset", Text, nullable=False),
+    Column("asset", Text),
+    Column("usage", Text),
     Column("amount", AMOUNT, nullable=False),
     Column("window", Text, nullable=False),
     Column("hard", Boolean, nullable=False),
     schema.document("marks"),
     Column("owner", Text, nullable=False),
     PrimaryKeyConstraint("customer_id", "id"),
+    CheckConstraint("num_nonnulls(asset, usage) = 1", name="of_one_thing"),
 )
 
 spender = Table(
@@ -69,20 +71,30 @@ budget_reservation = Table(
 
 async def all_of(connection: Connection, customer_id: UUID) -> list[Budget]:
     """A customer's budgets, by id."""
+    return (await of_all(connection, [customer_id])).get(customer_id, [])
+
+
+async def of_all(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, list[Budget]]:
+    """The budgets of these customers, by id; customers without any are left out."""
     rows = await connection.fetch(
-        'SELECT id, spender, asset, amount, "window", hard, marks::text AS marks, owner FROM budget'
-        " WHERE customer_id = $1 ORDER BY id",
-        customer_id,
+        'SELECT customer_id, id, spender, asset, usage, amount, "window", hard, marks::text AS marks, owner FROM budget'
+        " WHERE customer_id = ANY($1::uuid[]) ORDER BY customer_id, id",
+        list(customer_ids),
     )
-    return [Budget(**(dict(row) | {"marks": tuple(msgspec.json.decode(row["marks"]))})) for row in rows]
+    found: dict[UUID, list[Budget]] = {}
+    for row in rows:
+        plain = dict(row) | {"marks": tuple(msgspec.json.decode(row["marks"]))}
+        found.setdefault(plain.pop("customer_id"), []).append(Budget(**plain))
+    return found
 
 
 async def put(connection: Connection, *, environment: str, customer_id: UUID, new: Budget) -> None:
     """Set a budget; one of the same id is replaced, and what was spent in its window still counts."""
     await connection.execute(
-        'INSERT INTO budget (environment, customer_id, id, spender, asset, amount, "window", hard, marks, owner)'
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10)"
+        'INSERT INTO budget (environment, customer_id, id, spender, asset, amount, "window", hard, marks, owner, usage)'
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11)"
         " ON CONFLICT (customer_id, id) DO UPDATE SET spender = excluded.spender, asset = excluded.asset,"
+        " usage = excluded.usage,"
         ' amount = excluded.amount, "window" = excluded."window", hard = excluded.hard, marks = excluded.marks,'
         " owner = excluded.owner",
         environment,
@@ -95,6 +107,7 @@ async def put(connection: Connection, *, environment: str, customer_id: UUID, ne
         new.hard,
         msgspec.json.encode(new.marks).decode(),
         new.owner,
+        new.usage,
     )
 
 
@@ -106,8 +119,18 @@ async def remove(connection: Connection, *, customer_id: UUID, id: str) -> bool:
 
 async def parents(connection: Connection, customer_id: UUID) -> dict[str, str | None]:
     """The customer's tree: each spender's parent."""
-    rows = await connection.fetch("SELECT id, parent FROM spender WHERE customer_id = $1", customer_id)
-    return {row[0]: row[1] for row in rows}
+    return (await trees(connection, [customer_id])).get(customer_id, {})
+
+
+async def trees(connection: Connection, customer_ids: Iterable[UUID]) -> dict[UUID, dict[str, str | None]]:
+    """The trees of these customers; those without one are left out."""
+    rows = await connection.fetch(
+        "SELECT customer_id, id, parent FROM spender WHERE customer_id = ANY($1::uuid[])", list(customer_ids)
+    )
+    found: dict[UUID, dict[str, str | None]] = {}
+    for row in rows:
+        found.setdefault(row[0], {})[row[1]] = row[2]
+    return found
 
 
 async def place(connection: Connection, *, environment: str, customer_id: UUID, id: str, parent: str | None) -> None:
@@ -177,7 +200,7 @@ async def settle(
     freed: Decimal,
 ) -> None:
     """Of a hold's part, count `spent` as spent and let `freed` of the reservation go."""
-    await _move(connection, environment, customer_id, part, spent=spent, reserved=-freed)
+    await _move(connection, environment, customer_id, part, spent=spent, reserved=freed.copy_negate())
     await connection.execute(
         "UPDATE budget_reservation SET amount = amount - $5"
         " WHERE customer_id = $1 AND hold = $2 AND budget = $3 AND window_start = $4",
@@ -192,6 +215,26 @@ async def settle(
 async def forget(connection: Connection, *, customer_id: UUID, hold: str) -> None:
     """The hold ended."""
     await connection.execute("DELETE FROM budget_reservation WHERE customer_id = $1 AND hold = $2", customer_id, hold)
+
+
+async def spend(
+    connection: Connection, *, environment: str, spent: Mapping[tuple[UUID, str, datetime], Decimal]
+) -> dict[tuple[UUID, str, datetime], Decimal]:
+    """Count what was spent in these windows of budgets (customer, budget, start); what each has come to."""
+    rows = [(*key, spent[key]) for key in sorted(spent, key=lambda key: (key[0].bytes, *key[1:]))]
+    if not rows:
+        return {}
+    found = await connection.fetch(
+        "INSERT INTO budget_tally AS t (environment, customer_id, budget, window_start, spent, reserved)"
+        " SELECT $1, new.customer_id, new.budget, new.start, new.spent, 0"
+        " FROM unnest($2::uuid[], $3::text[], $4::timestamptz[], $5::numeric[])"
+        " AS new (customer_id, budget, start, spent) ORDER BY 2, 3, 4"
+        " ON CONFLICT (customer_id, budget, window_start) DO UPDATE SET spent = t.spent + excluded.spent"
+        " RETURNING customer_id, budget, window_start, spent",
+        environment,
+        *zip(*rows, strict=True),
+    )
+    return {(row[0], row[1], row[2]): row[3] for row in found}
 
 
 async def _move(

@@ -24,9 +24,11 @@ from meterline.store.alert import Connection
 from meterline.store.correction import Correction, Staged
 from meterline.store.database import driver
 from meterline.store.event import NewEvent, Stored, digest16
-from meterline.store.fee import forget_returned
+from meterline.store.fee import forget_returned, standing
 from meterline.store.identifier import public
+from meterline.store.offer import Fee
 from meterline.store.usage import HOUR, NO_DIMENSIONS, dimensions_text, hour_of
+from meterline.usecase.count_on_budgets import count_usage
 from meterline.usecase.debit_usage import debit_usage
 from meterline.usecase.moment import moment
 from meterline.usecase.reverse_debits import reverse_debits
@@ -206,7 +208,7 @@ async def _apply(
     if taken != len(voided) and not known:
         raise Refusal("This event was voided before.")
     await counter.recount(connection, [_key(each) for each in voided])
-    returned = await reverse_debits(connection, environment=correction.environment, events=voided, now=now)
+    returned = await _take_back(tx, correction.environment, voided, now)
     if made:
         for day in sorted({each.occurred_at.date() for each in made}):
             for table in ("usage_event", "usage_hour", "usage_unique"):
@@ -242,10 +244,24 @@ async def _debit_again(tx: AsyncConnection, correction: Correction, touched: Seq
     connection = await driver(tx)
     gone = [each for each in touched if each.voided_at is not None]
     back = [each for each in touched if each.voided_at is None]
-    await reverse_debits(connection, environment=correction.environment, events=gone, now=now)
+    await _take_back(tx, correction.environment, gone, now)
     await forget_returned(connection, back)
     again = await _described(tx, [_new(each) for each in back])
     await debit_usage(connection, environment=correction.environment, events=again, now=now)
+
+
+async def _take_back(tx: AsyncConnection, environment: str, gone: Sequence[Stored], now: datetime) -> Decimal:
+    """Give back what was paid for events, and take them out of the budgets; how much came back."""
+    connection = await driver(tx)
+    fees = await standing(connection, gone)
+    returned = await reverse_debits(connection, environment=environment, events=gone, now=now)
+    of_event: dict[UUID, list[Fee]] = {}
+    for each in fees:
+        of_event.setdefault(each.identifier16, []).append(each)
+    told = await _described(tx, [_new(each) for each in gone])
+    used = [(each, of_event.get(each.identifier16, [])) for each in told]
+    await count_usage(connection, environment=environment, used=used, now=now, back=True)
+    return returned
 
 
 def _new(each: Stored) -> NewEvent:

@@ -28,6 +28,7 @@ from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
 from meterline.store.offer import Fee, Tally, TallyKey, Tariff
 from meterline.store.wallet import Touched, Wallet
+from meterline.usecase.count_on_budgets import count_usage
 from meterline.usecase.seed_tally import seeds
 from meterline.usecase.watch_balance import watch_balances
 from meterline.wallet.grant import Grant
@@ -92,6 +93,20 @@ async def debit_usage(
     clocks = await wallet.clocks(connection, {event.customer_id for event in events})
     if not clocks:
         return {}
+    done = await _debit(connection, environment, events, clocks, now)
+    fees = {position: each.fees for position, each in done.items()}
+    mine = [(event, fees.get(position, ())) for position, event in enumerate(events) if event.customer_id in clocks]
+    await count_usage(connection, environment=environment, used=mine, now=now)
+    return done
+
+
+async def _debit(
+    connection: Connection,
+    environment: str,
+    events: Sequence[NewEvent],
+    clocks: Mapping[UUID, datetime | None],
+    now: datetime,
+) -> dict[int, Debited]:
     books = await _open(connection, environment, clocks, now)
     concerned = [
         (position, event)

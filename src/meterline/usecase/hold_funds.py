@@ -1,7 +1,7 @@
 """May this call run? Authorize, capture, extend, release, expire: money is set aside before the work is done."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -25,13 +25,25 @@ class Estimate:
     """What a call is expected to cost, at most: `amount` (more than zero) in `asset`.
 
     `marks` are what grants and budgets may be restricted to: event type, price, product, model. `subject` is who
-    spends, a leaf of the customer's tree of spenders.
+    spends, a leaf of the customer's tree of spenders. `quantities` are of the usage that costs it, by event name.
     """
 
     asset: str
     amount: Decimal
     marks: tuple[str, ...] = ()
     subject: str | None = None
+    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+
+    @property
+    def ask(self) -> Ask:
+        """What budgets are asked."""
+        return Ask(
+            asset=self.asset,
+            amount=self.amount,
+            quantities=self.quantities,
+            subject=self.subject,
+            marks=self.marks,
+        )
 
 
 def captured_as(hold: str, capture_id: str | None) -> str:
@@ -65,8 +77,7 @@ async def authorize(
 
     async def act() -> Answer:
         wanted = await estimate()
-        ask = Ask(asset=wanted.asset, amount=wanted.amount, subject=wanted.subject, marks=wanted.marks)
-        reserved = await keep_budget.reserve(work, ask)
+        reserved = await keep_budget.reserve(work, wanted.ask)
         change = holds.authorize(
             work.pocket(wanted.asset),
             id=id,
@@ -93,8 +104,9 @@ async def capture(
     said: Mapping[str, object],
     amount: Callable[[], Awaitable[Decimal]],
     final: bool,
+    quantities: Mapping[str, Decimal] | None = None,
 ) -> Answer | Refused:
-    """Take what the call cost out of the hold; the final capture gives the rest back.
+    """Take what the call cost out of the hold; the final capture gives the rest back. `quantities` is what was used.
 
     A repeated capture names itself by `capture_id`; without one there is a single capture per hold.
     """
@@ -103,7 +115,7 @@ async def capture(
         hold = await _hold(work, id)
         change = holds.capture(work.pocket(hold.asset), hold, await amount(), at=work.now, final=final)
         ended = change.hold.status != "open"
-        await keep_budget.spent(work, hold, captured=change.captured, ended=ended)
+        await keep_budget.spent(work, hold, captured=change.captured, ended=ended, quantities=quantities)
         if ended:
             await work.drop_expiry(id)
         answer = await _record(work, change, cause=Cause("capture", capture_id or id))

@@ -1,10 +1,13 @@
 """Budgets beside holds: reserved on every level when money is set aside, spent when it is captured."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from meterline.limit import budget as rules
-from meterline.limit.budget import Ask, Reservation, Standing, Tally
+from meterline.limit.budget import Ask, Budget, Owner, Reservation, Standing, Tally
+from meterline.refusal import Missing, Refusal
 from meterline.store import budget as store
+from meterline.usecase.count_on_budgets import count_spending
 from meterline.usecase.work_wallet import Work
 from meterline.wallet.hold import Hold
 
@@ -31,23 +34,84 @@ async def save(work: Work, hold: str, reserved: tuple[Reservation, ...]) -> None
     )
 
 
-async def spent(work: Work, hold: Hold, *, captured: Decimal, ended: bool) -> None:
-    """Count what was captured as spent on every level; where the hold ended, free the rest."""
+async def spent(
+    work: Work,
+    hold: Hold,
+    *,
+    captured: Decimal,
+    ended: bool,
+    quantities: Mapping[str, Decimal] | None = None,
+) -> None:
+    """Count what was captured as spent on every level; where the hold ended, free the rest.
+
+    A capture of an amount does not say what was used (`quantities`): budgets of usage then count, with the end of the
+    hold, what was reserved. A capture after the hold had ended has no reservation, and counts where it happens.
+    """
     if not work.budgeted:
         return
+    if hold.status != "open":
+        ask = Ask(
+            asset=hold.asset,
+            amount=captured,
+            quantities=quantities or {},
+            subject=hold.subject,
+            marks=hold.marks,
+        )
+        await count_spending(
+            work.connection, environment=work.environment, customer_id=work.customer_id, ask=ask, at=work.now
+        )
+        return
     parts = await store.reserved(work.connection, customer_id=work.customer_id, hold=hold.id)
+    of_usage = {each.id: each.usage for each in await _budgets(work, parts) if each.usage is not None}
     for part in parts:
+        used = captured
+        if part.budget in of_usage:
+            known = None if quantities is None else quantities.get(of_usage[part.budget])
+            used = (part.amount if ended and captured else Decimal(0)) if known is None else known
         await store.settle(
             work.connection,
             environment=work.environment,
             customer_id=work.customer_id,
             hold=hold.id,
             part=part,
-            spent=captured,
-            freed=part.amount if ended else min(part.amount, captured),
+            spent=used,
+            freed=part.amount if ended else min(part.amount, used),
         )
     if ended and parts:
         await store.forget(work.connection, customer_id=work.customer_id, hold=hold.id)
+
+
+async def _budgets(work: Work, parts: Sequence[Reservation]) -> list[Budget]:
+    return await store.all_of(work.connection, work.customer_id) if parts else []
+
+
+async def room(work: Work, ask: Ask) -> tuple[Decimal | None, Decimal | None]:
+    """The most that hard budgets leave now for such spending: of its asset, and of the usage it names."""
+    path = rules.path_of(ask.subject, await store.parents(work.connection, work.customer_id))
+    return rules.room(await standings(work), ask, path=path)
+
+
+async def put(work: Work, new: Budget) -> Standing:
+    """Set a budget, for the seller or the customer as its `owner` says; it applies from now on.
+
+    What was spent in its window counts. A customer cannot change what the seller set.
+    """
+    await _check_owner(work, new.id, new.owner)
+    await store.put(work.connection, environment=work.environment, customer_id=work.customer_id, new=new)
+    return next(each for each in await standings(work) if each.budget.id == new.id)
+
+
+async def lift(work: Work, id: str, *, by: Owner) -> None:
+    """Lift a budget. Raises Missing; refuses the customer what the seller set."""
+    await _check_owner(work, id, by)
+    if not await store.remove(work.connection, customer_id=work.customer_id, id=id):
+        raise Missing("budget", id, subject=True)
+
+
+async def _check_owner(work: Work, id: str, by: Owner) -> None:
+    known = next((each for each in await store.all_of(work.connection, work.customer_id) if each.id == id), None)
+    if known is not None and known.owner == "seller" and by == "customer":
+        raise Refusal(f"The budget '{id}' was set by the seller.", code="budget_of_seller")
 
 
 async def standings(work: Work, subject: str | None = None) -> list[Standing]:

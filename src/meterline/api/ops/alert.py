@@ -13,7 +13,7 @@ from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.limit.alert import COUNTED, Alert, AlertTriggered, Crossing, Status
 from meterline.limit.balance import WalletPassed
-from meterline.limit.budget import BudgetRefused
+from meterline.limit.budget import BudgetPassed, BudgetRefused
 from meterline.meter.parked import EventsParked
 from meterline.money import decimal_text
 from meterline.refusal import Refusal
@@ -156,6 +156,27 @@ def render_refused(told: BudgetRefused) -> Json:
 
 
 snapshots(BudgetRefused, render_refused, url=None)
+
+
+def render_used_up(told: BudgetPassed) -> Json:
+    """What `budget.passed` carries; `id` is the budget's with the start of its window."""
+    return {
+        "id": told.id,
+        "object": "budget.passed",
+        "amount": decimal_text(told.amount),
+        "asset": told.asset,
+        "budget": told.budget,
+        "created": unix(told.created),
+        "customer": told.customer,
+        "hard": told.hard,
+        "level": told.level,
+        "livemode": told.environment == "live",
+        "resets_at": unix_or_none(told.resets_at),
+        "spent": decimal_text(told.spent),
+    }
+
+
+snapshots(BudgetPassed, render_used_up, url=None)
 
 
 def render_parked(told: EventsParked) -> Json:

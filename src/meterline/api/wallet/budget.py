@@ -2,28 +2,40 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from meterline.api.wallet import whose
 from meterline.api.wallet.params import Asset, Id, NotNegative, Params, Text
 from meterline.api.wallet.route import Call, Json, Routes
 from meterline.limit.budget import Budget, Standing, path_of
-from meterline.refusal import Missing
 from meterline.store import budget as store
 from meterline.usecase import keep_budget
+from meterline.usecase.publish_offer import event_name
 from meterline.usecase.work_wallet import Work, work_on
 
 routes = Routes("budgets")
 
 
 class BudgetPut(Params):
+    """An amount of an asset, or of the usage of an event type, by number or by one of its volumes."""
+
     spender: Id | None = None
-    asset: Asset
+    asset: Asset | None = None
+    event_type: Text | None = None
+    volume_field: Text | None = None
     amount: NotNegative
     window: Literal["hour", "day", "week", "month", "total"]
     hard: bool = True
     marks: Annotated[list[Text], Field(max_length=20)] = []
     owner: Literal["seller", "customer"] = "seller"
+
+    @model_validator(mode="after")
+    def _of_one_thing(self) -> "BudgetPut":
+        if (self.asset is None) == (self.event_type is None):
+            raise ValueError("either asset or event_type is required")
+        if self.volume_field is not None and self.event_type is None:
+            raise ValueError("volume_field goes with event_type")
+        return self
 
 
 class SpenderPut(Params):
@@ -41,12 +53,15 @@ def render(standing: Standing) -> Json:
         "id": budget.id,
         "spender": budget.spender,
         "asset": budget.asset,
+        "usage": budget.usage,
         "amount": budget.amount,
         "window": budget.window,
         "hard": budget.hard,
         "marks": list(budget.marks),
         "owner": budget.owner,
         "left": standing.left,
+        "spent": standing.spent,
+        "reserved": standing.reserved,
         "resets_at": None if standing.resets_at is None else standing.resets_at.isoformat(),
     }
 
@@ -71,15 +86,14 @@ async def put(call: Call[BudgetPut]) -> Json:
         id=call.path["budget"],
         spender=asked.spender,
         asset=asked.asset,
+        usage=None if asked.event_type is None else event_name(asked.event_type, asked.volume_field),
         amount=asked.amount,
         window=asked.window,
         hard=asked.hard,
         marks=tuple(asked.marks),
         owner=asked.owner,
     )
-    await store.put(work.connection, environment=work.environment, customer_id=work.customer_id, new=new)
-    standings = await keep_budget.standings(work)
-    return render(next(each for each in standings if each.budget.id == new.id))
+    return render(await keep_budget.put(work, new))
 
 
 @routes.get("/customers/{customer}/budgets", BudgetList)
@@ -93,8 +107,7 @@ async def listed(call: Call[BudgetList]) -> Json:
 async def remove(call: Call[Params]) -> None:
     """Lift a budget."""
     work = await _work(call)
-    if not await store.remove(work.connection, customer_id=work.customer_id, id=call.path["budget"]):
-        raise Missing("budget", call.path["budget"], subject=True)
+    await keep_budget.lift(work, call.path["budget"], by="seller")
 
 
 @routes.put("/customers/{customer}/spenders/{spender}", SpenderPut)

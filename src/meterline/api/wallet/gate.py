@@ -14,7 +14,7 @@ from meterline.api.wallet.params import Asset, Id, NotNegative, Params, Positive
 from meterline.api.wallet.problem import overloaded, unavailable
 from meterline.api.wallet.route import Call, Json, Routes, Staged, in_transaction
 from meterline.api.wallet.whose import Whose
-from meterline.limit.budget import Ask, BudgetExceeded
+from meterline.limit.budget import BudgetExceeded
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
 from meterline.store import wallet as store
@@ -35,6 +35,7 @@ from meterline.usecase.hold_funds import (
     released_as,
     told_hold,
 )
+from meterline.usecase.publish_offer import event_name
 from meterline.usecase.tell_refusal import tell_refusal
 from meterline.usecase.work_wallet import Answer, Refused, Work, told, work_on
 from meterline.wallet.hold import LONGEST
@@ -117,13 +118,13 @@ async def _whose(call: Call[Any]) -> Whose:
     )
 
 
-async def _estimate(work: Work, asked: About) -> tuple[Estimate, int | None]:
-    """What the call costs at most, and how much of its usage could be afforded."""
+async def _estimate(work: Work, asked: About) -> tuple[Estimate, list[Counted]]:
+    """What the call costs at most, and the prices of its usage; none for an amount."""
     if asked.amount is not None:
         assert asked.asset is not None
         return (
             Estimate(asset=asked.asset, amount=asked.amount, marks=tuple(asked.marks), subject=asked.subject),
-            None,
+            [],
         )
     assert asked.event_type is not None
     ways = await counted(
@@ -138,9 +139,14 @@ async def _estimate(work: Work, asked: About) -> tuple[Estimate, int | None]:
         return work.pocket(way[0].tariff.asset).spendable(work.now, marked(way))
 
     priced = ways[payable(ways, asked.quantity, has)]
-    asset, marks, spendable = priced[0].tariff.asset, marked(priced), has(priced)
-    estimate = Estimate(asset=asset, amount=cost(priced, asked.quantity), marks=marks, subject=asked.subject)
-    return estimate, affordable(priced, spendable)
+    estimate = Estimate(
+        asset=priced[0].tariff.asset,
+        amount=cost(priced, asked.quantity),
+        marks=marked(priced),
+        subject=asked.subject,
+        quantities={event_name(asked.event_type, asked.volume_field): asked.quantity},
+    )
+    return estimate, priced
 
 
 @routes.post("/gate/check", About)
@@ -155,11 +161,14 @@ async def check(call: Call[About]) -> Json:
         active=False,
     )
     try:
-        estimate, most = await _estimate(work, call.params)
+        estimate, priced = await _estimate(work, call.params)
     except Refusal as refusal:
         return {"allowed": False, "rule": refusal.code, "detail": refusal.message}
     pocket = work.pocket(estimate.asset)
     spendable = pocket.spendable(found.now, estimate.marks)
+    value, usage = await keep_budget.room(work, estimate.ask)
+    within = spendable if value is None else min(spendable, value)
+    most = affordable(priced, within) if priced else None
     answer: Json = {
         "allowed": True,
         "rule": None,
@@ -167,15 +176,13 @@ async def check(call: Call[About]) -> Json:
         "estimate": told(estimate.amount),
         "available": told(pocket.available(found.now)),
         "spendable": told(spendable),
-        "affordable_quantity": most,
+        "affordable": told(within),
+        "affordable_quantity": most if most is None or usage is None else min(most, int(usage)),
     }
     if work.wallet.status != "active":
         return answer | {"allowed": False, "rule": f"wallet_{work.wallet.status}"}
     try:
-        await keep_budget.reserve(
-            work,
-            Ask(asset=estimate.asset, amount=estimate.amount, subject=estimate.subject, marks=estimate.marks),
-        )
+        await keep_budget.reserve(work, estimate.ask)
     except BudgetExceeded as refusal:
         return answer | {"allowed": False, "rule": refusal.code, "detail": refusal.message, **refusal.members}
     if estimate.amount > spendable:
@@ -298,8 +305,17 @@ async def capture_call(staged: Staged[Capture]) -> Answer | Refusal:
             held = await work.hold(asked.id)
             return cost(in_asset(ways, None if held is None else held.asset), asked.quantity)
 
+        used = None
+        if asked.quantity is not None and asked.event_type is not None:
+            used = {event_name(asked.event_type, asked.volume_field): asked.quantity}
         return await capture(
-            work, id=asked.id, capture_id=asked.capture_id, said=_said(asked), amount=amount, final=asked.final
+            work,
+            id=asked.id,
+            capture_id=asked.capture_id,
+            said=_said(asked),
+            amount=amount,
+            final=asked.final,
+            quantities=used,
         )
 
     return await _ask(staged, operation=captured_as(asked.id, asked.capture_id), hold=asked.id, act=act)

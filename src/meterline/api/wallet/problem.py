@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from meterline.refusal import Conflict, Missing, Refusal
 
 _PAYMENT_REQUIRED = frozenset({"insufficient_funds", "budget_exceeded", "nothing_refundable"})
-_FORBIDDEN = frozenset({"wallet_frozen", "wallet_closed"})
+_FORBIDDEN = frozenset({"wallet_frozen", "wallet_closed", "budget_of_seller"})
 _TAKEN = frozenset({"code_taken", "external_id_taken", "id_conflict"})
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode

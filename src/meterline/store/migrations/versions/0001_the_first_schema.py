@@ -128,12 +128,14 @@ def upgrade() -> None:
         sa.Column("customer_id", sa.UUID(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("spender", sa.Text(), nullable=True),
-        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=True),
+        sa.Column("usage", sa.Text(), nullable=True),
         sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
         sa.Column("window", sa.Text(), nullable=False),
         sa.Column("hard", sa.Boolean(), nullable=False),
         sa.Column("marks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("owner", sa.Text(), nullable=False),
+        sa.CheckConstraint("num_nonnulls(asset, usage) = 1", name=op.f("ck_budget_of_one_thing")),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_budget")),
     )
     op.create_table(
