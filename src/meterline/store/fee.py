@@ -81,17 +81,21 @@ class Left:
     seed: Decimal | None
 
 
-async def left(connection: Connection, key: TallyKey) -> Left:
-    """What still counts of the events that were debited under a key. Costs events."""
+async def left(connection: Connection, key: TallyKey, prices: Sequence[str]) -> Left:
+    """What still counts of the events that were debited under a key, by one of its prices. Costs events."""
     row = await connection.fetchrow(
         "SELECT max(e.value) FILTER (WHERE counts) AS largest,"
         " (array_agg(e.value ORDER BY e.received_at DESC, e.occurred_at DESC) FILTER (WHERE counts))[1] AS latest,"
         " (array_agg(f.before ORDER BY e.received_at, e.occurred_at))[1] AS seed"
         " FROM usage_fee f JOIN usage_event e ON e.customer_id = f.customer_id AND e.occurred_at = f.occurred_at"
         " AND e.identifier16 = f.identifier16 CROSS JOIN LATERAL (SELECT e.voided_at IS NULL AS counts) AS c"
-        " WHERE f.customer_id = $1 AND f.subscription = $2 AND f.price = $3 AND f.cell = $4 AND f.span = $5"
-        " AND f.occurred_at >= $5",
-        *key,
+        " WHERE f.customer_id = $1 AND f.subscription = $2 AND f.price = ANY($3::text[]) AND f.cell = $4"
+        " AND f.span = $5 AND f.occurred_at >= $5",
+        key[0],
+        key[1],
+        list(prices),
+        key[3],
+        key[4],
     )
     assert row is not None, "an aggregate has one row"
     return Left(largest=row["largest"], latest=row["latest"], seed=row["seed"])

@@ -41,6 +41,7 @@ class _Reversing:
     now: datetime
     pockets: dict[str, Pocket]
     bounded: frozenset[tuple[str, str]]
+    counters: Mapping[tuple[str, str], str]
     formulas: Mapping[UUID, Formula]
     prices: Mapping[str, Price]
     tallies: dict[TallyKey, Tally]
@@ -106,9 +107,10 @@ async def _open(
     named = {each.grant for rows in moved.values() for each in rows if each.grant is not None}
     for grant in await wallet.grants(connection, customer_id, ids=sorted(named)):
         pockets[grant.asset] = _with(pockets.get(grant.asset) or Pocket(asset=grant.asset), grant)
-    keys = [_key(each) for each in standing]
     tariffs = await offer.tariffs(connection, [customer_id])
     meters = await meter.by_id(connection, environment)
+    counters = {(each.subscription, each.price): each.counter for each in tariffs}
+    keys = [_key(each, counters) for each in standing]
     return _Reversing(
         connection=connection,
         now=clock or now,
@@ -116,6 +118,7 @@ async def _open(
         bounded=frozenset(
             (each.subscription, each.price) for each in tariffs if each.minimum is not None or each.maximum is not None
         ),
+        counters=counters,
         formulas={each.identifier16: meters[each.meter].formula for each in events},
         prices=await offer.prices(connection, environment, {each.price for each in standing}),
         tallies=await offer.tallies(connection, sorted(set(keys))),
@@ -141,8 +144,10 @@ def _with(pocket: Pocket, grant: Grant) -> Pocket:
     )
 
 
-def _key(of: Fee) -> TallyKey:
-    return (of.customer_id, of.subscription, of.price, of.cell, of.span)
+def _key(of: Fee, counters: Mapping[tuple[str, str], str]) -> TallyKey:
+    """Where the fee's quantity is counted: under its price, or what that shares with the prices in other assets."""
+    counter = counters.get((of.subscription, of.price), of.price)
+    return (of.customer_id, of.subscription, counter, of.cell, of.span)
 
 
 def _as_booked(standing: Sequence[Fee], number: int, tariffs: Sequence[Tariff]) -> list[Fee]:
@@ -184,9 +189,9 @@ async def _reverse(work: _Reversing, of: Fee) -> tuple[Transfer, ...]:
 
     Where fees of single events are bounded, that is the event's own fee.
     """
-    key = _key(of)
+    key = _key(of, work.counters)
     tally = work.tallies[key]
-    quantity = await _quantity(work.connection, tally, work.formulas[of.identifier16], of)
+    quantity = await _quantity(work, key, work.formulas[of.identifier16], of)
     if (of.subscription, of.price) in work.bounded:
         less = of.amount
     else:
@@ -202,17 +207,19 @@ async def _reverse(work: _Reversing, of: Fee) -> tuple[Transfer, ...]:
     return _give(work, of, back)
 
 
-async def _quantity(connection: Connection, tally: Tally, formula: Formula, of: Fee) -> Decimal | None:
+async def _quantity(work: _Reversing, key: TallyKey, formula: Formula, of: Fee) -> Decimal | None:
     """How far usage has come without the event; None where nothing is left of it."""
+    tally = work.tallies[key]
+    prices = [price for (_, price), counter in work.counters.items() if counter == key[2]] or [of.price]
     match formula:
         case "sum" | "count":
             rest = subtract(tally.quantity, of.after if of.before is None else subtract(of.after, of.before))
             return rest or None
         case "max":
-            left = await fees.left(connection, _key(of))
+            left = await fees.left(work.connection, key, prices)
             return max((each for each in (left.largest, left.seed) if each is not None), default=None)
         case "last":
-            left = await fees.left(connection, _key(of))
+            left = await fees.left(work.connection, key, prices)
             return left.seed if left.latest is None else left.latest
         case "unique":
             raise AssertionError("distinct values are not debited")
