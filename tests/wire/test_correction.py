@@ -178,6 +178,50 @@ def test_dimensions_group_and_filter_summaries(
     assert summaries(**{"dimension_filters[model]": "b"})[0]["aggregated_value"] == 12
     by_model = summaries(**{"dimension_group_by_keys[]": "model"})
     assert {each["dimensions"]["model"]: each["aggregated_value"] for each in by_model} == {"a": 3, "b": 12}
+    for param in ("dimension_filters[color]", "dimension_group_by_keys[]"):
+        refused = raw.get(f"/v1/billing/meters/{made['id']}/event_summaries", params=bounds | {param: "color"})
+        assert refused.json()["error"]["param"] == param.removesuffix("[]")
+
+
+def test_groups_are_paged_window_by_window(
+    client: stripe.StripeClient, raw: httpx.Client, customer: stripe.Customer
+) -> None:
+    asked = {
+        "display_name": "Paged",
+        "event_name": "paged",
+        "default_aggregation[formula]": "sum",
+        "dimension_payload_keys[]": "model",
+    }
+    made = raw.post("/v1/billing/meters", data=asked).json()
+    hour = NOW - NOW % 3600
+    for back, model, value in ((2, "a", 1), (2, "b", 2), (5, "a", 4)):
+        payload = {"stripe_customer_id": customer.id, "value": value, "model": model}
+        sent = {"event_name": "paged", "payload": payload, "timestamp": hour - back * 3600}
+        assert send(raw, sent) == ["accepted"]
+    bounds: Any = {"customer": customer.id, "start_time": hour - 6 * 3600, "end_time": hour}
+    bounds |= {"value_grouping_window": "hour", "dimension_group_by_keys[]": "model", "limit": 1}
+
+    seen: list[tuple[int, str | None, int]] = []
+    after: dict[str, str] = {}
+    while True:
+        page = raw.get(f"/v1/billing/meters/{made['id']}/event_summaries", params=bounds | after).json()
+        seen += [
+            (each["start_time"], each["dimensions"].get("model"), each["aggregated_value"]) for each in page["data"]
+        ]
+        if not page["has_more"]:
+            break
+        after = {"starting_after": page["data"][-1]["id"]}
+
+    ago = {n: hour - n * 3600 for n in range(1, 7)}
+    assert seen == [
+        (ago[1], None, 0),
+        (ago[2], "a", 1),
+        (ago[2], "b", 2),
+        (ago[3], None, 0),
+        (ago[4], None, 0),
+        (ago[5], "a", 4),
+        (ago[6], None, 0),
+    ]
 
 
 def test_a_correction_stays_in_reach(raw: httpx.Client, meter: stripe.billing.Meter, customer: stripe.Customer) -> None:

@@ -95,6 +95,64 @@ def test_rows_that_are_not_counted_are_kept_with_the_reason(
     assert rejects[0]["code"] == "meter_event_customer_not_found" and rejects[0]["event"]["payload"]["value"] == "1"
 
 
+def test_rows_that_cannot_be_read_are_rejects_and_the_others_go_on(
+    client: stripe.StripeClient, meter: stripe.billing.Meter, base_url: str, tmp_path: Path
+) -> None:
+    customer = client.v1.customers.create({"name": "broken"}).id
+    lines = [
+        json.dumps({"event_name": "tokens", "payload": {"stripe_customer_id": customer, "value": n}}) for n in (1, 2)
+    ]
+    file = tmp_path / "usage.ndjson"
+    file.write_text("\n".join([lines[0], "{broken", "7", lines[1]]))
+    table = tmp_path / "usage.csv"
+    table.write_text(f"\ufeffwho,n,at\n{customer},3,{ROWS[0]['at']}\n{customer},4,{ROWS[0]['at']},more\n")
+
+    done, sent = ingest(base_url, str(file)), ingest(base_url, str(table), *COLUMNS)
+
+    assert "4 rows: 2 accepted, 2 rejected." in done.stderr, done.stderr
+    assert "2 rows: 1 accepted, 1 rejected." in sent.stderr, sent.stderr
+    rejects = [json.loads(line) for line in (tmp_path / "usage.ndjson.rejects.ndjson").read_text().splitlines()]
+    assert [(each["row"], each["code"], each["line"]) for each in rejects] == [
+        (1, "unreadable", "{broken"),
+        (2, "unreadable", "7"),
+    ]
+    assert used(client, meter, customer) == 6
+
+
+def test_rejects_are_those_of_the_last_time(meter: stripe.billing.Meter, base_url: str, tmp_path: Path) -> None:
+    file, rejects = write(tmp_path / "usage.csv", "cus_nobody"), tmp_path / "usage.csv.rejects.ndjson"
+    for _ in range(2):
+        ingest(base_url, str(file), *COLUMNS)
+        assert len(rejects.read_text().splitlines()) == 30
+    kept = len("".join(rejects.read_text().splitlines(keepends=True)[:20]))
+    (tmp_path / "usage.csv.progress").write_text(json.dumps({"source": digest(file), "rows": 20, "rejected": kept}))
+
+    done = ingest(base_url, str(file), *COLUMNS)
+
+    assert "30 rows: 10 parked. 20 of them were sent before." in done.stderr, done.stderr
+    assert [json.loads(line)["row"] for line in rejects.read_text().splitlines()] == list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--event-name", "tokens", "--column", "value=m"], "there is no column m; there are who, n, at."),
+        (["--event-name", "tokens", "--timestamp", "when"], "there is no column when"),
+        (["--column", "value=n"], "say which events these are"),
+        (["--event-name", "tokens", "--format", "parquet"], "it is not Parquet"),
+    ],
+)
+def test_what_does_not_fit_the_file_is_said_before_anything_is_sent(
+    base_url: str, tmp_path: Path, options: list[str], told: str
+) -> None:
+    file = write(tmp_path / "usage.csv", "cus_nobody")
+
+    done = ingest(base_url, str(file), *options)
+
+    assert (done.returncode, told in " ".join(done.stderr.split())) == (1, True), done.stderr
+    assert "Traceback" not in ingest(base_url, str(tmp_path / "none.csv"), *options).stderr
+
+
 def test_standard_input_is_read_as_it_comes(
     client: stripe.StripeClient, meter: stripe.billing.Meter, base_url: str, tmp_path: Path, raw: httpx.Client
 ) -> None:

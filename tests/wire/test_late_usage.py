@@ -69,6 +69,11 @@ def life(raw: httpx.Client, month: Month, id: str) -> Any:
     return raw.get(f"/ingest/events/{id}", params={"customer": month.customer.id}).json()
 
 
+def invoices_of(raw: httpx.Client, month: Month, id: str) -> list[str]:
+    """The invoices that an event is on."""
+    return list(dict.fromkeys(line["invoice"] for line in life(raw, month, id)["invoice_lines"]))
+
+
 def test_late_usage_is_one_line_of_the_next_invoice_at_the_price_it_comes_to(raw: httpx.Client, month: Month) -> None:
     tell(raw, month, "early", 90)
     month.advance(FINALIZED)
@@ -83,6 +88,8 @@ def test_late_usage_is_one_line_of_the_next_invoice_at_the_price_it_comes_to(raw
     month.advance(NEXT_FINALIZED)
     issued = month.client.v1.invoices.retrieve(str(draft.id))
 
+    assert invoices_of(raw, month, "early") == [billed.id]
+    assert invoices_of(raw, month, "late") == invoices_of(raw, month, "own-month") == [issued.id]
     for made in (preview, draft, issued):
         assert corrections(made) == [(LABEL, 20, "30")]
         assert made.total == 500 + 20

@@ -250,7 +250,15 @@ def test_cloudevents_name_the_customer_as_subject(
     many = {"content-type": "application/cloudevents-batch+json"}
     answer = raw.post("/ingest/events", content=json.dumps(batch), headers=many).json()
     assert [v["fate"] for v in answer["verdicts"]] == ["duplicate", "accepted", "accepted"]
-    assert used(client, made, customer) == 21
+    plain = [
+        cloud | {"id": "call-3"},
+        {"event_name": "litellm_tokens", "payload": {"total_tokens": 7}, "customer": customer.id},
+    ]
+    answer = raw.post("/ingest/events", json=plain).json()
+    assert [v["fate"] for v in answer["verdicts"]] == ["accepted", "accepted"]
+    without_offset = cloud | {"id": "call-4", "time": datetime.now(UTC).replace(tzinfo=None).isoformat()}
+    assert raw.post("/api/v1/events", content=json.dumps(without_offset), headers=one).status_code == 204
+    assert used(client, made, customer) == 42
 
 
 def test_a_body_that_cannot_be_taken_is_refused_whole(raw: httpx.Client) -> None:

@@ -4,7 +4,8 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,7 +16,7 @@ import zstandard
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from meterline.cli.table import SUFFIXES, Format, Mapping, UnreadableFile, digest, rows, text_rows
+from meterline.cli.table import SUFFIXES, Format, Mapping, Row, UnreadableFile, UnreadableRow, digest, rows, text_rows
 
 _TRIES = 8
 _PATIENCE_S = 120.0
@@ -26,7 +27,17 @@ class Totals:
     """What became of the rows sent so far."""
 
     rows: int = 0
+    before: int = 0
     fates: dict[str, int] = field(default_factory=lambda: {"accepted": 0, "duplicate": 0, "parked": 0, "rejected": 0})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """How far a file was sent: rows that were answered, and bytes of rejects kept of them."""
+
+    source: str
+    rows: int = 0
+    rejected: int = 0
 
 
 def ingest(
@@ -61,15 +72,17 @@ def ingest(
     beside = Path("stdin") if str(file) == "-" else file
     refused = rejects or beside.with_name(beside.name + ".rejects.ndjson")
     try:
-        totals = _send_file(out, file, chosen, mapping, url, api_key, refused, batch)
-    except UnreadableFile as error:
-        out.print(f"[red]✗[/] {file}: {error}")
+        with _unless_empty(refused):
+            totals = _send_file(out, file, chosen, mapping, url, api_key, refused, batch)
+    except (UnreadableFile, OSError) as error:
+        out.print(f"[red]✗[/] {file}: {error.strerror if isinstance(error, OSError) else error}")
         sys.exit(1)
     except httpx.HTTPError as error:
         out.print(f"[red]✗[/] {url}: {error}. What was answered is counted; run the same command to go on.")
         sys.exit(1)
     told = ", ".join(f"{count:,} {fate}" for fate, count in totals.fates.items() if count)
-    out.print(f"{totals.rows:,} rows: {told or 'nothing to do'}.")
+    earlier = f" {totals.before:,} of them were sent before." if totals.before else ""
+    out.print(f"{totals.rows:,} rows: {told or 'nothing to do'}.{earlier}")
     if totals.fates["rejected"] or totals.fates["parked"]:
         out.print(f"Rows that were not counted are in {refused}.")
         sys.exit(1)
@@ -90,9 +103,9 @@ def _send_file(
     else:
         source = digest(file)
         state, found = file.with_name(file.name + ".progress"), rows(file, form)
-    done = _resumed(state, source)
-    totals = Totals(rows=done)
-    numbered = islice(enumerate(found), done, None)
+    before = _resumed(state, source)
+    totals = Totals(rows=before.rows, before=before.rows)
+    numbered = islice(enumerate(_checked(found, mapping, form)), before.rows, None)
     headers = {
         "authorization": f"Bearer {api_key}",
         "content-type": "application/x-ndjson",
@@ -110,23 +123,54 @@ def _send_file(
         refused.open("a", encoding="utf-8") as rejected,
         Progress(*columns, console=out, transient=True) as progress,
     ):
-        task = progress.add_task(file.name, total=None, completed=done)
-        while events := [mapping.event(row, source=source, number=n) for n, row in islice(numbered, batch)]:
-            verdicts = _send(client, events)
-            for n, (event, verdict) in enumerate(zip(events, verdicts, strict=True)):
+        rejected.truncate(min(before.rejected, rejected.tell()))
+        task = progress.add_task(file.name, total=None, completed=totals.rows)
+        while some := list(islice(numbered, batch)):
+            for n, verdict in _judged(client, some, mapping, source):
                 totals.fates[verdict["fate"]] += 1
                 if verdict["fate"] in ("rejected", "parked"):
-                    rejected.write(_line({"row": totals.rows + n, **verdict, "event": event}))
-            totals.rows += len(events)
+                    rejected.write(_line({"row": n, **verdict}))
+            totals.rows += len(some)
             rejected.flush()
             if state is not None:
-                state.write_text(json.dumps({"source": source, "rows": totals.rows}), encoding="utf-8")
+                _keep(state, Sent(source=source, rows=totals.rows, rejected=refused.stat().st_size))
             progress.update(task, completed=totals.rows)
-    if refused.stat().st_size == 0:
-        refused.unlink()
     if state is not None:
         state.unlink(missing_ok=True)
     return totals
+
+
+@contextmanager
+def _unless_empty(refused: Path) -> Iterator[None]:
+    """No file of rejects is left behind when there are none."""
+    try:
+        yield
+    finally:
+        if refused.exists() and refused.stat().st_size == 0:
+            refused.unlink()
+
+
+def _checked(found: Iterator[Row], mapping: Mapping, form: Format) -> Iterator[Row]:
+    """The same rows; the first that can be read shows whether the mapping fits the file."""
+    fits = False
+    for row in found:
+        if not fits and not isinstance(row, UnreadableRow):
+            mapping.check(row, form)
+            fits = True
+        yield row
+
+
+def _judged(
+    client: httpx.Client, some: list[tuple[int, Row]], mapping: Mapping, source: str
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The verdict on each row, with what the row said."""
+    events = {n: mapping.event(row, source=source, number=n) for n, row in some if not isinstance(row, UnreadableRow)}
+    verdicts = iter(_send(client, list(events.values())) if events else [])
+    for n, row in some:
+        if isinstance(row, UnreadableRow):
+            yield n, {"fate": "rejected", "code": "unreadable", "message": row.why, "line": row.line}
+        else:
+            yield n, {**next(verdicts), "event": events[n]}
 
 
 def _send(client: httpx.Client, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -157,12 +201,20 @@ def _pauses() -> Iterator[float]:
         yield 5.0
 
 
-def _resumed(state: Path | None, source: str) -> int:
-    """How many rows of this very file were answered before."""
-    if state is None or not state.exists():
-        return 0
-    found = json.loads(state.read_text(encoding="utf-8"))
-    return int(found["rows"]) if found["source"] == source else 0
+def _resumed(state: Path | None, source: str) -> Sent:
+    """How much of this very file was answered before."""
+    if state is not None and state.exists():
+        found = Sent(**json.loads(state.read_text(encoding="utf-8")))
+        if found.source == source:
+            return found
+    return Sent(source=source)
+
+
+def _keep(state: Path, sent: Sent) -> None:
+    """Whole or not at all: whoever is killed here goes on from the last batch or from the one before."""
+    beside = state.with_name(state.name + ".new")
+    beside.write_text(json.dumps(asdict(sent)), encoding="utf-8")
+    beside.replace(state)
 
 
 def _format(file: Path, form: str | None) -> Format:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.late import BilledLine
@@ -17,9 +17,19 @@ from meterline.store.price import price
 
 
 async def lines(
-    tx: AsyncConnection, *, environment: str, customer_id: UUID, meter: str, occurred_at: datetime
+    tx: AsyncConnection,
+    *,
+    environment: str,
+    customer_id: UUID,
+    meter: str,
+    occurred_at: datetime,
+    received_at: datetime,
+    through_stripe: bool,
 ) -> list[dict[str, Any]]:
-    """The invoice lines whose window of usage on the meter holds the instant."""
+    """The invoice lines that an event is on: for each price those of the first invoice that counted after its receipt.
+
+    What came through Stripe's routes is on no line for late usage.
+    """
     rows = await tx.execute(
         select(invoice_line.c.invoice, invoice_line.c.id, invoice_line.c.price, invoice.c.status)
         .join(
@@ -32,10 +42,17 @@ async def lines(
             invoice_line.c.usage_start <= occurred_at,
             invoice_line.c.usage_end > occurred_at,
             price.c.recurring["meter"].astext == meter,
+            or_(invoice.c.usage_counted_at.is_(None), invoice.c.usage_counted_at >= received_at),
+            *([~invoice_line.c.late] if through_stripe else []),
         )
-        .order_by(invoice_line.c.sequence)
+        .order_by(invoice.c.sequence, invoice_line.c.sequence)
     )
-    return [{"invoice": r.invoice, "invoice_status": r.status, "line": r.id, "price": r.price} for r in rows]
+    first: dict[str, str] = {}
+    return [
+        {"invoice": r.invoice, "invoice_status": r.status, "line": r.id, "price": r.price}
+        for r in rows
+        if first.setdefault(r.price, r.invoice) == r.invoice
+    ]
 
 
 async def about(

@@ -5,7 +5,7 @@ refused whole.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -49,7 +49,10 @@ class Native(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 class CloudEvent(msgspec.Struct, gc=False):
-    """CloudEvents 1.0 in JSON; extension attributes are passed over. `subject` is the customer."""
+    """CloudEvents 1.0 in JSON; extension attributes are passed over. `subject` is the customer.
+
+    A `time` without an offset, which some producers send, is taken for UTC.
+    """
 
     specversion: str
     type: str
@@ -58,6 +61,12 @@ class CloudEvent(msgspec.Struct, gc=False):
     subject: str | None = None
     time: datetime | None = None
     data: dict[str, Any] = {}
+
+
+class Versioned(msgspec.Struct, gc=False):
+    """What tells a CloudEvent from our own form."""
+
+    specversion: Any = None
 
 
 def _exact(text: str) -> Decimal:
@@ -69,6 +78,7 @@ def _exact(text: str) -> Decimal:
 
 _native = msgspec.json.Decoder(Native, float_hook=_exact)
 _cloud = msgspec.json.Decoder(CloudEvent, float_hook=_exact)
+_versioned = msgspec.json.Decoder(Versioned)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -86,7 +96,7 @@ def decode(body: bytes, content_type: str) -> Decoded:
             f"Content-Type {kind[:60]} is not known; use application/x-ndjson, application/json,"
             f" {CLOUD} or {CLOUD_BATCH}."
         )
-    return _each(_members(body) if body.lstrip()[:1] == b"[" else [body], _told)
+    return _each(_members(body) if body.lstrip()[:1] == b"[" else [body], _of_either_form)
 
 
 def _members(body: bytes) -> list[bytes]:
@@ -110,6 +120,12 @@ def _each(members: list[bytes], read: Callable[[bytes], Told]) -> Decoded:
     return decoded
 
 
+def _of_either_form(member: bytes) -> Told:
+    """Ours, or a CloudEvent, which clients of OpenMeter send as plain JSON too and which says what it is."""
+    cloudy = b'"specversion"' in member and _versioned.decode(member).specversion is not None
+    return _from_cloud(member) if cloudy else _told(member)
+
+
 def _told(member: bytes) -> Told:
     native = _native.decode(member)
     return Told(
@@ -130,17 +146,19 @@ def _from_cloud(member: bytes) -> Told:
         event_name=cloud.type,
         payload=cloud.data,
         identifier=cloud.id,
-        occurred_at=_instant(cloud.time),
+        occurred_at=_instant(cloud.time, naive=UTC),
         customer=cloud.subject,
         source=cloud.source,
     )
 
 
-def _instant(told: datetime | int | None) -> datetime | None:
+def _instant(told: datetime | int | None, *, naive: tzinfo | None = None) -> datetime | None:
     if told is None:
         return None
     if isinstance(told, int):
         return datetime.fromtimestamp(told, UTC)
+    if told.tzinfo is None and naive is not None:
+        return told.replace(tzinfo=naive)
     if told.tzinfo is None:
         raise ValueError("a timestamp needs an offset, such as Z - at `$.timestamp`")
     return told.astimezone(UTC)

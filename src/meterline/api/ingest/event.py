@@ -66,6 +66,8 @@ async def _life(call: Call[Any], found: Stored, owner: str) -> Json:
         customer_id=found.customer_id,
         meter=found.meter,
         occurred_at=found.occurred_at,
+        received_at=found.received_at,
+        through_stripe=found.through_stripe,
     )
     debits = await billed_usage.debits(
         call.tx,

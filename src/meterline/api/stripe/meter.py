@@ -33,6 +33,7 @@ routes = Routes("billing_meters")
 
 MAX_DIMENSIONS = 10
 MAX_BUCKETS = 20_000
+_ID, _OF_WINDOW = "mtrusg_", 24
 _SPAN = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 
 Key = Annotated[Text, Field(max_length=100)]
@@ -185,6 +186,7 @@ async def summaries(call: Call[SummaryList]) -> Json:
     asked = call.params
     meter = await _get(call.tx, call.environment, call.path["id"])
     customer = await customers.get(call.tx, call.environment, asked.customer)
+    _check_dimensions(meter, asked)
     windows = _windows(asked)
     page, has_more = _page(windows, cursor(asked), meter, customer.customer_id, asked)
     if asked.dimension_group_by_keys:
@@ -197,15 +199,19 @@ async def summaries(call: Call[SummaryList]) -> Json:
     return list_of(data, url=call.url, has_more=has_more)
 
 
+def _check_dimensions(meter: Meter, asked: SummaryList) -> None:
+    filters = [(key, f"dimension_filters[{key}]") for key in asked.dimension_filters or {}]
+    for key, param in [*filters, *((key, "dimension_group_by_keys") for key in asked.dimension_group_by_keys)]:
+        if key not in meter.dimension_keys:
+            raise Refusal(f"The meter has no dimension {key}.", param=param)
+
+
 async def _grouped(
     call: Call[SummaryList], meter: Meter, customer_id: UUID, page: list[Period], *, has_more: bool
 ) -> Json:
-    """One summary per window and combination of the named dimensions' values."""
+    """One summary per window and combination of the named dimensions' values; a window without usage has one, too."""
     asked = call.params
     keys = asked.dimension_group_by_keys
-    unknown = [key for key in keys if key not in meter.dimension_keys]
-    if unknown:
-        raise Refusal(f"The meter has no dimension {unknown[0]}.", param="dimension_group_by_keys")
     if meter.formula not in ("sum", "count") and set(keys) != set(meter.dimension_keys):
         raise Refusal(
             "Values of this meter cannot be added up: group by all of its dimensions.",
@@ -218,6 +224,8 @@ async def _grouped(
         for pairs, value in sorted(by_all.items()):
             group = tuple((key, found) for key, found in pairs if key in keys)
             totals[group] = value + totals[group] if group in totals else value  # type: ignore[operator]
+        if not totals and asked.value_grouping_window is not None:
+            totals[()] = 0
         for group, total in totals.items():
             summary = _summary(meter, customer_id, window, total, asked, group=group)
             data.append(summary | {"dimensions": dict(group)})
@@ -251,10 +259,11 @@ def _page(
     if mark is None:
         return windows[: at.limit], len(windows) > at.limit
     ids = [_summary_id(meter, customer_id, window, asked) for window in windows]
-    if mark not in ids:
+    of_window = mark[: len(_ID) + _OF_WINDOW]
+    if of_window not in ids:
         param = "starting_after" if at.starting_after else "ending_before"
         raise Missing("billing meter event summary", mark, param=param)
-    position = ids.index(mark)
+    position = ids.index(of_window)
     if at.starting_after is not None:
         rest = windows[position + 1 :]
         return rest[: at.limit], len(rest) > at.limit
@@ -294,9 +303,9 @@ def _summary_id(
     *,
     group: tuple[tuple[str, str], ...] = (),
 ) -> str:
-    """The same window of the same question has the same id."""
-    about = f"{meter.id}/{customer_id}/{unix(window.start)}/{unix(window.end)}/{asked.dimension_filters}/{group}"
-    return f"mtrusg_{digest16(about).hex[:24]}"
+    """The same window of the same question has the same id; groups within it have ids that begin with it."""
+    about = f"{meter.id}/{customer_id}/{unix(window.start)}/{unix(window.end)}/{asked.dimension_filters}"
+    return f"{_ID}{digest16(about).hex[:_OF_WINDOW]}{digest16(str(group)).hex[:8] if group else ''}"
 
 
 async def _get(tx: AsyncConnection, environment: str, id: str) -> Meter:
