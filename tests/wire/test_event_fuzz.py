@@ -73,7 +73,8 @@ class Ground:
 
     def counted(self) -> Decimal:
         minute = int(time.time()) // 60 * 60
-        bounds = {"customer": self.customer, "start_time": minute - 40 * 86_400, "end_time": minute + 7_200}
+        bounds: dict[str, str | int] = {"start_time": minute - 40 * 86_400, "end_time": minute + 7_200}
+        bounds["customer"] = self.customer
         answer = self.raw.get(f"/v1/billing/meters/{self.meter}/event_summaries", params=bounds)
         return Decimal(str(json.loads(answer.content, parse_float=Decimal)["data"][0]["aggregated_value"]))
 
@@ -207,7 +208,7 @@ def test_bulk_bodies_get_a_verdict_for_every_member_in_the_long_run(ground: Grou
 def test_bytes_that_mean_nothing_are_refused(
     raw: httpx.Client, body: bytes, encoding: str, form: str, path: str
 ) -> None:
-    headers = {"content-type": form.encode(), "content-encoding": encoding.encode("latin-1")}
+    headers = {b"content-type": form.encode(), b"content-encoding": encoding.encode("latin-1")}
     answer = raw.post(path, content=body, headers=headers)
 
     assert answer.status_code < 500, answer.text
