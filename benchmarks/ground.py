@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import psutil
@@ -139,6 +140,56 @@ def request(path: str, body: bytes, content_type: str, key: str | None = None) -
     return head.encode() + b"\r\n" + body
 
 
+class _Caller(asyncio.Protocol):
+    """One connection that sends the next request as soon as the last was answered, or when it is due."""
+
+    def __init__(self, waiting: Iterator[tuple[int, bytes]], began: float, rate: float | None) -> None:
+        self._waiting, self._began, self._rate = waiting, began, rate
+        self._heard = b""
+        self._sent = 0.0
+        self.took: list[float] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: Any) -> None:
+        self._transport = transport
+        self._next()
+
+    def _next(self) -> None:
+        n, asked = next(self._waiting, (0, b""))
+        if not asked:
+            self._transport.close()
+            self.done.set_result(None)
+            return
+        pause = 0.0 if self._rate is None else self._began + n / self._rate - time.perf_counter()
+        if pause > 0:
+            asyncio.get_running_loop().call_later(pause, self._send, asked)
+        else:
+            self._send(asked)
+
+    def _send(self, asked: bytes) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(asked)
+
+    def data_received(self, data: bytes) -> None:
+        heard = self._heard = self._heard + data
+        end = heard.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        at = heard.find(b"content-length: ") + 16
+        if len(heard) < end + 4 + int(heard[at : heard.find(b"\r", at)]):
+            return
+        self.took.append(time.perf_counter() - self._sent)
+        self._heard = b""
+        if heard.startswith(b"HTTP/1.1 20"):
+            self._next()
+        else:
+            self.done.set_exception(AssertionError(heard))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(exc or ConnectionResetError("the server hung up"))
+
+
 async def load(
     addresses: Sequence[tuple[str, int]], requests: Sequence[bytes], *, connections: int, rate: float | None = None
 ) -> list[float]:
@@ -147,27 +198,15 @@ async def load(
     With `rate`, so many are begun per second; otherwise each connection sends as soon as it was answered.
     """
     waiting = iter(enumerate(requests))
-    took: list[float] = []
     began = time.perf_counter()
-
-    async def one(address: tuple[str, int]) -> None:
-        reader, writer = await asyncio.open_connection(*address)
-        for n, asked in waiting:
-            if rate is not None:
-                pause = began + n / rate - time.perf_counter()
-                if pause > 0:
-                    await asyncio.sleep(pause)
-            started = time.perf_counter()
-            writer.write(asked)
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            body = await reader.readexactly(length)
-            took.append(time.perf_counter() - started)
-            assert head.startswith(b"HTTP/1.1 20"), head + body
-        writer.close()
-
-    await asyncio.gather(*[one(addresses[n % len(addresses)]) for n in range(connections)])
-    return took
+    loop = asyncio.get_running_loop()
+    callers = []
+    for n in range(connections):
+        host, port = addresses[n % len(addresses)]
+        _, caller = await loop.create_connection(lambda: _Caller(waiting, began, rate), host, port)
+        callers.append(caller)
+    await asyncio.gather(*[caller.done for caller in callers])
+    return [took for caller in callers for took in caller.took]
 
 
 def servers_cpu() -> float:

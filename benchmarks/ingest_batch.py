@@ -14,7 +14,7 @@ import asyncpg
 import msgspec
 
 from benchmarks.ground import Furnished, Rounds, chooser, database, furnish, load, request, serving
-from meterline.store import counter, event, partition
+from meterline.store import fresh_batch, partition
 from meterline.store.event import NewEvent, digest16
 from meterline.store.usage import NO_DIMENSIONS
 from meterline.usecase.write_events import SESSION, turns
@@ -61,12 +61,10 @@ def ready(furnished: Furnished, events: list[dict[str, object]]) -> list[NewEven
 
 
 async def straight(connection: "asyncpg.Connection[asyncpg.Record]", batches: list[list[NewEvent]]) -> int:
-    """One writer, nothing but the statements."""
+    """One writer, nothing but the statement that ingest writes a batch with."""
+    version = await connection.fetchval("SELECT version FROM catalog_version WHERE environment = 'test'") or 0
     for batch in batches:
-        async with connection.transaction():
-            stored = await event.store(connection, batch, environments=["test"])
-            assert not stored.refused
-            await counter.add(connection, batch)
+        assert await fresh_batch.write(connection, batch, version=version)
     return sum(map(len, batches))
 
 
@@ -109,7 +107,7 @@ async def run(dsn: str, addresses: list[tuple[str, int]], options: argparse.Name
 
         async def over_http(bodies: list[bytes] = bodies) -> int:
             await load(addresses, bodies, connections=options.connections)
-            return options.events
+            return int(options.events)
 
         async def by_one(mine: list[list[NewEvent]] = mine) -> int:
             return await straight(connection, mine)

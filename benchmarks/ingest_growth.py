@@ -17,7 +17,7 @@ from rich.table import Table
 
 from benchmarks.ground import Furnished, database, furnish
 from benchmarks.ingest_batch import ready, told
-from meterline.store import counter, event, partition
+from meterline.store import fresh_batch, partition
 from meterline.usecase.write_events import SESSION, turns
 
 _STEP = 500_000
@@ -56,6 +56,7 @@ async def fill(connection: "asyncpg.Connection[asyncpg.Record]", furnished: Furn
 
 async def rate(connection: "asyncpg.Connection[asyncpg.Record]", furnished: Furnished, seconds: float) -> list[float]:
     """Events per second of one writer, three times, each right after a checkpoint: the worst case for the log."""
+    version = await connection.fetchval("SELECT version FROM catalog_version WHERE environment = 'test'") or 0
     found = []
     for turn in range(3):
         events = ready(furnished, told(furnished, 200_000, turn))
@@ -64,9 +65,7 @@ async def rate(connection: "asyncpg.Connection[asyncpg.Record]", furnished: Furn
         await connection.execute("CHECKPOINT", timeout=600)
         done, began = 0, time.perf_counter()
         for batch in ordered:
-            async with connection.transaction():
-                await event.store(connection, batch, environments=["test"])
-                await counter.add(connection, batch)
+            assert await fresh_batch.write(connection, batch, version=version)
             done += len(batch)
             if time.perf_counter() - began > seconds:
                 break

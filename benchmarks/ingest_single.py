@@ -9,7 +9,6 @@ import asyncio
 import secrets
 import statistics
 
-import msgspec
 from rich.console import Console
 
 from benchmarks.ground import Furnished, Rounds, chooser, database, furnish, load, percentile, request, serving
@@ -33,16 +32,6 @@ def forms(furnished: Furnished, count: int, seed: int, *, keyed: bool = False) -
     return made
 
 
-def upserts(furnished: Furnished, count: int, seed: int) -> list[bytes]:
-    """The same as JSON for the baseline."""
-    draw = chooser(furnished, seed)
-    rows = [
-        {"identifier": secrets.token_hex(16), "customer": draw(), "event_name": "tokens", "value": str(n % 997)}
-        for n in range(count)
-    ]
-    return [request("/", msgspec.json.encode(row), "application/json") for row in rows]
-
-
 async def run(
     ours: list[tuple[str, int]], theirs: list[tuple[str, int]], dsn: str, options: argparse.Namespace
 ) -> None:
@@ -52,7 +41,7 @@ async def run(
     for turn in range(options.rounds + 1):
         v1 = forms(furnished, options.events, turn)
         keyed = forms(furnished, options.events, turn, keyed=True)
-        upsert = upserts(furnished, options.events // 4, turn)
+        upsert = forms(furnished, options.events // 4, turn + 1000)
 
         async def plain(v1: list[bytes] = v1) -> int:
             return len(await load(ours, v1, connections=options.connections))

@@ -3,12 +3,14 @@
 import gc
 import os
 import sys
+from urllib.parse import parse_qsl
 
 import asyncpg
 import msgspec
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
+from benchmarks.ground import SECRET
 from meterline.app import create_app, web_server
 
 
@@ -19,11 +21,15 @@ def create(dsn: str, port: int) -> uvicorn.Server:
 
 
 class Upsert:
-    """One INSERT … ON CONFLICT per request, each its own transaction: what one writes first."""
+    """One INSERT … ON CONFLICT per request, each its own transaction: what one writes first.
+
+    It takes the requests that Meterline takes: the key is looked at, the form parsed, an event answered.
+    """
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._keys = {f"Bearer {SECRET}".encode()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,19 +44,20 @@ class Upsert:
             await send({"type": "lifespan.shutdown.complete"})
             return
         assert self._pool is not None
-        message = await receive()
-        event = msgspec.json.decode(message["body"])
+        assert dict(scope["headers"])[b"authorization"] in self._keys
+        event = dict(parse_qsl((await receive())["body"].decode()))
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "INSERT INTO upserted (id, customer, metric, value) VALUES ($1, $2, $3, $4::text::numeric)"
                 " ON CONFLICT (id) DO NOTHING",
                 event["identifier"],
-                event["customer"],
+                event["payload[stripe_customer_id]"],
                 event["event_name"],
-                event["value"],
+                event["payload[value]"],
             )
-        body = b"{}"
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        body = msgspec.json.encode(event)
+        length = str(len(body)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
         await send({"type": "http.response.body", "body": body})
 
 

@@ -37,7 +37,6 @@ async def fund(db: Database, furnished: Furnished) -> None:
                 environment="test",
                 customer_id=customer_id,
                 chosen=[Chosen(key=code)],
-                starts_at=None,
                 clock=None,
                 now=now,
             )
@@ -88,7 +87,7 @@ async def debits(addresses: list[tuple[str, int]], dsn: str, options: argparse.N
 
             async def send(ready: list[bytes] = ready) -> int:
                 await load(addresses, ready, connections=8)
-                return options.events
+                return int(options.events)
 
             await measured.measure(name, send)
     rounds.show(baseline="without wallets")

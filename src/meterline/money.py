@@ -114,8 +114,10 @@ def round_debit(amount: Decimal, decimals: int = MAX_DECIMALS) -> Decimal:
 
 def add(*terms: Decimal) -> Decimal:
     """The exact sum; `+` would silently round beyond 28 digits."""
-    total = Decimal(0)
-    for term in terms:
+    if not terms:
+        return Decimal(0)
+    total = terms[0]
+    for term in terms[1:]:
         total = EXACT.add(total, term)
     return total
 
@@ -127,7 +129,7 @@ def subtract(whole: Decimal, part: Decimal) -> Decimal:
 
 def multiply(left: Decimal, right: Decimal | int) -> Decimal:
     """The exact product."""
-    return EXACT.multiply(left, Decimal(right))
+    return EXACT.multiply(left, right)
 
 
 # ── splitting ───────────────────────────────────────────────────────────────────────────────────────────

@@ -25,8 +25,6 @@ def bounded(adjustment: Adjustment, lines: tuple[RatedLine, ...]) -> tuple[Rated
     low, high = adjustment.minimum, adjustment.maximum
     if low is None and high is None:
         return lines
-    if low is None and high is None:
-        return lines
     exact, billed = exact_total(lines), billed_total(lines)
     exact_bound, billed_bound = exact, billed
     if low is not None:

@@ -7,16 +7,21 @@ from meterline.money import add, multiply, subtract
 from meterline.rating.line import RatedLine
 
 
+NOTHING = Decimal(0)
+
+
 def lines(model: Graduated, quantity: Decimal) -> tuple[RatedLine, ...]:
     """One line for each tier reached; the first one is always reached, even by nothing."""
     rated: list[RatedLine] = []
-    below = Decimal(0)
+    below = NOTHING
     for number, tier in enumerate(model.tiers, start=1):
         if number > 1 and quantity <= below:
             break
         top = quantity if tier.up_to is None else min(quantity, Decimal(tier.up_to))
         slice_ = subtract(top, below)
-        exact = add(multiply(slice_, tier.unit or 0), tier.flat or Decimal(0))
+        exact = NOTHING if tier.unit is None else multiply(slice_, tier.unit)
+        if tier.flat is not None:
+            exact = add(exact, tier.flat)
         rated.append(
             RatedLine(
                 kind="tier", quantity=slice_, units=slice_, unit=tier.unit, flat=tier.flat, exact=exact,
