@@ -35,8 +35,8 @@ def sold(client: stripe.StripeClient) -> tuple[str, str]:
             "billing_scheme": "tiered",
             "tiers_mode": "graduated",
             "tiers": [
-                {"up_to": 100_000, "unit_amount_decimal": "0.02"},
-                {"up_to": "inf", "unit_amount_decimal": "0.01"},
+                {"up_to": 100_000, "unit_amount_decimal": Decimal("0.02")},
+                {"up_to": "inf", "unit_amount_decimal": Decimal("0.01")},
             ],
             "recurring": {"interval": "month", "usage_type": "metered", "meter": meter.id},
         }

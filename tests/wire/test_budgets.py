@@ -1,4 +1,4 @@
-"""Budgets, in money and in units: what is held, what is recorded without asking, and what comes after its hold ended."""
+"""Budgets, in money and in units: what is held, what is recorded unasked, and what comes after its hold ended."""
 
 from collections.abc import Iterator
 from typing import Any

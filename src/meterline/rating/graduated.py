@@ -6,7 +6,6 @@ from meterline.catalog import Graduated
 from meterline.money import add, multiply, subtract
 from meterline.rating.line import RatedLine
 
-
 NOTHING = Decimal(0)
 
 
