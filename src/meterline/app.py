@@ -53,6 +53,7 @@ from meterline.api.stripe import (
     setup_intent,
     subscription,
     subscription_item,
+    tax_rate,
     test_clock,
     webhook_endpoint,
 )
@@ -111,6 +112,7 @@ RESOURCES = [
     credit_note.routes,
     price.routes,
     product.routes,
+    tax_rate.routes,
     subscription.routes,
     subscription_item.routes,
     test_clock.routes,

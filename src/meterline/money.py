@@ -2,7 +2,8 @@
 
 An amount that is owed or paid is an `int` of minor units with a lower-case currency code beside it. A price or a
 quantity is an exact `Decimal`. `round_half_up` takes a rated line to minor units, `round_proration` a prorated
-one, `round_debit` a wallet amount to the twelve decimals that the books hold; nothing else rounds.
+one, `round_debit` a wallet amount to the twelve decimals that the books hold; `round_together` rounds a sum once and
+shares it out; nothing else rounds.
 """
 
 from collections.abc import Sequence
@@ -152,6 +153,23 @@ def allocate(amount: int, weights: Sequence[int | Decimal | Fraction]) -> tuple[
         parts[n] += 1
     assert sum(parts) == size, "the parts make up the whole"
     return tuple(part if amount >= 0 else -part for part in parts)
+
+
+def round_together(amounts: Sequence[Fraction]) -> tuple[int, ...]:
+    """Exact amounts (either sign) in whole minor units that add up to their rounded sum.
+
+    Each is rounded down or up to the next minor unit: down, save for the largest remainders, earlier parts first. The
+    exact reversal of the amounts is rounded to the reversal of the parts.
+    """
+    whole = sum(amounts, Fraction(0))
+    if whole < 0:
+        return tuple(-part for part in round_together([-amount for amount in amounts]))
+    parts = [floor(amount) for amount in amounts]
+    largest_first = sorted(range(len(parts)), key=lambda n: (parts[n] - amounts[n], n))
+    for n in largest_first[: round_half_up(whole) - sum(parts)]:
+        parts[n] += 1
+    assert sum(parts) == round_half_up(whole), "the parts make up the whole"
+    return tuple(parts)
 
 
 def split_discount(amount_off: int, lines: Sequence[int]) -> tuple[int, ...]:

@@ -161,6 +161,14 @@ def test_allocation_loses_nothing_and_is_fair(amount: int, shares: list[int]) ->
     assert all(abs(part - share) < 1 for part, share in zip(parts, exact, strict=True))
 
 
+@given(st.lists(decimals, max_size=20))
+def test_rounding_together_shares_out_the_rounded_sum(terms: list[Decimal]) -> None:
+    exact = [Fraction(term) for term in terms]
+    parts = money.round_together(exact)
+    assert sum(parts) == money.round_half_up(sum(exact, Fraction(0)))
+    assert all(abs(part - share) < 1 for part, share in zip(parts, exact, strict=True))
+
+
 @given(st.integers(0, 10**10), lines)
 def test_a_discount_never_turns_a_line_negative(off: int, on: list[int]) -> None:
     parts = money.split_discount(off, on)

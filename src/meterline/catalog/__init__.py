@@ -1,4 +1,4 @@
-"""What is sold: products and prices. See README.md."""
+"""What is sold: products, prices, and the tax on them. See README.md."""
 
 from meterline.catalog.model import (
     ANY,
@@ -26,6 +26,7 @@ from meterline.catalog.price import (
     UsageType,
 )
 from meterline.catalog.product import Product
+from meterline.catalog.tax_rate import TaxRate
 
 __all__ = [
     "ANY",
@@ -46,6 +47,7 @@ __all__ = [
     "StairStep",
     "Step",
     "TaxBehavior",
+    "TaxRate",
     "Tier",
     "UsageType",
     "Volume",

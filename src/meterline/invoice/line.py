@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from meterline.catalog import TaxRate
 from meterline.period import Period
 
 Level = Literal["line", "invoice"]
@@ -33,13 +34,24 @@ class LineCredit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineTax:
-    """What one tax rate adds to a line (exclusive) or finds inside it (inclusive)."""
+    """What one tax rate adds to a line (exclusive) or finds inside it (inclusive).
+
+    `percentage` is the rate's, of 100. `waived` is the tax inside the line that the customer is not asked for, being
+    exempt: the line costs less by it.
+    """
 
     tax_rate: str
     amount: int
     behavior: Literal["exclusive", "inclusive"]
     taxable_amount: int
+    percentage: Decimal = Decimal(0)
+    waived: int = 0
     reason: str = "not_available"
+
+    @property
+    def inside(self) -> bool:
+        """Whether it is part of the line's amount."""
+        return self.behavior == "inclusive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +70,7 @@ class InvoiceLine:
     null for anything else; such a line is computed again while its invoice is a draft. `tier` is the tier
     (from 1) that the line was rated in; `flat` marks a tier's flat amount, whose quantity is 0. `late` marks the
     difference that usage makes which came, or was corrected, after its own invoice was finalized; `usage` is then
-    the window that was billed there.
+    the window that was billed there. `tax_rates` are the line's own, which take the place of the invoice's.
     """
 
     id: str
@@ -81,6 +93,7 @@ class InvoiceLine:
     flat: bool = False
     late: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    tax_rates: tuple[TaxRate, ...] = ()
     discounts: tuple[LineDiscount, ...] = ()
     credits: tuple[LineCredit, ...] = ()
     taxes: tuple[LineTax, ...] = ()

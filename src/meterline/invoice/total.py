@@ -6,10 +6,11 @@ balance and the least amount that can be collected come after the total (see `ba
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from meterline.invoice.line import LineCredit, LineDiscount, LineTax
+from meterline.invoice.tax import tax_inside
 
 Name = TypeVar("Name", str, str | None)
 
@@ -33,7 +34,8 @@ class Reckoned(Protocol):
 class Totals:
     """The sums of an invoice, in minor units.
 
-    `subtotal` has the discounts of single lines taken off; `total` is after all discounts, credits and tax.
+    `subtotal` has the discounts of single lines taken off; `total` is after all discounts, credits and tax, and less by
+    the tax inside lines that an exempt customer is not asked for.
     `discounts` and `credits` are summed per discount and per credit transaction, `taxes` per rate.
     """
 
@@ -53,17 +55,26 @@ def totals(lines: Sequence[Reckoned]) -> Totals:
     )
     net = sum(line.net_amount for line in lines)
     taxes = _taxes(lines)
-    inclusive = sum(tax.amount for tax in taxes if tax.behavior == "inclusive")
-    exclusive = sum(tax.amount for tax in taxes if tax.behavior == "exclusive")
+    waived = sum(tax.waived for tax in taxes)
+    inclusive = sum(tax.amount for tax in taxes if tax.inside)
+    exclusive = sum(tax.amount for tax in taxes if not tax.inside)
     return Totals(
         subtotal=subtotal,
-        subtotal_excluding_tax=subtotal - inclusive,
-        total=net + exclusive,
-        total_excluding_tax=net - inclusive,
+        subtotal_excluding_tax=subtotal - sum(_inside_subtotal(line) for line in lines),
+        total=net - waived + exclusive,
+        total_excluding_tax=net - waived - inclusive,
         discounts=_summed([(d.discount, d.amount) for line in lines for d in line.discounts]),
         credits=_summed([(c.credit_balance_transaction, c.amount) for line in lines for c in line.credits]),
         taxes=taxes,
     )
+
+
+def _inside_subtotal(line: Reckoned) -> int:
+    """The tax inside what a line adds to the subtotal, which knows no discounts of the invoice and no credits."""
+    amount = line.amount - sum(discount.amount for discount in line.discounts if discount.level == "line")
+    if amount == line.net_amount:
+        return sum(tax.amount + tax.waived for tax in line.taxes if tax.inside)
+    return tax_inside(amount, line.taxes)
 
 
 def _summed(amounts: Sequence[tuple[Name, int]]) -> tuple[tuple[Name, int], ...]:
@@ -79,11 +90,14 @@ def _taxes(lines: Sequence[Reckoned]) -> tuple[LineTax, ...]:
     for tax in (tax for line in lines for tax in line.taxes):
         key = (tax.tax_rate, tax.behavior, tax.reason)
         sofar = sums.get(key)
-        sums[key] = LineTax(
-            tax_rate=tax.tax_rate,
-            amount=tax.amount + (sofar.amount if sofar else 0),
-            behavior=tax.behavior,
-            taxable_amount=tax.taxable_amount + (sofar.taxable_amount if sofar else 0),
-            reason=tax.reason,
-        )
+        sums[key] = tax if sofar is None else _together(sofar, tax)
     return tuple(sums.values())
+
+
+def _together(one: LineTax, other: LineTax) -> LineTax:
+    return replace(
+        one,
+        amount=one.amount + other.amount,
+        taxable_amount=one.taxable_amount + other.taxable_amount,
+        waived=one.waived + other.waived,
+    )

@@ -1245,6 +1245,25 @@ def upgrade() -> None:
         "ix_subscription_item_subscription", "subscription_item", ["customer_id", "subscription"], unique=False
     )
     op.create_table(
+        "tax_rate",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("display_name", sa.Text(), nullable=False),
+        sa.Column("percentage", sa.Numeric(), nullable=False),
+        sa.Column("inclusive", sa.Boolean(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("country", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("jurisdiction", sa.Text(), nullable=True),
+        sa.Column("state", sa.Text(), nullable=True),
+        sa.Column("tax_type", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_tax_rate")),
+    )
+    op.create_index("ix_tax_rate_sequence", "tax_rate", ["environment", "sequence"], unique=False)
+    op.create_table(
         "test_clock",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -1660,6 +1679,8 @@ def downgrade() -> None:
     op.drop_table("token_price")
     op.drop_index("ix_test_clock_advancing", table_name="test_clock", postgresql_where=sa.text("status = 'advancing'"))
     op.drop_table("test_clock")
+    op.drop_index("ix_tax_rate_sequence", table_name="tax_rate")
+    op.drop_table("tax_rate")
     op.drop_index("ix_subscription_item_subscription", table_name="subscription_item")
     op.drop_index("ix_subscription_item_price", table_name="subscription_item")
     op.drop_table("subscription_item")
