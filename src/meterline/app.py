@@ -18,7 +18,7 @@ from meterline.api.ingest import correction, late, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
-from meterline.api.ops import invariant, stream, webhook
+from meterline.api.ops import invariant, stream, tax_policy, webhook
 from meterline.api.ops import processor as ops_processor
 from meterline.api.stripe import (
     account,
@@ -123,6 +123,7 @@ RESOURCES = [
     alert.routes,
     ops_alert.routes,
     invariant.routes,
+    tax_policy.routes,
 ]
 
 

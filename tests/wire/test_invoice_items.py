@@ -88,7 +88,7 @@ def test_a_unit_amount_is_rounded_once(client: stripe.StripeClient, customer: st
         ({"price_data": {"currency": "usd", "product": "prod_nope"}}, "price_data[unit_amount]"),
         ({"amount": 100, "currency": "usd", "invoice": "in_nope"}, "invoice"),
         ({"amount": 100, "currency": "usd", "subscription": "sub_nope"}, "subscription"),
-        ({"amount": 100, "currency": "usd", "tax_rates": ["txr_1"]}, "tax_rates"),
+        ({"amount": 100, "currency": "usd", "tax_rates": ["txr_1"]}, "tax_rates[0]"),
         ({"amount": 100, "currency": "usd", "wat": 1}, "wat"),
     ],
 )

@@ -502,7 +502,7 @@ def test_a_customer_and_a_card_come_along_when_asked(client: stripe.StripeClient
 @pytest.mark.parametrize(
     ("params", "param"),
     [
-        ({"default_tax_rates": ["txr_1"]}, "default_tax_rates"),
+        ({"default_tax_rates": ["txr_1"]}, "default_tax_rates[0]"),
         ({"automatic_tax": {"enabled": True}}, "automatic_tax[enabled]"),
         ({"transfer_data": {"destination": "acct_1"}}, "transfer_data"),
         ({"from_invoice": {"action": "revision", "invoice": "in_1"}}, "from_invoice"),

@@ -106,7 +106,7 @@ REFUSALS: list[tuple[dict[str, Any], int, str | None, str | None, str]] = [
         "discounts[0][coupon]",
         "No such coupon: 'WELCOME'",
     ),
-    ({"default_tax_rates": ["txr_1"]}, 400, "resource_missing", "default_tax_rates", "No such tax rate: 'txr_1'"),
+    ({"default_tax_rates": ["txr_1"]}, 400, "resource_missing", "default_tax_rates[0]", "No such tax rate: 'txr_1'"),
     ({"on_behalf_of": "acct_1"}, 400, "resource_missing", "on_behalf_of", "No such account: 'acct_1'"),
     ({"automatic_tax": {"enabled": True}}, 400, None, "automatic_tax[enabled]", "does not offer"),
     ({"transfer_data": {"destination": "acct_1"}}, 400, None, "transfer_data", "does not offer"),

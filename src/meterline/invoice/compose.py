@@ -140,6 +140,7 @@ def _line(gathered: Gathered, rated: RatedLine, *, amount: int, words: str, unit
         subscription_item=billable.item,
         usage=billable.usage,
         tier=rated.tier,
+        tax_rates=billable.tax_rates,
     )
 
 
@@ -157,6 +158,7 @@ def _trial(gathered: Gathered) -> InvoiceLine:
         unit_amount=Decimal(0),
         subscription=billable.subscription,
         subscription_item=billable.item,
+        tax_rates=billable.tax_rates,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from meterline.catalog import Price
+from meterline.catalog import Price, TaxRate
 from meterline.invoice.line import CreditedLines, InvoiceLine, LineDiscount
 from meterline.money import multiply, round_half_up
 from meterline.period import Period
@@ -24,7 +24,7 @@ class InvoiceItem:
     `amount` is rounded, in minor units; negative gives money back. `unit_amount` is null for prorations and
     fixed amounts. `subscription_item` is set on what a subscription change produced; such items keep their
     price and quantity. `discounts` are its own; on a proration they are settled, else they take nothing off before the
-    item is on an invoice.
+    item is on an invoice. `tax_rates` null leaves tax to the invoice that it comes on.
     """
 
     environment: str
@@ -48,6 +48,7 @@ class InvoiceItem:
     proration: bool = False
     credited: CreditedLines | None = None
     invoice: str | None = None
+    tax_rates: tuple[TaxRate, ...] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -70,6 +71,7 @@ def line_of(item: InvoiceItem) -> InvoiceLine:
         invoice_item=item.id,
         proration=item.proration,
         credited=item.credited,
+        tax_rates=item.tax_rates,
         metadata=item.metadata,
     )
 

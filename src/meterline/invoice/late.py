@@ -110,6 +110,7 @@ def correction(gathered: Gathered, billed: BilledWindow) -> InvoiceLine | None:
         subscription_item=billable.item,
         usage=billable.usage,
         late=True,
+        tax_rates=billable.tax_rates,
     )
 
 

@@ -70,7 +70,8 @@ class InvoiceLine:
     null for anything else; such a line is computed again while its invoice is a draft. `tier` is the tier
     (from 1) that the line was rated in; `flat` marks a tier's flat amount, whose quantity is 0. `late` marks the
     difference that usage makes which came, or was corrected, after its own invoice was finalized; `usage` is then
-    the window that was billed there. `tax_rates` are the line's own, which take the place of the invoice's.
+    the window that was billed there. `tax_rates` are the line's own, which take the place of
+    the invoice's; null is none of its own.
     """
 
     id: str
@@ -93,7 +94,7 @@ class InvoiceLine:
     flat: bool = False
     late: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
-    tax_rates: tuple[TaxRate, ...] = ()
+    tax_rates: tuple[TaxRate, ...] | None = None
     discounts: tuple[LineDiscount, ...] = ()
     credits: tuple[LineCredit, ...] = ()
     taxes: tuple[LineTax, ...] = ()

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from meterline.catalog import TaxRate
 from meterline.customer import Address, CustomField, Shipping
 from meterline.customer.model import TaxExemption
 from meterline.invoice.line import InvoiceLine, LineTax
@@ -96,7 +97,8 @@ class Invoice:
     `automatically_finalizes_at` and `next_payment_attempt` say when. `attempt_count` counts the first attempt
     and then only automatic ones. `days_until_due` fixes `due_date` at finalization where that was not given.
     `usage_counted_at` is when the usage on its lines was counted for good: wall clock, also for customers on a
-    test clock. `discounts` are the ids of those on the whole invoice, in their order.
+    test clock. `discounts` are the ids of those on the whole invoice, in their order. `default_tax_rates` tax the lines
+    that have no rates of their own.
     """
 
     environment: str
@@ -121,6 +123,7 @@ class Invoice:
     subscription_metadata: Mapping[str, str] = field(default_factory=dict)
     subscription_proration_date: datetime | None = None
     default_payment_method: str | None = None
+    default_tax_rates: tuple[TaxRate, ...] = ()
     days_until_due: int | None = None
     due_date: datetime | None = None
     effective_at: datetime | None = None

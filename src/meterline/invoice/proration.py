@@ -53,6 +53,7 @@ def proration_line(gathered: Gathered) -> InvoiceLine:
         subscription_item=billable.item,
         proration=True,
         credited=gathered.credited,
+        tax_rates=billable.tax_rates if gathered.debited is None else gathered.debited_rates,
     )
 
 

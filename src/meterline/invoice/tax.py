@@ -27,11 +27,11 @@ _REASON: dict[TaxExemption, str] = {"none": "not_available", "exempt": "customer
 def taxed(
     lines: Sequence[InvoiceLine], *, default: Rates, exemption: TaxExemption, rounding: Rounding
 ) -> tuple[InvoiceLine, ...]:
-    """The lines with their tax, by their own rates or else by the `default` ones of the invoice.
+    """The lines with their tax, by their own rates, and by the `default` ones of the invoice where they have none.
 
     The result for a line does not depend on the order of its rates.
     """
-    applied = [line.tax_rates or default for line in lines]
+    applied = [default if line.tax_rates is None else line.tax_rates for line in lines]
     inside = _inside([line.net_amount for line in lines], applied, rounding)
     bases = [line.net_amount - part for line, part in zip(lines, inside, strict=True)]
     on_top = _on_top(bases, applied, rounding)

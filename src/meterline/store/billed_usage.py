@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.late import BilledLine
 from meterline.period import Period
-from meterline.store.invoice import invoice, invoice_line, line_of
+from meterline.store.invoice import invoice, invoice_line, lines_of
 from meterline.store.offer import usage_fee
 from meterline.store.price import price
 
@@ -79,9 +79,10 @@ async def about(
     )
     if subscription is not None:
         query = query.where(invoice.c.subscription == subscription)
+    rows = (await tx.execute(query)).all()
     return [
-        BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line_of(row))
-        for row in await tx.execute(query)
+        BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line)
+        for row, line in zip(rows, await lines_of(tx, rows), strict=True)
     ]
 
 

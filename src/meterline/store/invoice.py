@@ -1,6 +1,6 @@
 """Invoices and their lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -26,11 +26,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.catalog import TaxRate
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.period import Period
 from meterline.refusal import Missing
-from meterline.store import public_id, schema
+from meterline.store import public_id, schema, tax_rate
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
@@ -66,6 +67,7 @@ invoice = Table(
     schema.document("subscription_metadata"),
     schema.instant("subscription_proration_date"),
     Column("default_payment_method", Text),
+    schema.document("default_tax_rates"),
     Column("days_until_due", Integer),
     schema.instant("due_date"),
     schema.instant("effective_at"),
@@ -125,6 +127,7 @@ invoice_line = Table(
     Column("flat", Boolean, nullable=False),
     Column("late", Boolean, nullable=False, server_default="false"),
     schema.document("metadata"),
+    Column("tax_rates", JSONB(none_as_null=True)),
     schema.document("discounts"),
     schema.document("credits"),
     schema.document("taxes"),
@@ -213,10 +216,20 @@ async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Invoic
         )
         .order_by(invoice_line.c.invoice, invoice_line.c.position)
     )
+    found = (await tx.execute(query)).all()
     lines: dict[str, list[InvoiceLine]] = {row.id: [] for row in rows}
-    for each in await tx.execute(query):
-        lines[each.invoice].append(line_of(each))
-    return [load(Invoice, row, lines=tuple(lines[row.id])) for row in rows]
+    for row, line in zip(found, await lines_of(tx, found), strict=True):
+        lines[row.invoice].append(line)
+    default = await tax_rate.named_in(tx, rows, "default_tax_rates")
+    return [
+        load(
+            Invoice,
+            row,
+            lines=tuple(lines[row.id]),
+            default_tax_rates=tax_rate.of(row.default_tax_rates, default),
+        )
+        for row in rows
+    ]
 
 
 async def debit_lines(
@@ -244,7 +257,8 @@ async def debit_lines(
         )
         .order_by(invoice.c.sequence.desc(), invoice_line.c.position)
     )
-    return [(row.invoice, line_of(row)) for row in await tx.execute(query)]
+    rows = (await tx.execute(query)).all()
+    return [(row.invoice, line) for row, line in zip(rows, await lines_of(tx, rows), strict=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,10 +338,16 @@ async def number_taken(tx: AsyncConnection, *, customer_id: UUID, number: str, o
     return bool(await tx.scalar(select(taken)))
 
 
-def line_of(row: Row[Any]) -> InvoiceLine:
-    """The line in a row of `invoice_line`."""
+async def lines_of(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[InvoiceLine]:
+    """The lines in rows of `invoice_line`, in their order."""
+    known = await tax_rate.named_in(tx, rows, "tax_rates")
+    return [_line_of(row, known) for row in rows]
+
+
+def _line_of(row: Row[Any], known: Mapping[str, TaxRate]) -> InvoiceLine:
     usage = None if row.usage_start is None else Period(start=row.usage_start, end=row.usage_end)
-    return load(InvoiceLine, row, period=Period(start=row.period_start, end=row.period_end), usage=usage)
+    period = Period(start=row.period_start, end=row.period_end)
+    return load(InvoiceLine, row, period=period, usage=usage, tax_rates=tax_rate.own(row.tax_rates, known))
 
 
 async def _insert_lines(tx: AsyncConnection, owner: Invoice) -> None:
@@ -344,6 +364,7 @@ async def _insert_lines(tx: AsyncConnection, owner: Invoice) -> None:
             period_end=line.period.end,
             usage_start=None if line.usage is None else line.usage.start,
             usage_end=None if line.usage is None else line.usage.end,
+            tax_rates=tax_rate.own_names(line.tax_rates),
         )
         for position, (line, sequence) in enumerate(zip(owner.lines, _falling(len(owner.lines)), strict=True))
     ]
@@ -363,6 +384,7 @@ def _row(thing: Invoice) -> dict[str, Any]:
         total=thing.amounts.total,
         amount_due=thing.amounts.due,
         amount_remaining=thing.amounts.remaining,
+        default_tax_rates=tax_rate.names(thing.default_tax_rates),
     )
 
 

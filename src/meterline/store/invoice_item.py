@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.invoice.item import InvoiceItem
 from meterline.period import Period
 from meterline.refusal import Missing
-from meterline.store import public_id, schema
+from meterline.store import public_id, schema, tax_rate
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
@@ -59,6 +59,7 @@ invoice_item = Table(
     Column("proration", Boolean, nullable=False),
     Column("credited", JSONB(none_as_null=True)),
     Column("invoice", Text),
+    Column("tax_rates", JSONB(none_as_null=True)),
     schema.document("metadata"),
     Column("deleted", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("customer_id", "id"),
@@ -124,7 +125,7 @@ async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dic
     query = select(invoice_item).where(
         invoice_item.c.customer_id.in_(owners.values()), invoice_item.c.id.in_(owners), ~invoice_item.c.deleted
     )
-    return {row.id: item_of(row) for row in await tx.execute(query)}
+    return {item.id: item for item in await items_of(tx, (await tx.execute(query)).all())}
 
 
 async def get(tx: AsyncConnection, environment: str, id: str) -> InvoiceItem:
@@ -143,7 +144,8 @@ async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> InvoiceIte
     row = (await tx.execute(query.with_for_update())).one_or_none()
     if row is None:
         raise Missing("invoiceitem", id, param="invoiceitem", subject=True)
-    return item_of(row)
+    [item] = await items_of(tx, [row])
+    return item
 
 
 async def pending(
@@ -165,7 +167,7 @@ async def pending(
     )
     if subscription is not None:
         query = query.where((invoice_item.c.subscription == subscription) | invoice_item.c.subscription.is_(None))
-    return [item_of(row) for row in await tx.execute(query.with_for_update())]
+    return await items_of(tx, (await tx.execute(query.with_for_update())).all())
 
 
 async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> list[InvoiceItem]:
@@ -181,7 +183,7 @@ async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscrip
         )
         .order_by(invoice_item.c.sequence.desc())
     )
-    return [item_of(row) for row in await tx.execute(query)]
+    return await items_of(tx, (await tx.execute(query)).all())
 
 
 async def pending_debit(
@@ -203,8 +205,8 @@ async def pending_debit(
         .order_by(invoice_item.c.sequence.desc())
         .limit(1)
     )
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else item_of(row)
+    found = await items_of(tx, (await tx.execute(query)).all())
+    return found[0] if found else None
 
 
 async def of_invoice(tx: AsyncConnection, *, customer_id: UUID, invoice: str) -> list[InvoiceItem]:
@@ -218,7 +220,7 @@ async def of_invoice(tx: AsyncConnection, *, customer_id: UUID, invoice: str) ->
         )
         .order_by(invoice_item.c.sequence)
     )
-    return [item_of(row) for row in await tx.execute(query)]
+    return await items_of(tx, (await tx.execute(query)).all())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,13 +248,28 @@ async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, narrowed
     return await page(tx, query, invoice_item, kind="invoiceitem", scope=scope, cursor=cursor)
 
 
-def item_of(row: Row[Any]) -> InvoiceItem:
-    """The item in a row of `invoice_item`."""
-    return load(InvoiceItem, row, period=Period(start=row.period_start, end=row.period_end))
+async def items_of(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[InvoiceItem]:
+    """The items in rows of `invoice_item`, in their order."""
+    known = await tax_rate.named_in(tx, rows, "tax_rates")
+    return [
+        load(
+            InvoiceItem,
+            row,
+            period=Period(start=row.period_start, end=row.period_end),
+            tax_rates=tax_rate.own(row.tax_rates, known),
+        )
+        for row in rows
+    ]
 
 
 def _row(item: InvoiceItem) -> dict[str, Any]:
-    return values(item, invoice_item, period_start=item.period.start, period_end=item.period.end)
+    return values(
+        item,
+        invoice_item,
+        period_start=item.period.start,
+        period_end=item.period.end,
+        tax_rates=tax_rate.own_names(item.tax_rates),
+    )
 
 
 def _is(item: InvoiceItem) -> tuple[ColumnElement[bool], ...]:

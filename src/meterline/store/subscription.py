@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
-from meterline.store import public_id, schema
+from meterline.store import public_id, schema, tax_rate
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.search import Searchable
@@ -52,6 +52,7 @@ subscription = Table(
     Column("collection_method", Text, nullable=False),
     Column("days_until_due", Integer),
     Column("default_payment_method", Text),
+    schema.document("default_tax_rates"),
     Column("description", Text),
     schema.document("metadata"),
     schema.instant("trial_start"),
@@ -97,6 +98,7 @@ subscription_item = Table(
     Column("billed", JSONB(none_as_null=True)),
     schema.instant("billed_until"),
     schema.document("discounts"),
+    schema.document("tax_rates"),
     schema.document("metadata"),
     Column("deleted", Boolean, nullable=False, server_default="false"),
     PrimaryKeyConstraint("customer_id", "id"),
@@ -118,7 +120,7 @@ SEARCH = Searchable(
 
 async def add(tx: AsyncConnection, new: Subscription) -> None:
     """Store a new subscription with its items and make their ids known."""
-    await tx.execute(insert(subscription).values(values(new, subscription)))
+    await tx.execute(insert(subscription).values(_row(new)))
     await public_id.add(
         tx,
         environment=new.environment,
@@ -134,9 +136,13 @@ async def save(tx: AsyncConnection, changed: Subscription) -> None:
     await tx.execute(
         update(subscription)
         .where(subscription.c.customer_id == changed.customer_id, subscription.c.id == changed.id)
-        .values(values(changed, subscription))
+        .values(_row(changed))
     )
     await _save_items(tx, changed)
+
+
+def _row(thing: Subscription) -> dict[str, Any]:
+    return values(thing, subscription, default_tax_rates=tax_rate.names(thing.default_tax_rates))
 
 
 async def _save_items(tx: AsyncConnection, owner: Subscription) -> None:
@@ -152,6 +158,7 @@ async def _save_items(tx: AsyncConnection, owner: Subscription) -> None:
             environment=owner.environment,
             customer_id=owner.customer_id,
             subscription=owner.id,
+            tax_rates=tax_rate.names(each.tax_rates),
         )
         if each.id in known:
             await tx.execute(update(item).where(*mine, item.c.id == each.id).values(row))
@@ -235,10 +242,26 @@ async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Subscr
         )
         .order_by(item.c.sequence)
     )
+    found = (await tx.execute(query)).all()
     items: dict[str, list[SubscriptionItem]] = {row.id: [] for row in rows}
-    for each in await tx.execute(query):
-        items[each.subscription].append(load(SubscriptionItem, each))
-    return [load(Subscription, row, items=tuple(items[row.id])) for row in rows]
+    for row, each in zip(found, await items_of(tx, found), strict=True):
+        items[row.subscription].append(each)
+    default = await tax_rate.named_in(tx, rows, "default_tax_rates")
+    return [
+        load(
+            Subscription,
+            row,
+            items=tuple(items[row.id]),
+            default_tax_rates=tax_rate.of(row.default_tax_rates, default),
+        )
+        for row in rows
+    ]
+
+
+async def items_of(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[SubscriptionItem]:
+    """The items in rows of `subscription_item`, in their order."""
+    known = await tax_rate.named_in(tx, rows, "tax_rates")
+    return [load(SubscriptionItem, row, tax_rates=tax_rate.of(row.tax_rates, known)) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

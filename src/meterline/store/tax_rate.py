@@ -90,12 +90,22 @@ def names(rates: Sequence[TaxRate]) -> list[str]:
     return [rate.id for rate in rates]
 
 
+def own_names(rates: Sequence[TaxRate] | None) -> list[str] | None:
+    """As `names`, null where a line leaves tax to its invoice."""
+    return None if rates is None else names(rates)
+
+
 async def named_in(tx: AsyncConnection, rows: Sequence[Row[Any]], column: str) -> dict[str, TaxRate]:
     """The rates that a column of these rows, of one environment, names. Costs nothing where none is named."""
-    ids = {id for each in rows for id in each._mapping[column]}
+    ids = {id for each in rows for id in getattr(each, column) or ()}
     return await find(tx, rows[0].environment, ids) if ids else {}
 
 
 def of(ids: Sequence[str], known: Mapping[str, TaxRate]) -> tuple[TaxRate, ...]:
     """The rates of those ids, in their order."""
     return tuple(known[id] for id in ids)
+
+
+def own(ids: Sequence[str] | None, known: Mapping[str, TaxRate]) -> tuple[TaxRate, ...] | None:
+    """As `of`, null where a line leaves tax to its invoice."""
+    return None if ids is None else of(ids, known)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from meterline.catalog import Price
+from meterline.catalog import Price, TaxRate
 from meterline.period import Period
 from meterline.subscription.model import SubscriptionItem
 
@@ -32,7 +32,8 @@ class Billable:
     """One future invoice line of a subscription item.
 
     Licensed: `quantity` is set, `usage` null. Metered: `usage` is the window of usage billed, `quantity` null.
-    `period` is what the line says it is for. `trial` lines cost nothing. `discounts` are the ids of the item's own.
+    `period` is what the line says it is for. `trial` lines cost nothing. `discounts` are the ids of the item's own;
+    `tax_rates` null leaves tax to the invoice.
     """
 
     subscription: str
@@ -45,6 +46,7 @@ class Billable:
     proration: Proration | None = None
     trial: bool = False
     discounts: tuple[str, ...] = ()
+    tax_rates: tuple[TaxRate, ...] | None = None
 
     def __post_init__(self) -> None:
         assert (self.quantity is None) != (self.usage is None), "licensed or metered, not both"
@@ -65,6 +67,7 @@ def advance(subscription: str, item: SubscriptionItem, price: Price, *, period: 
         timing="advance",
         discounts=item.discounts,
         proration=None if whole else Proration(direction="debit", fraction=share),
+        tax_rates=item.tax_rates or None,
     )
 
 
@@ -80,6 +83,7 @@ def arrears(subscription: str, item: SubscriptionItem, price: Price, *, until: d
         period=period,
         timing="arrears",
         discounts=item.discounts,
+        tax_rates=item.tax_rates or None,
     )
 
 
@@ -95,6 +99,7 @@ def free_trial(subscription: str, item: SubscriptionItem, price: Price) -> Billa
         timing="advance",
         discounts=item.discounts,
         trial=True,
+        tax_rates=item.tax_rates or None,
     )
 
 
@@ -120,4 +125,5 @@ def proration(
         timing="advance",
         discounts=item.discounts,
         proration=Proration(direction=direction, fraction=share, credited=credited),
+        tax_rates=item.tax_rates or None,
     )

@@ -11,7 +11,7 @@ from datetime import datetime
 from fractions import Fraction
 from uuid import UUID
 
-from meterline.catalog import PerUnit, Price
+from meterline.catalog import PerUnit, Price, TaxRate
 from meterline.period import Period
 from meterline.refusal import Refusal
 from meterline.subscription import cycle
@@ -32,16 +32,18 @@ class Added:
     sequence: UUID
     price: str
     quantity: int | None
+    tax_rates: tuple[TaxRate, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Altered:
-    """An item to alter: its price, quantity and metadata as they shall be."""
+    """An item to alter: its price, quantity, tax rates and metadata as they shall be."""
 
     id: str
     price: str
     quantity: int | None
+    tax_rates: tuple[TaxRate, ...]
     metadata: Mapping[str, str]
 
 
@@ -148,7 +150,13 @@ def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: da
             case Removed():
                 pairs.append((item, None))
             case Altered() as asked:
-                altered = replace(item, price=asked.price, quantity=asked.quantity, metadata=asked.metadata)
+                altered = replace(
+                    item,
+                    price=asked.price,
+                    quantity=asked.quantity,
+                    tax_rates=asked.tax_rates,
+                    metadata=asked.metadata,
+                )
                 pairs.append((item, altered))
     for added in changes:
         if isinstance(added, Added):
@@ -157,6 +165,7 @@ def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: da
                 sequence=added.sequence,
                 price=added.price,
                 quantity=added.quantity,
+                tax_rates=added.tax_rates,
                 metadata=added.metadata,
                 created=now,
                 period_start=now,

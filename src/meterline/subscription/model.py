@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from meterline.catalog import TaxRate
 from meterline.period import Period
 
 Status = Literal["incomplete", "incomplete_expired", "trialing", "active", "past_due", "unpaid", "paused", "canceled"]
@@ -35,7 +36,8 @@ class SubscriptionItem:
 
     `quantity` is null for a metered price. `usage_from` is the start of the usage not billed yet (metered
     only). `billed` is null until a licensed item was debited. `billed_until` is the end of what was debited.
-    `discounts` are the ids of the item's own, in their order.
+    `discounts` are the ids of the item's own, in their order. `tax_rates`, where there are any, take the place of the
+    subscription's.
     """
 
     id: str
@@ -49,6 +51,7 @@ class SubscriptionItem:
     billed: Billed | None = None
     billed_until: datetime | None = None
     discounts: tuple[str, ...] = ()
+    tax_rates: tuple[TaxRate, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -154,6 +157,7 @@ class Subscription:
     collection_method: CollectionMethod = "charge_automatically"
     days_until_due: int | None = None
     default_payment_method: str | None = None
+    default_tax_rates: tuple[TaxRate, ...] = ()
     description: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     trial_start: datetime | None = None

@@ -110,4 +110,5 @@ def _billable(key: UsageKey, billed: BilledWindow, priced: Mapping[str, Price]) 
         usage=window,
         period=first.period,
         timing="arrears",
+        tax_rates=first.tax_rates,
     )

@@ -8,7 +8,8 @@ from typing import Final, Literal, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.catalog import Price
+from meterline.catalog import Price, TaxRate
+from meterline.catalog.tax_rate import check_behavior
 from meterline.period import Period
 from meterline.refusal import Refusal
 from meterline.store import customer as customers
@@ -34,6 +35,7 @@ from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once, p
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import pend_billables
 from meterline.usecase.find_prices import find_asked_prices, find_prices, within
+from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
 
@@ -61,6 +63,7 @@ class AskedItemChange:
     price: str | Price | None = None
     quantity: int | None = None
     deleted: bool = False
+    tax_rates: Sequence[str] | Unsaid = UNSAID
     metadata: Mapping[str, str] | Unsaid | None = UNSAID
 
 
@@ -80,6 +83,7 @@ class AskedChange:
     collection_method: CollectionMethod | None = None
     days_until_due: int | None = None
     default_payment_method: str | Unsaid | None = UNSAID
+    default_tax_rates: Sequence[str] | Unsaid = UNSAID
     description: str | Unsaid | None = UNSAID
     metadata: Mapping[str, str] | Unsaid | None = UNSAID
     pause_collection: PauseCollection | Unsaid | None = UNSAID
@@ -163,6 +167,9 @@ async def _agree(tx: AsyncConnection, before: Subscription, asked: AskedChange, 
         collection_method=method,
         days_until_due=days,
         default_payment_method=default_method,
+        default_tax_rates=await _rates(
+            tx, before.environment, asked.default_tax_rates, before.default_tax_rates, param="default_tax_rates"
+        ),
         description=_said(asked.description, before.description),
         metadata=_merged(before.metadata, asked.metadata),
         pause_collection=pause,
@@ -215,13 +222,46 @@ async def _item_changes(
     for param, price in found.items():
         check_price(price, currency=agreed.currency, param=within(param, "price"))
     prices = await find_prices(tx, agreed, also={price.id for price in found.values()})
-    changes = [_item_change(agreed, item, found.get(item.param), prices) for item in asked.items]
+    changes = [await _item_change(tx, agreed, item, found.get(item.param), prices) for item in asked.items]
+    _check_behaviors(agreed, asked, changes, prices)
     return changes, prices
 
 
-def _item_change(
-    agreed: Subscription, asked: AskedItemChange, wanted: Price | None, prices: Mapping[str, Price]
+async def _rates(
+    tx: AsyncConnection,
+    environment: str,
+    asked: Sequence[str] | Unsaid,
+    current: tuple[TaxRate, ...],
+    *,
+    param: str,
+) -> tuple[TaxRate, ...]:
+    if isinstance(asked, Unsaid):
+        return current
+    return await find_tax_rates(tx, environment, asked, already=current, param=param)
+
+
+def _check_behaviors(
+    agreed: Subscription, asked: AskedChange, changes: Sequence[ItemChange], prices: Mapping[str, Price]
+) -> None:
+    """Refuse tax rates, as far as they or their prices are new, that contradict what a price says of tax."""
+    said = {change.id: change for change in changes if not isinstance(change, Removed)}
+    params = {change.id: within(item.param, "tax_rates") for change, item in zip(changes, asked.items, strict=True)}
+    removed = {change.id for change in changes if isinstance(change, Removed)}
+    stay = [] if asked.default_tax_rates is UNSAID else [item for item in agreed.items if item.id not in removed]
+    for item in {**{item.id: item for item in stay}, **said}.values():
+        param = params[item.id] if item.tax_rates else "default_tax_rates"
+        behavior = prices[item.price].tax_behavior
+        check_behavior(behavior, item.tax_rates or agreed.default_tax_rates, param=param)
+
+
+async def _item_change(
+    tx: AsyncConnection,
+    agreed: Subscription,
+    asked: AskedItemChange,
+    wanted: Price | None,
+    prices: Mapping[str, Price],
 ) -> ItemChange:
+    taxes, environment = within(asked.param, "tax_rates"), agreed.environment
     param = within(asked.param, "quantity")
     if asked.id is None:
         if wanted is None:
@@ -232,6 +272,7 @@ def _item_change(
             sequence=uuid7(),
             price=wanted.id,
             quantity=settle_quantity(wanted, asked.quantity, param=param),
+            tax_rates=await _rates(tx, environment, asked.tax_rates, (), param=taxes),
             metadata=_merged({}, asked.metadata),
         )
     if asked.deleted:
@@ -242,7 +283,13 @@ def _item_change(
     price = wanted or prices[item.price]
     unsaid = asked.quantity is None and price.id == item.price
     quantity = item.quantity if unsaid else settle_quantity(price, asked.quantity, param=param)
-    return Altered(id=item.id, price=price.id, quantity=quantity, metadata=_merged(item.metadata, asked.metadata))
+    return Altered(
+        id=item.id,
+        price=price.id,
+        quantity=quantity,
+        tax_rates=await _rates(tx, environment, asked.tax_rates, item.tax_rates, param=taxes),
+        metadata=_merged(item.metadata, asked.metadata),
+    )
 
 
 def _settle_end(changed: Subscription, asked: AskedChange, *, now: datetime) -> Subscription:

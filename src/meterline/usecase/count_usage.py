@@ -16,7 +16,7 @@ from meterline.invoice.line import CreditedLines, InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.meter import Meter
 from meterline.money import subtract, to_minor
-from meterline.store import collection, invoice_item, ledger, usage
+from meterline.store import collection, invoice_item, ledger, tax_rate, usage
 from meterline.store import invoice as invoices
 from meterline.store import meter as meters
 from meterline.store import price as prices
@@ -114,7 +114,7 @@ async def _counted(
             used = counts.get(place)
             found.append(await _metered(tx, customer_id, billable, product, counted_by, used, received.get(place)))
         elif billable.proration is not None and billable.proration.credited is not None:
-            found.append(await _credit(tx, customer_id, billable, product))
+            found.append(await _credit(tx, environment, customer_id, billable, product))
         else:
             found.append(Gathered(billable=billable, product=product))
     return found
@@ -167,10 +167,13 @@ async def _metered(
     return Gathered(billable=billable, product=product, used_by_dimension=split, formula=meter.formula)
 
 
-async def _credit(tx: AsyncConnection, customer_id: UUID, billable: Billable, product: Product) -> Gathered:
+async def _credit(
+    tx: AsyncConnection, environment: str, customer_id: UUID, billable: Billable, product: Product
+) -> Gathered:
     """A credit with the lines that really debited what it gives back: pending still, or on an invoice.
 
-    Where there are none (the debit was made before it was recorded here), the price itself is given back.
+    The tax that they bore is given back with them. Where there are none (the debit was made before it was recorded
+    here), the price itself is given back.
     """
     assert billable.proration is not None and billable.proration.credited is not None
     span = billable.proration.credited
@@ -178,7 +181,9 @@ async def _credit(tx: AsyncConnection, customer_id: UUID, billable: Billable, pr
         tx, customer_id=customer_id, subscription_item=billable.item, price=billable.price.id, period=span
     )
     if waiting is not None:
-        return Gathered(billable=billable, product=product, debited=(line_of(waiting),))
+        return Gathered(
+            billable=billable, product=product, debited=(line_of(waiting),), debited_rates=waiting.tax_rates
+        )
     debits = await invoices.debit_lines(
         tx, customer_id=customer_id, subscription_item=billable.item, price=billable.price.id, period=span
     )
@@ -186,11 +191,14 @@ async def _credit(tx: AsyncConnection, customer_id: UUID, billable: Billable, pr
         return Gathered(billable=billable, product=product)
     invoice = debits[0][0]
     lines = [line for owner, line in debits if owner == invoice]
+    taxes = list(dict.fromkeys(tax.tax_rate for line in lines for tax in line.taxes))
+    rates = await tax_rate.find(tx, environment, taxes)
     return Gathered(
         billable=billable,
         product=product,
         credited=CreditedLines(invoice=invoice, lines=tuple(line.id for line in lines)),
         debited=tuple(lines),
+        debited_rates=tax_rate.of(taxes, rates),
     )
 
 
@@ -213,6 +221,7 @@ async def with_late_usage(tx: AsyncConnection, draft: Invoice) -> tuple[InvoiceL
             usage=window,
             period=line.period,
             timing="arrears",
+            tax_rates=line.tax_rates,
         )
         for (item, price, window), line in first.items()
     ]

@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.catalog import TaxRate
 from meterline.customer import Customer, CustomField
 from meterline.invoice import state
 from meterline.invoice.item import line_of
+from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import CollectionMethod, Invoice, Rendering
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
@@ -16,11 +18,13 @@ from meterline.store import invoice as invoices
 from meterline.store import invoice_item
 from meterline.store import subscription as subscriptions
 from meterline.store.identifier import public
+from meterline.subscription.model import Subscription
 from meterline.usecase import record_invoice
 from meterline.usecase.bill_to import bill_to
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.create_subscription import require_own_method
 from meterline.usecase.draft_invoice import named
+from meterline.usecase.find_tax_rates import find_tax_rates, require_agreement
 from meterline.usecase.moment import moment
 from meterline.usecase.reckon_draft import reckoned
 from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for
@@ -50,6 +54,7 @@ class AskedInvoice:
     include_pending: bool = False
     discounts: Sequence[AskedDiscount] | None = None
     default_payment_method: str | None = None
+    default_tax_rates: Sequence[str] | None = None
     description: str | None = None
     footer: str | None = None
     statement_descriptor: str | None = None
@@ -71,7 +76,7 @@ async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datet
     now = await moment(tx, environment=asked.environment, test_clock=seen.test_clock, now=now)
     state.check_schedule(finalizes_at=asked.automatically_finalizes_at, due_date=asked.due_date, now=now)
     await require_own_method(tx, seen, asked.default_payment_method, param="default_payment_method")
-    subscription_metadata = await _subscription_metadata(tx, seen, asked.subscription)
+    subscription = await _subscription(tx, seen, asked.subscription)
     customer = await customers.lock(tx, seen.customer_id)
     currency = asked.currency or customer.currency or _DEFAULT_CURRENCY
     if asked.number is not None and await invoices.number_taken(
@@ -87,7 +92,11 @@ async def create_invoice(tx: AsyncConnection, asked: AskedInvoice, *, now: datet
     )
     customer = await fix_currency(tx, customer, currency, now=now)
     lines = named([line_of(item) for item in swept])
-    draft = replace(_draft(asked, customer, currency=currency, now=now), subscription_metadata=subscription_metadata)
+    draft = replace(
+        _draft(asked, customer, currency=currency, now=now),
+        subscription_metadata={} if subscription is None else subscription.metadata,
+        default_tax_rates=await _rates(tx, asked, subscription, lines),
+    )
     drawn = replace(draft, lines=lines)
     draft = replace(draft, discounts=await _discounts(tx, asked, drawn, customer, now=now))
     draft = await reckoned(tx, draft, lines, customer=customer)
@@ -160,12 +169,22 @@ def _draft(asked: AskedInvoice, customer: Customer, *, currency: str, now: datet
     )
 
 
-async def _subscription_metadata(
-    tx: AsyncConnection, customer: Customer, subscription: str | None
-) -> Mapping[str, str]:
+async def _rates(
+    tx: AsyncConnection, asked: AskedInvoice, subscription: Subscription | None, lines: Sequence[InvoiceLine]
+) -> tuple[TaxRate, ...]:
+    """The default rates asked for; the subscription's where nothing was said of them."""
+    if asked.default_tax_rates is None:
+        return () if subscription is None else subscription.default_tax_rates
+    param = "default_tax_rates"
+    rates = await find_tax_rates(tx, asked.environment, asked.default_tax_rates, param=param)
+    await require_agreement(tx, asked.environment, lines, rates, param=param)
+    return rates
+
+
+async def _subscription(tx: AsyncConnection, customer: Customer, subscription: str | None) -> Subscription | None:
     if subscription is None:
-        return {}
+        return None
     found = (await subscriptions.find(tx, customer.environment, [subscription])).get(subscription)
     if found is None or found.customer_id != customer.customer_id:
         raise Missing("subscription", subscription, param="subscription")
-    return found.metadata
+    return found

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.catalog import PerUnit, Price, Product
+from meterline.catalog import PerUnit, Price, Product, TaxBehavior, TaxRate
+from meterline.catalog.tax_rate import check_behavior
 from meterline.customer import Customer
 from meterline.invoice.discount import named
 from meterline.invoice.item import InvoiceItem, priced
@@ -24,6 +25,7 @@ from meterline.store.identifier import public
 from meterline.usecase.change_balance import fix_currency
 from meterline.usecase.create_price import create_price
 from meterline.usecase.edit_draft import put_item, tell_item
+from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.lock_invoice import Locked, lock_invoice
 from meterline.usecase.moment import moment
 from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for_item
@@ -37,6 +39,7 @@ class PriceData:
     currency: str
     product: str
     unit_amount: Decimal
+    tax_behavior: TaxBehavior = "unspecified"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,10 @@ class AskedAmount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedItem:
-    """An item as the caller asks for it. Null is "not said"."""
+    """An item as the caller asks for it. Null is "not said".
+
+    `tax_rates` are ids; none at all leaves tax to the invoice. `tax_behavior` is said of an amount without a price.
+    """
 
     amount: AskedAmount
     currency: str | None = None
@@ -73,6 +79,8 @@ class AskedItem:
     discountable: bool | None = None
     discounts: Sequence[AskedDiscount] | None = None
     period: Period | None = None
+    tax_rates: Sequence[str] | None = None
+    tax_behavior: TaxBehavior = "unspecified"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -102,7 +110,8 @@ async def create_invoice_item(
     owner = await customers.lock(tx, owner.customer_id)
     currency = asked.currency or (locked.invoice.currency if locked else owner.currency)
     reuse = await _reusable(tx, owner, subscription, locked)
-    item = await new_item(tx, owner, asked, currency=currency, now=now, reuse=reuse)
+    default_rates = locked.invoice.default_tax_rates if locked else ()
+    item = await new_item(tx, owner, asked, currency=currency, default_rates=default_rates, now=now, reuse=reuse)
     item = replace(item, subscription=subscription, invoice=invoice)
     await fix_currency(tx, owner, item.currency, now=now)
     await invoice_item.add(tx, [item])
@@ -131,9 +140,10 @@ async def new_item(
     currency: str | None,
     now: datetime,
     reuse: Collection[str] = (),
+    default_rates: tuple[TaxRate, ...] = (),
 ) -> InvoiceItem:
     """The item that is asked for, not stored, and its discounts, which are. `currency` is used where the price does
-    not say it; `reuse` are the discounts that it may name.
+    not say it; `reuse` are the discounts that it may name, `default_rates` the tax rates of the invoice it is for.
     """
     price = await one_time_price(tx, customer.environment, asked.amount, now=now)
     product: Product | None = None
@@ -154,6 +164,7 @@ async def new_item(
         quantity=Decimal(1),
         period=asked.period or Period(start=now, end=now),
         description=asked.description or (product.name if product else None),
+        tax_rates=await asked_rates(tx, customer.environment, asked, price, default=default_rates),
         metadata=asked.metadata,
     )
     sized = priced(
@@ -167,6 +178,28 @@ async def new_item(
     fair = sized.amount >= 0 if asked.discountable is None else asked.discountable
     discounts = await redeem_for_item(tx, sized, asked.discounts or (), reuse=reuse, now=now)
     return replace(sized, discountable=fair, discounts=named(discounts))
+
+
+async def asked_rates(
+    tx: AsyncConnection,
+    environment: str,
+    asked: AskedItem,
+    price: Price | None,
+    *,
+    already: tuple[TaxRate, ...] | None = None,
+    default: tuple[TaxRate, ...] = (),
+) -> tuple[TaxRate, ...] | None:
+    """The tax rates of an item, which has `already` some; null leaves tax to the `default` ones of its invoice.
+
+    Raises Missing, or Refusal for rates that cannot be together or contradict the price.
+    """
+    rates, param = already, asked.amount.at("tax_rates")
+    if asked.tax_rates is not None:
+        found = await find_tax_rates(tx, environment, asked.tax_rates, already=already or (), param=param)
+        rates = found or None
+    behavior = asked.tax_behavior if price is None else price.tax_behavior
+    check_behavior(behavior, default if rates is None else rates, param=param)
+    return rates
 
 
 async def one_time_price(tx: AsyncConnection, environment: str, asked: AskedAmount, *, now: datetime) -> Price | None:
@@ -198,6 +231,7 @@ async def _made_up(tx: AsyncConnection, environment: str, asked: PriceData, *, n
             product=asked.product,
             currency=asked.currency,
             model=PerUnit(unit=asked.unit_amount),
+            tax_behavior=asked.tax_behavior,
             inline=True,
             created=now,
         ),

@@ -8,6 +8,7 @@ from typing import Literal
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import Price
+from meterline.catalog.tax_rate import check_behavior
 from meterline.customer import Customer
 from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
@@ -34,6 +35,7 @@ from meterline.subscription.opening import open_subscription
 from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once
 from meterline.usecase.find_prices import find_asked_prices
+from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_new
 
@@ -48,6 +50,7 @@ class AskedItem:
     param: str
     price: str | Price
     quantity: int | None = None
+    tax_rates: Sequence[str] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -71,6 +74,7 @@ class Asked:
     collection_method: CollectionMethod = "charge_automatically"
     days_until_due: int | None = None
     default_payment_method: str | None = None
+    default_tax_rates: Sequence[str] = ()
     description: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     invoice_settings: InvoiceSettings = field(default_factory=InvoiceSettings)
@@ -125,13 +129,27 @@ async def plan_subscription(tx: AsyncConnection, asked: Asked, *, now: datetime)
     prices = await find_asked_prices(tx, environment=asked.environment, asked=wanted, now=now)
     currency = _settle_currency(asked, customer, list(prices.values()))
     await require_own_method(tx, customer, asked.default_payment_method, param="default_payment_method")
-    draft = _draft(asked, customer, prices, currency=currency, now=now)
     sold = {price.id: price.in_currency(currency) for price in prices.values()}
+    draft = await _taxed(tx, _draft(asked, customer, prices, currency=currency, now=now), asked, sold)
     opened, billables = open_subscription(draft, sold, proration_behavior=asked.proration_behavior, now=now)
     if asked.cancel_at is not None:
         prorates = asked.proration_behavior != "none"
         opened = plan_end(opened, at=asked.cancel_at, prorates=prorates, now=now)
     return Opening(subscription=opened, billables=billables, at=now)
+
+
+async def _taxed(tx: AsyncConnection, draft: Subscription, asked: Asked, sold: Mapping[str, Price]) -> Subscription:
+    """The draft with the tax rates that are asked for. Raises Missing, or Refusal for rates that it cannot have."""
+    environment = asked.environment
+    default = await find_tax_rates(tx, environment, asked.default_tax_rates, param="default_tax_rates")
+    items = [
+        replace(item, tax_rates=await find_tax_rates(tx, environment, each.tax_rates, param=f"{each.param}[tax_rates]"))
+        for item, each in zip(draft.items, asked.items, strict=True)
+    ]
+    for item, each in zip(items, asked.items, strict=True):
+        param = f"{each.param}[tax_rates]" if item.tax_rates else "default_tax_rates"
+        check_behavior(sold[item.price].tax_behavior, item.tax_rates or default, param=param)
+    return replace(draft, items=tuple(items), default_tax_rates=default)
 
 
 def _check_payment_behavior(asked: Asked) -> None:

@@ -141,6 +141,7 @@ async def compose_draft(
         footer=subscription.invoice_settings.footer or customer.invoice_settings.footer,
         custom_fields=customer.invoice_settings.custom_fields,
         payment_method_types=subscription.payment_settings.payment_method_types,
+        default_tax_rates=subscription.default_tax_rates,
     )
     lines = await bill_late_usage(tx, draft, lines)
     return await reckoned(tx, draft, lines, customer=customer), swept
@@ -197,6 +198,7 @@ def _item(customer: Customer, subscription: Subscription, line: InvoiceLine, *, 
         subscription_item=line.subscription_item,
         proration=line.proration,
         credited=line.credited,
+        tax_rates=line.tax_rates,
     )
 
 

@@ -15,7 +15,8 @@ from meterline.invoice.model import Invoice
 from meterline.refusal import Missing, Refusal
 from meterline.store import invoice as invoices
 from meterline.store import invoice_item
-from meterline.usecase.create_invoice_item import AskedItem, new_item
+from meterline.store import price as prices
+from meterline.usecase.create_invoice_item import AskedItem, asked_rates, new_item
 from meterline.usecase.edit_draft import edit_lines, tell_item, with_item
 from meterline.usecase.lock_invoice import Locked, lock_invoice
 from meterline.usecase.redeem_coupon import purchase_for, redeem
@@ -83,7 +84,15 @@ async def _to_add(tx: AsyncConnection, locked: Locked, added: AddedLine, *, now:
     invoice = locked.invoice
     if added.item is None:
         reuse = {*invoice.discounts, *ids_of(locked.customer)}
-        made = await new_item(tx, locked.customer, added.asked, currency=invoice.currency, now=now, reuse=reuse)
+        made = await new_item(
+            tx,
+            locked.customer,
+            added.asked,
+            currency=invoice.currency,
+            default_rates=invoice.default_tax_rates,
+            now=now,
+            reuse=reuse,
+        )
         made = replace(made, invoice=invoice.id)
         await invoice_item.add(tx, [made])
         await tell_item(tx, "invoiceitem.created", made, now=now)
@@ -119,6 +128,7 @@ async def update_lines(
 async def _altered(
     tx: AsyncConnection, line: InvoiceLine, altered: AlteredLine, locked: Locked, *, now: datetime
 ) -> InvoiceLine:
+    environment = locked.invoice.environment
     asked = replace(altered.asked, metadata=altered.metadata(line.metadata))
     if line.invoice_item is not None:
         customer_id = locked.invoice.customer_id
@@ -138,9 +148,12 @@ async def _altered(
         purchase = purchase_for(locked.invoice, amount=line.amount, invoice_item=line.id, now=now)
         reuse = {*own_of(line), *locked.invoice.discounts}
         own = named(await redeem(tx, asked.discounts, purchase, reuse=reuse))
+    environment = locked.invoice.environment
+    priced_by = None if line.price is None else (await prices.find(tx, environment, [line.price]))[line.price]
     return replace(
         line,
         discounts=own,
+        tax_rates=await asked_rates(tx, environment, asked, priced_by, already=line.tax_rates),
         description=asked.description if altered.described else line.description,
         period=asked.period or line.period,
         discountable=line.discountable if asked.discountable is None else asked.discountable,

@@ -19,6 +19,7 @@ from meterline.store import invoice as invoices
 from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.usecase import keep_books, record_invoice, record_payment
+from meterline.usecase.apply_tax import with_tax
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.follow_invoice import follow_invoice
@@ -43,7 +44,7 @@ async def finalize_invoice(
         draft = replace(draft, auto_advance=auto_advance)
     draft = await _counted(tx, draft)
     paid = await pay_with_credits(tx, draft, await with_discounts(tx, draft, draft.lines), now=now)
-    lines = paid.lines
+    lines = await with_tax(tx, draft, paid.lines, customer=customer)
     counted = replace(draft, lines=lines)
     await _require_free(tx, draft)
     sequence = await _next_sequence(tx, customer)

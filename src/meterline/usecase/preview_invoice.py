@@ -4,7 +4,7 @@ A preview takes the very steps that a real change and a real invoice take, insid
 back: so it cannot differ from them, and nothing of it stays.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
@@ -66,12 +66,14 @@ class AskedPreview:
     Of a customer (an existing one, or one that only the preview has): the next invoice of `subscription`, or of
     the subscription whose next invoice comes first, after `change` or after cancelling it now; or the first
     invoice of a subscription that `begin` describes; or, without any subscription, what waits for an invoice.
-    `discounts` take the place of those that the invoice would have by itself; empty, it has none.
+    `discounts` take the place of those that the invoice would have by itself; empty, it has none. `seen_as` are fields
+    of a known customer, by name, as the preview supposes them.
     """
 
     environment: str
     customer: str | None = None
     stranger: Customer | None = None
+    seen_as: Mapping[str, object] = field(default_factory=dict)
     subscription: str | None = None
     change: AskedChange | None = None
     begin: Asked | None = None
@@ -91,6 +93,9 @@ async def preview_invoice(tx: AsyncConnection, asked: AskedPreview, *, now: date
     point = await tx.begin_nested()
     try:
         customer, subscription = await _subject(tx, asked, now=now)
+        if asked.seen_as:
+            customer = replace(await customers.lock(tx, customer.customer_id), **asked.seen_as)  # type: ignore[arg-type]
+            await customers.save(tx, customer)
         now = await moment(tx, environment=asked.environment, test_clock=customer.test_clock, now=now)
         draft = await _composed(tx, asked, customer, subscription, now=now)
     finally:

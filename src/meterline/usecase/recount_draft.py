@@ -17,6 +17,7 @@ from meterline.refusal import Refusal
 from meterline.store import customer as customers
 from meterline.store.identifier import derived
 from meterline.usecase.bill_late_usage import bill_late_usage
+from meterline.usecase.bill_to import bill_to
 from meterline.usecase.count_usage import with_late_usage
 from meterline.usecase.reckon_draft import reckoned
 
@@ -30,27 +31,29 @@ async def recounted(tx: AsyncConnection, draft: Invoice) -> tuple[InvoiceLine, .
 
 
 async def as_known_now(tx: AsyncConnection, invoices: Sequence[Invoice]) -> list[Invoice]:
-    """These invoices, in their order, the drafts that bill usage as they would be finalized now. Nothing is stored.
+    """These invoices, in their order, the drafts as they would be finalized now. Nothing is stored.
 
-    Their credits stay tentative; the balance is the one that the customer has now. Any other invoice costs nothing
-    here. A draft that could not be finalized, because no rate is known for some of its usage, is as it was stored.
+    A draft shows its customer, its usage and its tax as they are now; its credits stay tentative. Any other invoice
+    costs nothing here. A draft that could not be finalized, because no rate is known for some of its usage, is as it
+    was stored.
     """
-    counted = [each for each in invoices if _bills_usage(each)]
-    if not counted:
+    drafts = [each for each in invoices if each.status == "draft"]
+    if not drafts:
         return list(invoices)
-    owners = await customers.find_all(tx, {each.customer_id for each in counted})
-    known = {each.id: await _known(tx, each, owners[each.customer_id]) for each in counted}
+    owners = await customers.find_all(tx, {each.customer_id for each in drafts})
+    known = {each.id: await _known(tx, each, owners[each.customer_id]) for each in drafts}
     return [known.get(each.id, each) for each in invoices]
 
 
 def _bills_usage(invoice: Invoice) -> bool:
     """A draft with metered lines, or of a cycle, which may carry a correction of a window that was billed before."""
-    if invoice.status != "draft":
-        return False
     return invoice.billing_reason == "subscription_cycle" or any(line.usage is not None for line in invoice.lines)
 
 
 async def _known(tx: AsyncConnection, draft: Invoice, customer: Customer) -> Invoice:
+    if not _bills_usage(draft):
+        stands = draft.bill_to == bill_to(customer) and not draft.amounts.taxes
+        return draft if stands else await reckoned(tx, draft, draft.lines, customer=customer)
     try:
         counted = await recounted(tx, draft)
     except Refusal:

@@ -6,12 +6,14 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.customer import Customer
 from meterline.invoice import state
 from meterline.invoice.model import Invoice
 from meterline.refusal import Refusal
 from meterline.store import invoice as invoices
 from meterline.usecase import record_invoice
 from meterline.usecase.create_subscription import require_own_method
+from meterline.usecase.find_tax_rates import find_tax_rates, require_agreement
 from meterline.usecase.lock_invoice import lock_invoice
 from meterline.usecase.reckon_draft import reckoned
 from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for
@@ -28,19 +30,24 @@ async def update_invoice(
     id: str,
     changes: Mapping[str, object],
     discounts: Sequence[AskedDiscount] | None = None,
+    default_tax_rates: Sequence[str] | None = None,
     now: datetime,
 ) -> Invoice:
     """The invoice with `changes`, fields of `Invoice` by name, and with these discounts in the place of those it has.
 
     `now` is the customer's time, UTC.
 
-    Raises Missing, or Refusal for what a finalized invoice does not allow and for contradicting terms.
+    `default_tax_rates`, a list of ids, are asked for apart from the `changes`; null leaves them. Raises Missing, or
+    Refusal for what a finalized invoice does not allow and for contradicting terms.
     """
     locked = await lock_invoice(tx, environment=environment, id=id, param="id")
     before = locked.invoice
-    if before.status != "draft" and (changes.keys() - _AFTER_FINALIZATION or discounts is not None):
+    apart = discounts is not None or default_tax_rates is not None
+    if before.status != "draft" and (changes.keys() - _AFTER_FINALIZATION or apart):
         raise Refusal("Finalized invoices can't be updated in this way")
     after = replace(before, **changes)  # type: ignore[arg-type]
+    if default_tax_rates is not None:
+        after = await _taxed_anew(tx, after, default_tax_rates, customer=locked.customer)
     if "default_payment_method" in changes:
         method = after.default_payment_method
         await require_own_method(tx, locked.customer, method, param="default_payment_method")
@@ -64,6 +71,14 @@ async def update_invoice(
     await record_invoice.changed(tx, before, after, types=("invoice.updated",), now=now)
     await _plan_anew(tx, before, after)
     return after
+
+
+async def _taxed_anew(tx: AsyncConnection, draft: Invoice, ids: Sequence[str], *, customer: Customer) -> Invoice:
+    """The draft with other default tax rates. Raises Missing, or Refusal for rates that it cannot have."""
+    param = "default_tax_rates"
+    rates = await find_tax_rates(tx, draft.environment, ids, already=draft.default_tax_rates, param=param)
+    await require_agreement(tx, draft.environment, draft.lines, rates, param=param)
+    return await reckoned(tx, replace(draft, default_tax_rates=rates), draft.lines, customer=customer)
 
 
 async def _checked_draft(tx: AsyncConnection, before: Invoice, after: Invoice) -> Invoice:

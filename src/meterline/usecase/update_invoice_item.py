@@ -12,7 +12,8 @@ from meterline.invoice.state import require_editable
 from meterline.refusal import Refusal
 from meterline.store import customer as customers
 from meterline.store import invoice_item
-from meterline.usecase.create_invoice_item import AskedItem, one_time_price
+from meterline.store import price as prices
+from meterline.usecase.create_invoice_item import AskedItem, asked_rates, one_time_price
 from meterline.usecase.edit_draft import edit_lines, tell_item, with_item
 from meterline.usecase.lock_invoice import Locked, lock_invoice
 from meterline.usecase.redeem_coupon import redeem_for_item
@@ -59,9 +60,11 @@ async def changed_item(
     if asked.discounts is not None:
         own = [each.discount for each in item.discounts]
         discounts = named(await redeem_for_item(tx, sized, asked.discounts, reuse={*own, *reuse}, now=now))
+    priced_by = None if sized.price is None else (await prices.find(tx, item.environment, [sized.price]))[sized.price]
     return replace(
         sized,
         discounts=discounts,
+        tax_rates=await asked_rates(tx, item.environment, asked, priced_by, already=item.tax_rates),
         description=asked.description if described else item.description,
         period=asked.period or item.period,
         discountable=item.discountable if asked.discountable is None else asked.discountable,

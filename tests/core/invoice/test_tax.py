@@ -188,7 +188,7 @@ def test_tax_inside_never_exceeds_the_line(
 
     for each in written:
         inside = [tax.amount + tax.waived for tax in each.taxes if tax.inside]
-        assert all(0 <= part * (1 if each.amount >= 0 else -1) for part in inside)
+        assert all(part * (1 if each.amount >= 0 else -1) >= 0 for part in inside)
         assert abs(sum(inside)) <= abs(each.amount)
 
 

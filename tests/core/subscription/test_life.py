@@ -57,7 +57,7 @@ def running(
 
 def altered(subscription: Subscription, item: str, to: str, *, quantity: int | None = 1) -> Altered:
     assert subscription.item(item) is not None
-    return Altered(id=item, price=to, quantity=quantity, metadata={})
+    return Altered(id=item, price=to, quantity=quantity, tax_rates=(), metadata={})
 
 
 def changed(
@@ -230,7 +230,7 @@ def test_a_change_in_mid_period_gives_back_the_rest_and_buys_the_rest(
     change = change_items(
         subscription,
         prices,
-        [Altered(id=item, price=after[0], quantity=after[1], metadata={})],
+        [Altered(id=item, price=after[0], quantity=after[1], tax_rates=(), metadata={})],
         behavior="create_prorations",
         since=instant(now),
         anchor_now=False,

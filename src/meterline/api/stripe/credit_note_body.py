@@ -1,8 +1,7 @@
 """How a credit note looks."""
 
 from meterline.api.stripe import link
-from meterline.api.stripe.invoice_body import taxes_of
-from meterline.api.stripe.invoice_line import pretax_credits
+from meterline.api.stripe.invoice_line import pretax_credits, taxes_of
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import nested_list
 from meterline.invoice.credit_note import CreditNote, CreditNoteLine

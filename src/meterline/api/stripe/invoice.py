@@ -125,6 +125,7 @@ async def create(call: Call[InvoiceCreate]) -> Json:
             include_pending=asked.pending_invoice_items_behavior == "include",
             discounts=asked_discounts(asked.discounts) if asked.sent("discounts") else None,
             default_payment_method=asked.default_payment_method,
+            default_tax_rates=asked.default_tax_rates,
             description=asked.description,
             footer=asked.footer,
             statement_descriptor=asked.statement_descriptor,
@@ -164,6 +165,7 @@ async def change(call: Call[InvoiceUpdate]) -> Json:
         id=seen.id,
         changes=_changes(call.params, seen),
         discounts=asked_discounts(call.params.discounts) if call.params.sent("discounts") else None,
+        default_tax_rates=call.params.default_tax_rates,
         now=now,
     )
     return await _shown(call.tx, changed)

@@ -1,12 +1,9 @@
 """How an invoice looks."""
 
-from collections.abc import Sequence
-
-from meterline.api.stripe import invoice_line, link
+from meterline.api.stripe import invoice_line, link, tax_rate
 from meterline.api.stripe.customer import address
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import nested_list
-from meterline.invoice.line import LineTax
 from meterline.invoice.model import PREVIEW, BillTo, Invoice
 
 _LINES_SHOWN = 10
@@ -36,7 +33,7 @@ def render(invoice: Invoice) -> Json:
         and [{"name": each.name, "value": each.value} for each in invoice.custom_fields],
         "default_payment_method": invoice.default_payment_method,
         "default_source": None,
-        "default_tax_rates": [],
+        "default_tax_rates": [tax_rate.render(each) for each in invoice.default_tax_rates],
         "description": invoice.description,
         "discounts": list(invoice.discounts),
         "due_date": unix_or_none(invoice.due_date),
@@ -131,23 +128,8 @@ def _amounts(invoice: Invoice) -> Json:
                 for id, amount in amounts.credits
             ),
         ],
-        "total_taxes": taxes_of(amounts.taxes),
+        "total_taxes": invoice_line.taxes_of(amounts.taxes),
     }
-
-
-def taxes_of(taxes: Sequence[LineTax]) -> list[Json]:
-    """Taxes, as invoices and credit notes show them."""
-    return [
-        {
-            "amount": tax.amount,
-            "tax_behavior": tax.behavior,
-            "tax_rate_details": {"tax_rate": tax.tax_rate},
-            "taxability_reason": tax.reason,
-            "taxable_amount": tax.taxable_amount,
-            "type": "tax_rate_details",
-        }
-        for tax in taxes
-    ]
 
 
 def _bill_to(bill_to: BillTo, customer: str) -> Json:

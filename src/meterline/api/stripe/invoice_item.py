@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.api.stripe import invoice_line
+from meterline.api.stripe import invoice_line, tax_rate
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.invoice_params import ItemCreate, ItemList, ItemUpdate, asked_item
@@ -60,7 +60,7 @@ def render(item: InvoiceItem) -> Json:
         "proration_details": _proration(item),
         "quantity": int(item.quantity),
         "quantity_decimal": decimal_text(item.quantity),
-        "tax_rates": [],
+        "tax_rates": [tax_rate.render(each) for each in item.tax_rates or ()],
         "test_clock": item.test_clock,
     }
 
@@ -170,5 +170,5 @@ async def listed(call: Call[ItemList]) -> Json:
         cursor(asked),
         store.Filter(customer_id=owner, invoice=asked.invoice, pending=asked.pending, created=asked.created),
     )
-    data = [render(store.item_of(each)) for each in page.rows]
+    data = [render(each) for each in await store.items_of(call.tx, page.rows)]
     return list_of(data, url=call.url, has_more=page.has_more)

@@ -1,5 +1,7 @@
 """Invoice lines: how they look, and `/v1/invoices/:id/lines`."""
 
+from collections.abc import Sequence
+
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable
 from meterline.api.stripe.json import Json, unix
@@ -7,7 +9,7 @@ from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import ListParams
 from meterline.api.stripe.route import Routes
 from meterline.invoice.discount import own_of
-from meterline.invoice.line import CreditedLines, InvoiceLine
+from meterline.invoice.line import CreditedLines, InvoiceLine, LineTax
 from meterline.invoice.model import Invoice
 from meterline.invoice.total import Reckoned
 from meterline.money import decimal_text
@@ -46,18 +48,23 @@ def render(line: InvoiceLine, invoice: Invoice) -> Json:
         "quantity_decimal": None if line.quantity is None else decimal_text(line.quantity),
         "subscription": line.subscription,
         "subtotal": line.amount,
-        "taxes": [
-            {
-                "amount": tax.amount,
-                "tax_behavior": tax.behavior,
-                "tax_rate_details": {"tax_rate": tax.tax_rate},
-                "taxability_reason": tax.reason,
-                "taxable_amount": tax.taxable_amount,
-                "type": "tax_rate_details",
-            }
-            for tax in line.taxes
-        ],
+        "taxes": taxes_of(line.taxes),
     }
+
+
+def taxes_of(taxes: Sequence[LineTax]) -> list[Json]:
+    """Taxes, as lines, invoices and credit notes show them."""
+    return [
+        {
+            "amount": tax.amount,
+            "tax_behavior": tax.behavior,
+            "tax_rate_details": {"tax_rate": tax.tax_rate},
+            "taxability_reason": tax.reason,
+            "taxable_amount": tax.taxable_amount,
+            "type": "tax_rate_details",
+        }
+        for tax in taxes
+    ]
 
 
 def pretax_credits(line: Reckoned) -> list[Json]:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from meterline.api.stripe.customer_params import CustomFieldParams
 from meterline.api.stripe.discount_params import Discounts, asked_discounts
-from meterline.api.stripe.neutral import AutomaticTaxParams, NoAccount, NoSource, NoTaxId, NoTaxRate, Off
+from meterline.api.stripe.neutral import AutomaticTaxParams, NoAccount, NoSource, NoTaxId, Off
 from meterline.api.stripe.params import (
     Bool,
     Currency,
@@ -87,7 +87,7 @@ class InvoiceFields(Params):
     days_until_due: Days | None = None
     default_payment_method: Unset[Text] = None
     default_source: NoSource = None
-    default_tax_rates: NoTaxRate = None
+    default_tax_rates: List[Text] | None = None
     description: Unset[Description] = None
     discounts: Discounts = []
     due_date: Instant | None = None
@@ -178,7 +178,7 @@ class OneTimePriceData(Hash):
             )
         unit = self.unit_amount_decimal if self.unit_amount is None else Decimal(self.unit_amount)
         assert unit is not None
-        return PriceData(currency=self.currency, product=self.product, unit_amount=unit)
+        return PriceData(currency=self.currency, product=self.product, unit_amount=unit, tax_behavior=self.tax_behavior)
 
 
 class PricingParams(Hash):
@@ -198,7 +198,7 @@ class AmountFields(Hash):
     pricing: PricingParams | None = None
     quantity: Quantity | None = None
     quantity_decimal: QuantityDecimal | None = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] | None = None
 
     def asked(
         self, metadata: dict[str, str], *, at: str = "", currency: str | None = None, unit: Decimal | None = None
@@ -236,6 +236,8 @@ def asked_item(
         discountable=said.discountable,
         discounts=asked_discounts(said.discounts, at=within(at, "discounts")) if said.sent("discounts") else None,
         period=None if said.period is None else said.period.period(within(at, "period")),
+        tax_rates=said.tax_rates,
+        tax_behavior=(isinstance(said, ItemFields) and said.tax_behavior) or "unspecified",
         metadata=metadata,
     )
 
@@ -260,7 +262,7 @@ class ItemFields(Params):
     quantity_decimal: QuantityDecimal | None = None
     tax_behavior: TaxBehavior | None = None
     tax_code: Off = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] | None = None
     unit_amount_decimal: UnitAmount | None = None
 
 
@@ -311,7 +313,7 @@ class LineUpdate(Params):
     quantity: Quantity | None = None
     quantity_decimal: QuantityDecimal | None = None
     tax_amounts: Off = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] | None = None
 
 
 class AddLines(Params):

@@ -13,9 +13,9 @@ from meterline.api.stripe.discount_params import Discounts, asked_discounts
 from meterline.api.stripe.invoice_body import render
 from meterline.api.stripe.invoice_params import (
     Amount,
-    AmountFields,
     Description,
     IssuerParams,
+    ItemFields,
     OneTimePriceData,
     PeriodParams,
     PricingParams,
@@ -26,7 +26,7 @@ from meterline.api.stripe.invoice_params import (
     asked_item,
 )
 from meterline.api.stripe.json import Json
-from meterline.api.stripe.neutral import AutomaticTaxParams, NoAccount, NoTaxRate, Off
+from meterline.api.stripe.neutral import AutomaticTaxParams, NoAccount, Off
 from meterline.api.stripe.params import (
     Bool,
     Currency,
@@ -85,7 +85,7 @@ class PreviewItem(Hash):
     quantity_decimal: QuantityDecimal | None = None
     tax_behavior: TaxBehavior | None = None
     tax_code: Off = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] | None = None
     unit_amount: Amount | None = None
     unit_amount_decimal: UnitAmount | None = None
 
@@ -102,7 +102,7 @@ class SubscriptionDetails(Hash):
     cancel_at: CancelAt = None
     cancel_at_period_end: Bool | None = None
     cancel_now: Bool = False
-    default_tax_rates: NoTaxRate = None
+    default_tax_rates: List[Text] = []
     items: Annotated[List[ItemParams], Field(max_length=20)] = []
     metadata: Metadata = {}
     pause: Off = None
@@ -166,6 +166,7 @@ async def create_preview(call: Call[CreatePreview]) -> Json:
             environment=call.environment,
             customer=asked.customer,
             stranger=_stranger(call) if asked.customer is None and asked.subscription is None else None,
+            seen_as=_seen_as(asked.customer_details or CustomerDetailsParams()),
             subscription=asked.subscription,
             change=None if details is None or begins else _change(details, call),
             begin=_begin(details, call) if details is not None and begins else None,
@@ -181,18 +182,26 @@ async def create_preview(call: Call[CreatePreview]) -> Json:
 
 
 def _stranger(call: Call[CreatePreview]) -> Customer:
-    """A customer that only the preview has."""
-    said = call.params.customer_details or CustomerDetailsParams()
+    """A customer that only the preview has, before anything is said of them."""
     return Customer(
         environment=call.environment,
         customer_id=uuid7(),
         id=public("cus"),
         created=call.now,
         invoice_prefix=prefix_from(secrets.randbits(64)),
-        address=None if said.address is None else said.address.address(),
-        shipping=None if said.shipping is None else said.shipping.shipping(),
-        tax_exempt=said.tax_exempt or "none",
     )
+
+
+def _seen_as(said: CustomerDetailsParams) -> dict[str, object]:
+    """What the preview supposes of the customer."""
+    supposed: dict[str, object] = {}
+    if said.sent("address"):
+        supposed["address"] = None if said.address is None else said.address.address()
+    if said.sent("shipping"):
+        supposed["shipping"] = None if said.shipping is None else said.shipping.shipping()
+    if said.sent("tax_exempt"):
+        supposed["tax_exempt"] = said.tax_exempt or "none"
+    return supposed
 
 
 def _change(details: SubscriptionDetails, call: Call[CreatePreview]) -> AskedChange:
@@ -215,6 +224,7 @@ def _change(details: SubscriptionDetails, call: Call[CreatePreview]) -> AskedCha
         anchor_now=anchor is not None and anchor.type == "now",
         trial_end=details.trial_end,
         cancel_at=at_end if said_end else UNSAID,
+        default_tax_rates=details.default_tax_rates if details.sent("default_tax_rates") else UNSAID,
     )
 
 
@@ -237,6 +247,7 @@ def _begin(details: SubscriptionDetails, call: Call[CreatePreview]) -> Asked:
         trial_end=details.trial_end,
         cancel_at="min_period_end" if details.cancel_at_period_end else details.cancel_at,
         metadata=merge_metadata({}, details.metadata),
+        default_tax_rates=details.default_tax_rates,
         proration_behavior=details.proration_behavior,
     )
 
@@ -249,7 +260,7 @@ def _new(item: ItemParams) -> NewItemParams:
 
 def _item(said: PreviewItem, at: str) -> AskedPreviewItem:
     unit = said.unit_amount_decimal if said.unit_amount is None else Decimal(said.unit_amount)
-    fields = AmountFields.model_construct(
+    fields = ItemFields.model_construct(
         amount=said.amount,
         description=said.description,
         discountable=said.discountable,
@@ -258,6 +269,8 @@ def _item(said: PreviewItem, at: str) -> AskedPreviewItem:
         pricing=None if said.price is None else PricingParams(price=said.price),
         quantity=said.quantity,
         quantity_decimal=said.quantity_decimal,
+        tax_behavior=said.tax_behavior,
+        tax_rates=said.tax_rates,
     )
     asked = asked_item(fields, merge_metadata({}, said.metadata), at=at, currency=said.currency, unit=unit)
     if said.sent("discounts"):

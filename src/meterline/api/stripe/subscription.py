@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api.stripe import price as price_object
 from meterline.api.stripe import subscription_asked as asking
 from meterline.api.stripe import subscription_version as subscription_version  # registers how it was asked before
+from meterline.api.stripe import tax_rate
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix, unix_or_none
@@ -90,7 +91,7 @@ def render(subscription: Subscription, sold: Mapping[str, Price]) -> Json:
         "days_until_due": subscription.days_until_due,
         "default_payment_method": subscription.default_payment_method,
         "default_source": None,
-        "default_tax_rates": [],
+        "default_tax_rates": [tax_rate.render(each) for each in subscription.default_tax_rates],
         "description": subscription.description,
         "discounts": [],
         "ended_at": unix_or_none(subscription.ended_at),
@@ -145,7 +146,7 @@ def render_item(subscription: Subscription, item: SubscriptionItem, price: Price
         "price": price_object.render(price),
         "quantity": item.quantity,
         "subscription": subscription.id,
-        "tax_rates": [],
+        "tax_rates": [tax_rate.render(each) for each in item.tax_rates],
     }
     if item.quantity is None:
         del rendered["quantity"]

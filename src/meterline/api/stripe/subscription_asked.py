@@ -63,6 +63,7 @@ def creation(asked: SubscriptionCreate, *, environment: str, now: datetime) -> A
         collection_method=asked.collection_method or "charge_automatically",
         days_until_due=asked.days_until_due,
         default_payment_method=asked.default_payment_method,
+        default_tax_rates=asked.default_tax_rates,
         description=asked.description,
         metadata=merge_metadata({}, asked.metadata),
         invoice_settings=_invoice_settings(asked.invoice_settings) or InvoiceSettings(),
@@ -91,6 +92,7 @@ def change(asked: SubscriptionUpdate, *, environment: str, now: datetime) -> Ask
         collection_method=asked.collection_method,
         days_until_due=asked.days_until_due,
         default_payment_method=(asked.default_payment_method if asked.sent("default_payment_method") else UNSAID),
+        default_tax_rates=asked.default_tax_rates if asked.sent("default_tax_rates") else UNSAID,
         description=asked.description if asked.sent("description") else UNSAID,
         metadata=asked.metadata if asked.sent("metadata") else UNSAID,
         pause_collection=_pause(asked.pause_collection) if asked.sent("pause_collection") else UNSAID,
@@ -111,6 +113,7 @@ def item_change(
         id=id,
         price=_price(asked, "", environment, now),
         quantity=asked.quantity,
+        tax_rates=asked.tax_rates if asked.sent("tax_rates") else UNSAID,
         metadata=asked.metadata if asked.sent("metadata") else UNSAID,
     )
     return AskedChange(
@@ -144,6 +147,7 @@ def asked_item(asked: NewItemParams, param: str, environment: str, now: datetime
         param=param,
         price=price,
         quantity=asked.quantity,
+        tax_rates=asked.tax_rates,
         metadata=merge_metadata({}, asked.metadata),
     )
 
@@ -157,6 +161,7 @@ def asked_item_change(asked: ItemParams, param: str, environment: str, now: date
         price=_price(asked, param, environment, now),
         quantity=asked.quantity,
         deleted=asked.deleted,
+        tax_rates=asked.tax_rates if asked.sent("tax_rates") else UNSAID,
         metadata=metadata,
     )
 
@@ -208,7 +213,10 @@ def _one(asked: InvoiceItemParams, param: str) -> OneTime:
         quantity=Decimal(1 if asked.quantity is None else asked.quantity),
     )
     item = create_invoice_item.AskedItem(
-        amount=amount, discountable=asked.discountable, metadata=merge_metadata({}, asked.metadata)
+        amount=amount,
+        discountable=asked.discountable,
+        tax_rates=asked.tax_rates,
+        metadata=merge_metadata({}, asked.metadata),
     )
     if asked.period is None:
         return OneTime(item=item)
@@ -232,7 +240,9 @@ def _one_time_price(asked: InvoiceItemParams, param: str) -> create_invoice_item
     unit = either(data.unit_amount, data.unit_amount_decimal, "unit_amount", param=f"{at}[unit_amount]")
     if unit is None:
         raise Refusal("Prices require an `unit_amount` or `unit_amount_decimal` parameter to be set.", param=at)
-    return create_invoice_item.PriceData(currency=data.currency, product=data.product, unit_amount=unit)
+    return create_invoice_item.PriceData(
+        currency=data.currency, product=data.product, unit_amount=unit, tax_behavior=data.tax_behavior
+    )
 
 
 def billing_mode(asked: BillingModeParams) -> BillingMode:

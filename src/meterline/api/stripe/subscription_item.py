@@ -14,7 +14,6 @@ from meterline.api.stripe.subscription_params import ItemCreate, ItemDelete, Ite
 from meterline.refusal import Missing
 from meterline.store import price as prices
 from meterline.store import subscription as store
-from meterline.store.row import load
 from meterline.subscription.model import Subscription, SubscriptionItem
 from meterline.usecase.change_subscription import AskedChange, AskedItemChange, change_subscription
 
@@ -45,7 +44,7 @@ async def listed(call: Call[ItemList]) -> Json:
     if owner is None:
         raise Missing("subscription", id, param="subscription")
     page = await store.listed_items(call.tx, owner=owner, cursor=cursor(call.params))
-    found = [load(SubscriptionItem, row) for row in page.rows]
+    found = await store.items_of(call.tx, page.rows)
     sold = await prices.find(call.tx, call.environment, {item.price for item in found})
     data = [render_item(owner, item, sold[item.price]) for item in found]
     return list_of(data, url=call.url, has_more=page.has_more)

@@ -16,7 +16,6 @@ from meterline.api.stripe.neutral import (
     NoAccount,
     NoSource,
     NoTaxId,
-    NoTaxRate,
     Off,
 )
 from meterline.api.stripe.params import (
@@ -90,7 +89,7 @@ class NewItemParams(Hash):
     price: Text | None = None
     price_data: PriceDataParams | None = None
     quantity: Quantity | None = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] = []
 
 
 class ItemParams(NewItemParams):
@@ -134,7 +133,7 @@ class InvoiceItemParams(Hash):
     price: Text | None = None
     price_data: OneTimePriceData | None = None
     quantity: Quantity | None = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] = []
 
 
 class AnchorConfigParams(Hash):
@@ -227,7 +226,7 @@ class SubscriptionTerms(Params):
     days_until_due: Days | None = None
     default_payment_method: Unset[Text] = None
     default_source: NoSource = None
-    default_tax_rates: NoTaxRate = None
+    default_tax_rates: List[Text] = []
     description: Unset[Annotated[Text, Field(max_length=500)]] = None
     discounts: Discounts = []
     invoice_settings: InvoiceSettingsParams | None = None
@@ -337,7 +336,7 @@ class ItemFields(ProrationParams):
     price: Text | None = None
     price_data: PriceDataParams | None = None
     quantity: Quantity | None = None
-    tax_rates: NoTaxRate = None
+    tax_rates: List[Text] = []
 
 
 class ItemCreate(ItemFields):

@@ -530,6 +530,7 @@ def upgrade() -> None:
         sa.Column("subscription_metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("subscription_proration_date", sa.DateTime(timezone=True), nullable=True),
         sa.Column("default_payment_method", sa.Text(), nullable=True),
+        sa.Column("default_tax_rates", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("days_until_due", sa.Integer(), nullable=True),
         sa.Column("due_date", sa.DateTime(timezone=True), nullable=True),
         sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
@@ -595,6 +596,7 @@ def upgrade() -> None:
         sa.Column("proration", sa.Boolean(), nullable=False),
         sa.Column("credited", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("invoice", sa.Text(), nullable=True),
+        sa.Column("tax_rates", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_invoice_item")),
@@ -637,6 +639,7 @@ def upgrade() -> None:
         sa.Column("flat", sa.Boolean(), nullable=False),
         sa.Column("late", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("tax_rates", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("credits", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("taxes", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -1192,6 +1195,7 @@ def upgrade() -> None:
         sa.Column("collection_method", sa.Text(), nullable=False),
         sa.Column("days_until_due", sa.Integer(), nullable=True),
         sa.Column("default_payment_method", sa.Text(), nullable=True),
+        sa.Column("default_tax_rates", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("trial_start", sa.DateTime(timezone=True), nullable=True),
@@ -1236,6 +1240,7 @@ def upgrade() -> None:
         sa.Column("billed", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("billed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("discounts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("tax_rates", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("deleted", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_subscription_item")),
@@ -1243,6 +1248,12 @@ def upgrade() -> None:
     op.create_index("ix_subscription_item_price", "subscription_item", ["environment", "price"], unique=False)
     op.create_index(
         "ix_subscription_item_subscription", "subscription_item", ["customer_id", "subscription"], unique=False
+    )
+    op.create_table(
+        "tax_policy",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("rounding", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("environment", name=op.f("pk_tax_policy")),
     )
     op.create_table(
         "tax_rate",
@@ -1681,6 +1692,7 @@ def downgrade() -> None:
     op.drop_table("test_clock")
     op.drop_index("ix_tax_rate_sequence", table_name="tax_rate")
     op.drop_table("tax_rate")
+    op.drop_table("tax_policy")
     op.drop_index("ix_subscription_item_subscription", table_name="subscription_item")
     op.drop_index("ix_subscription_item_price", table_name="subscription_item")
     op.drop_table("subscription_item")
