@@ -39,7 +39,7 @@ def test_a_rate_made_by_hand_has_nothing_of_automatic_tax(client: stripe.StripeC
     assert_typed(rate)
     assert (rate.active, rate.percentage, rate.inclusive, rate.livemode) == (True, 10, False, False)
     assert (rate.effective_percentage, rate.flat_amount, rate.jurisdiction_level) == (None, None, None)
-    assert (rate.country, rate.state, rate.tax_type, rate.metadata) == (None, None, None, {})
+    assert (rate.country, rate.state, rate.tax_type) == (None, None, None)
 
 
 def test_names_change_and_are_told_with_what_they_were(client: stripe.StripeClient) -> None:
