@@ -43,6 +43,7 @@ NoDiscount = Annotated[None, _unknown("discount")]
 NoPromotionCode = Annotated[None, _unknown("promotion code")]
 NoSource = Annotated[None, _unknown("source")]
 NoTaxId = Annotated[None, _unknown("tax id")]
+NoTaxRate = Annotated[None, _unknown("tax rate")]
 """Names an object of a kind that there is none of."""
 
 
