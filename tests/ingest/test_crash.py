@@ -1,4 +1,7 @@
-"""Whatever is killed, and whenever: every event that a client saw answered or told again counts exactly once."""
+"""Whatever is killed, and whenever: every event that a client saw answered or told again counts exactly once.
+
+Some of the customers have a wallet that pays for every event: it pays once, and the books add up.
+"""
 
 import asyncio
 import json
@@ -6,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +18,7 @@ import asyncpg
 import httpx
 import pytest
 
+from meterline.cli.books import audited
 from meterline.store import counter
 from meterline.store.usage import hour_of
 from tests.ingest.ruin import CUSTOMERS, SECRET, Postgres, Web, add_meter, furnish, ruins
@@ -21,6 +26,9 @@ from tests.ingest.ruin import CUSTOMERS, SECRET, Postgres, Web, add_meter, furni
 BATCH = 50
 CLIENTS = 4
 BATCHES = 12
+PAYING = CUSTOMERS[:3]
+CENT = "0.01"
+GRANTED = 1_000
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +69,39 @@ class Client(threading.Thread):
         return True
 
 
+def sell(webs: list[Web], event_name: str) -> None:
+    """The wallets of the paying customers pay a cent for each unit from now on."""
+    with talking(webs) as client:
+        counted = {"event_type": event_name, "usage_type": "unit"}
+        paid = [{"asset": "USD", "values": [{"unit_price": CENT}]}]
+        price = {"name": "Units", "pricing_model": "flat", "usage_calculation": counted, "pricing": paid}
+        product = {"name": event_name, "code": event_name, "publish": True, "prices": [price]}
+        made = client.post("/products", json=product)
+        assert made.status_code == 201, made.text
+        for customer in PAYING:
+            products = {"products": [{"code": event_name}]}
+            assert client.post(f"/customers/{customer}/subscriptions", json=products).status_code == 201
+            grant = {"asset": "USD", "amount": GRANTED, "id": event_name}
+            assert client.post(f"/customers/{customer}/wallet/grants", json=grant).status_code == 201
+
+
+def left(webs: list[Web]) -> dict[str, Decimal]:
+    """What each wallet has available."""
+    with talking(webs) as client:
+        answers = {id: client.get(f"/customers/{id}/wallet/default:USD") for id in PAYING}
+        return {id: Decimal(json.loads(a.text, parse_float=str)["available"]) for id, a in answers.items()}
+
+
+@contextmanager
+def talking(webs: list[Web]) -> Iterator[httpx.Client]:
+    """A client of a web process that is up, whose connections to the database are good."""
+    webs[0].wait()
+    with httpx.Client(base_url=webs[0].url, headers={"authorization": f"Bearer {SECRET}"}, timeout=60) as client:
+        while client.get("/v1/products").status_code != 200:
+            time.sleep(0.1)
+        yield client
+
+
 def survive(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
     postgres, webs = ruined
     chance = random.Random(seed)
@@ -77,6 +118,8 @@ def survive(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
         ]
         for n in range(BATCHES)
     ]
+    sell(webs, name)
+    before = left(webs)
     urls = [web.url for web in webs]
     # Every client sends every batch: all of them are retries of each other.
     clients = [Client(urls, str(n), batches, seed) for n in range(CLIENTS)]
@@ -91,6 +134,11 @@ def survive(ruined: tuple[Postgres, list[Web]], seed: int, target: str) -> None:
     # The last kill may have come after the last answer.
     postgres.wait()
     _verify(postgres, meter_id, batches)
+    events = [event["payload"] for batch in batches for event in batch]
+    for customer, had in before.items():
+        used = sum(Decimal(each["value"]) for each in events if each["stripe_customer_id"] == customer)
+        assert left(webs)[customer] == had - used * Decimal(CENT)
+    assert asyncio.run(audited(postgres.dsn))[1] == []
 
 
 def _ruin(postgres: Postgres, webs: list[Web], target: str, chance: random.Random) -> None:
