@@ -20,8 +20,7 @@ from meterline.ledger.account import Account
 from meterline.ledger.transaction import Cause, Head, LedgerTransaction, Transfer
 from meterline.meter import Formula
 from meterline.money import add, round_debit, subtract, to_major
-from meterline.rating.line import exact_total
-from meterline.rating.rate import for_dimensions, rate
+from meterline.rating.rate import cost, for_dimensions
 from meterline.store import ledger, offer, top_up, wallet
 from meterline.store.event import NewEvent
 from meterline.store.identifier import uuid7
@@ -262,7 +261,7 @@ class _Settling:
 
     def _amount(self, tariff: Tariff, moved: _Moved, before: Decimal | None, after: Decimal) -> Decimal:
         known = self.costs.get((moved.key, tariff.price))
-        amount, cost = fee_amount(
+        amount, reached = fee_amount(
             self.prices[tariff.price].in_currency(tariff.asset.lower()),
             tariff,
             before=before,
@@ -270,7 +269,7 @@ class _Settling:
             dimensions=moved.dimensions,
             cost_before=known[1] if known is not None and known[0] == before else None,
         )
-        self.costs[moved.key, tariff.price] = (after, cost)
+        self.costs[moved.key, tariff.price] = (after, reached)
         return amount
 
 
@@ -321,13 +320,13 @@ def fee_amount(
     priced = for_dimensions(price, dimensions)
     if cost_before is None:
         cost_before = NOTHING if before is None else _cost(priced, before)
-    cost = _cost(priced, after)
-    amount = subtract(cost, cost_before)
+    reached = _cost(priced, after)
+    amount = subtract(reached, cost_before)
     if amount > 0 and bounds.minimum is not None:
         amount = max(amount, bounds.minimum)
     if bounds.maximum is not None:
         amount = min(amount, bounds.maximum)
-    return amount, cost
+    return amount, reached
 
 
 def cost_of(price: Price, name: str, quantity: Decimal) -> Decimal:
@@ -337,7 +336,7 @@ def cost_of(price: Price, name: str, quantity: Decimal) -> Decimal:
 
 
 def _cost(price: Price, quantity: Decimal) -> Decimal:
-    return round_debit(to_major(exact_total(rate(price=price, quantity=quantity)), price.currency))
+    return round_debit(to_major(cost(price=price, quantity=quantity), price.currency))
 
 
 def after_event(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:
