@@ -18,7 +18,7 @@ from meterline.api.ingest import correction, late, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
-from meterline.api.ops import invariant, stream, tax_policy, webhook
+from meterline.api.ops import invariant, seller, stream, tax_policy, webhook
 from meterline.api.ops import processor as ops_processor
 from meterline.api.stripe import (
     account,
@@ -64,6 +64,7 @@ from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
 from meterline.gateway.mail import Mailer
 from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.gateway.webhook import Reach, Sender
+from meterline.portal import download
 from meterline.portal import hosted as portal_hosted
 from meterline.portal.page import away
 from meterline.store.database import TROUBLE, Database, out_of_reach
@@ -124,6 +125,7 @@ RESOURCES = [
     ops_alert.routes,
     invariant.routes,
     tax_policy.routes,
+    seller.routes,
 ]
 
 
@@ -163,6 +165,7 @@ def create_app(
     app.add_middleware(RequestMetrics)
     app.include_router(health.router(database))
     app.include_router(portal_hosted.router(database))
+    app.include_router(download.router(database, public_url=public_url))
     if processor is not None:
         app.include_router(ops_processor.router(database, processor))
     app.include_router(route.router(database, keys, RESOURCES))

@@ -48,8 +48,8 @@ def router(database: Database) -> APIRouter:
         ("/invoice/{environment}/{id}", show_invoice, submit_invoice),
         ("/authentication/{environment}/{id}", show_authentication, submit_authentication),
     ):
-        serving.add_api_route(path, _served(database, show), methods=["GET"])
-        serving.add_api_route(path, _served(database, submit), methods=["POST"])
+        serving.add_api_route(path, served(database, show), methods=["GET"])
+        serving.add_api_route(path, served(database, submit), methods=["POST"])
 
     @serving.get("/style.css")
     async def style() -> FileResponse:
@@ -58,9 +58,11 @@ def router(database: Database) -> APIRouter:
     return serving
 
 
-def _served(
+def served(
     database: Database, answer: Callable[[Database, Request, str, str], Awaitable[Response]]
 ) -> Callable[[Request, str, str], Awaitable[Response]]:
+    """The endpoint of a page about one object. What the address does not lead to is not found."""
+
     async def endpoint(request: Request, environment: str, id: str) -> Response:
         if "\0" in id or "\0" in environment:
             return not_found()

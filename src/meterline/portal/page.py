@@ -15,7 +15,7 @@ STYLE = Path(__file__).parent / "static" / "hosted.css"
 
 _LONGEST_FORM = 16 * 1024
 
-_HEADERS = {
+HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none';"
     " frame-ancestors 'none'",
@@ -36,7 +36,7 @@ _templates.filters["money"] = display
 def page(template: str, *, status: int = HTTPStatus.OK, **shown: object) -> HTMLResponse:
     """A page made of a template. `problem` is shown where it is given."""
     body = _templates.get_template(template).render({"problem": None} | shown)
-    return HTMLResponse(body, status, _HEADERS)
+    return HTMLResponse(body, status, HEADERS)
 
 
 def not_found() -> HTMLResponse:

@@ -232,6 +232,11 @@ async def taken_for(tx: AsyncConnection, owner: Invoice, *, lock: bool = False) 
     return [load(Attempt, row) for row in found]
 
 
+async def cards_of(tx: AsyncConnection, owner: Invoice) -> dict[str, str]:
+    """The payment methods that the payments of an invoice were taken with, by the payment's id."""
+    return {charge.payment: charge.payment_method for charge in await taken_for(tx, owner)}
+
+
 async def listed_charges(
     tx: AsyncConnection,
     environment: str,

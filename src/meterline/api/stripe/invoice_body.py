@@ -41,7 +41,7 @@ def render(invoice: Invoice) -> Json:
         "footer": invoice.footer,
         "from_invoice": None,
         "hosted_invoice_url": _page(invoice),
-        "invoice_pdf": None,
+        "invoice_pdf": _pdf(invoice),
         "issuer": {"type": "self"},
         "last_finalization_error": None,
         "latest_revision": None,
@@ -101,6 +101,11 @@ def _progress(invoice: Invoice) -> Json:
 def _page(invoice: Invoice) -> str | None:
     """Where the customer sees and pays it, once it is final."""
     return None if invoice.finalized_at is None else link.hosted("invoice", invoice.environment, invoice.id)
+
+
+def _pdf(invoice: Invoice) -> str | None:
+    """Where it is downloaded, once it is final."""
+    return None if invoice.finalized_at is None else link.hosted("invoice", invoice.environment, f"{invoice.id}/pdf")
 
 
 def _amounts(invoice: Invoice) -> Json:

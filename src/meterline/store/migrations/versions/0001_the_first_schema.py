@@ -1115,6 +1115,17 @@ def upgrade() -> None:
     op.create_index("ix_refund_payment", "refund", ["customer_id", "payment", "sequence"], unique=False)
     op.create_index("ix_refund_sequence", "refund", ["environment", "sequence"], unique=False)
     op.create_table(
+        "seller",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("phone", sa.Text(), nullable=True),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.Column("tax_id", sa.Text(), nullable=True),
+        sa.Column("address", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.PrimaryKeyConstraint("environment", name=op.f("pk_seller")),
+    )
+    op.create_table(
         "setup_intent",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -1713,6 +1724,7 @@ def downgrade() -> None:
     op.drop_index("ix_setup_intent_method", table_name="setup_intent")
     op.drop_index("ix_setup_intent_customer", table_name="setup_intent")
     op.drop_table("setup_intent")
+    op.drop_table("seller")
     op.drop_index("ix_refund_sequence", table_name="refund")
     op.drop_index("ix_refund_payment", table_name="refund")
     op.drop_index("ix_refund_charge", table_name="refund")
