@@ -15,8 +15,11 @@ import httpx
 import pytest
 import stripe
 
+from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.store import api_key
 from meterline.store.database import Database
+from meterline.usecase.ask_processor import PROCESSORS
+from tests.wire import live as live_mode
 from tests.wire import server
 
 SECRET = "sk_test_meterlineWireTests0000000000"
@@ -61,6 +64,21 @@ def add_key(dsn: str) -> Callable[..., str]:
         return secret
 
     return add
+
+
+@pytest.fixture(scope="module")
+def processor(client: stripe.StripeClient) -> Iterator[StripeProcessor]:
+    """Live mode's processor: Stripe's, whose upstream is the test environment."""
+    connected = StripeProcessor(client, webhook_secret=live_mode.WEBHOOK_SECRET)
+    PROCESSORS["stripe"] = connected
+    yield connected
+    del PROCESSORS["stripe"]
+
+
+@pytest.fixture(scope="module")
+def live(processor: StripeProcessor, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
+    """The official SDK with a secret key of live mode, which has a processor."""
+    return stripe_client(base_url, add_key(live_mode.SECRET, environment="live"))
 
 
 @pytest.fixture(scope="module")

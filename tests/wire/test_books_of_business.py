@@ -192,6 +192,7 @@ def test_whatever_is_done_the_books_say_what_the_objects_say(
         ("UPDATE payment_attempt SET amount_refunded = amount_captured + 1 WHERE captured", {"refunds_bounded"}),
         ("UPDATE credit_note SET total = total + 1", {"credit_notes_booked"}),
         ("UPDATE credit_note SET pre_payment = pre_payment + 1", {"credit_notes_counted"}),
+        ("UPDATE statement_line SET amount = amount + 1 WHERE type = 'charge'", {"clearing_is_the_statement"}),
         ("UPDATE payment_attempt SET outcome = NULL, created = '2020-01-01Z'", {"answers_known"}),
     ],
 )

@@ -1,7 +1,6 @@
 """Live cards that need a second step: their holder's consent, or a capture; and refunds that take their time."""
 
 import asyncio
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -9,25 +8,10 @@ import pytest
 import stripe
 
 from meterline.gateway.stripe_processor import StripeProcessor
-from meterline.usecase.ask_processor import PROCESSORS
-from tests.wire.conftest import stripe_client
-from tests.wire.live import SECRET, WEBHOOK_SECRET, events, payer, polled, told, upstream_payments, work
+from tests.wire.live import events, payer, polled, told, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
 
 THREE_D = "pm_card_authenticationRequired"
-
-
-@pytest.fixture(scope="module")
-def processor(client: stripe.StripeClient) -> Iterator[StripeProcessor]:
-    connected = StripeProcessor(client, webhook_secret=WEBHOOK_SECRET)
-    PROCESSORS["stripe"] = connected
-    yield connected
-    del PROCESSORS["stripe"]
-
-
-@pytest.fixture(scope="module")
-def live(processor: StripeProcessor, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
-    return stripe_client(base_url, add_key(SECRET, environment="live"))
 
 
 def method_of(customer: stripe.Customer) -> str:

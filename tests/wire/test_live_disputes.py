@@ -1,31 +1,15 @@
 """Banks dispute live payments: heard from Stripe in any order, argued from here, the money booked once each way."""
 
 import asyncio
-from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 import stripe
 
 from meterline.gateway.stripe_processor import StripeProcessor
-from meterline.usecase.ask_processor import PROCESSORS
 from tests.wire.billing import draft_of
-from tests.wire.conftest import stripe_client
-from tests.wire.live import SECRET, WEBHOOK_SECRET, events, payer, polled, told, work
+from tests.wire.live import events, payer, polled, told, work
 from tests.wire.test_books_of_business import cents, standing
-
-
-@pytest.fixture(scope="module")
-def processor(client: stripe.StripeClient) -> Iterator[StripeProcessor]:
-    connected = StripeProcessor(client, webhook_secret=WEBHOOK_SECRET)
-    PROCESSORS["stripe"] = connected
-    yield connected
-    del PROCESSORS["stripe"]
-
-
-@pytest.fixture(scope="module")
-def live(processor: StripeProcessor, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
-    return stripe_client(base_url, add_key(SECRET, environment="live"))
 
 
 def disputed(live: stripe.StripeClient, client: stripe.StripeClient, dsn: str, amount: int) -> tuple[str, str]:

@@ -5,32 +5,15 @@ A second environment of the same server stands in for Stripe; between them is th
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 import stripe
 
 from meterline.gateway.stripe_processor import StripeProcessor
-from meterline.usecase.ask_processor import PROCESSORS
 from tests.wire.billing import draft_of
-from tests.wire.conftest import stripe_client
-from tests.wire.live import SECRET, WEBHOOK_SECRET, payer, polled, told, upstream_payments, work
+from tests.wire.live import payer, polled, told, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
-
-
-@pytest.fixture(scope="module")
-def processor(client: stripe.StripeClient) -> Iterator[StripeProcessor]:
-    """Live mode's processor, whose upstream is the test environment."""
-    connected = StripeProcessor(client, webhook_secret=WEBHOOK_SECRET)
-    PROCESSORS["stripe"] = connected
-    yield connected
-    del PROCESSORS["stripe"]
-
-
-@pytest.fixture(scope="module")
-def live(processor: StripeProcessor, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
-    return stripe_client(base_url, add_key(SECRET, environment="live"))
 
 
 def asked(live: stripe.StripeClient, customer: stripe.Customer, amount: int) -> tuple[stripe.Invoice, str]:

@@ -1,6 +1,6 @@
 """Wallets in live mode: money comes and goes at Stripe; an answer that is lost is found, nobody is charged twice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +13,6 @@ from meterline.gateway.processor import Collection
 from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.payment.payment import Outcome, Unknown
 from meterline.usecase.ask_processor import PROCESSORS
-from tests.wire.conftest import stripe_client
 from tests.wire.live import SECRET, WEBHOOK_SECRET, saved_card, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
 
@@ -37,11 +36,6 @@ def processor(client: stripe.StripeClient) -> Iterator[Forgetful]:
     PROCESSORS["stripe"] = connected
     yield connected
     del PROCESSORS["stripe"]
-
-
-@pytest.fixture(scope="module")
-def live(processor: Forgetful, base_url: str, add_key: Callable[..., str]) -> stripe.StripeClient:
-    return stripe_client(base_url, add_key(SECRET, environment="live"))
 
 
 @pytest.fixture(scope="module")

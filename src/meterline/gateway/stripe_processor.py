@@ -23,6 +23,7 @@ from meterline.gateway.stripe_news import (
     outcome_of_refund,
     status_of,
 )
+from meterline.gateway.stripe_statement import StripeStatement
 from meterline.payment.dispute import DisputeStatus
 from meterline.payment.method import Card
 from meterline.payment.payment import Outcome, Refused, Unknown
@@ -43,6 +44,7 @@ class StripeProcessor:
 
     def __init__(self, client: stripe.StripeClient, *, webhook_secret: str | None = None) -> None:
         self._client = client
+        self.statement = StripeStatement(client)
         self._webhook_secret = webhook_secret
 
     def register(self, details: CardDetails) -> Registered | Refused:

@@ -22,6 +22,7 @@ Kind: TypeAlias = Literal[
     "tax",
     "bad_debt",
     "dispute",
+    "fees",
     "clearing",
     "exchange",
 ]
@@ -34,13 +35,14 @@ Owed by the customer: `debt` of the wallet, `lent` (what open holds have borrowe
 captured), `receivable` of invoices.
 The house: `revenue`, `deferred` (billed, not yet earned), `refunds` (money given back that no credit note
 explains), `promo_expense`, `breakage` (prepaid value that lapsed), `rounding`, `tax`, `bad_debt`, `dispute`
-(money that banks took back), `clearing` (with a processor, until it pays out), `exchange` (between assets).
+(money that banks took back), `fees` (what processors keep), `clearing` (with a processor, until it pays out),
+`exchange` (between assets).
 """
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 DEBIT_NORMAL: frozenset[Kind] = frozenset(
-    {"debt", "lent", "receivable", "refunds", "promo_expense", "bad_debt", "dispute", "clearing"}
+    {"debt", "lent", "receivable", "refunds", "promo_expense", "bad_debt", "dispute", "fees", "clearing"}
 )
 """Accounts whose usual balance is a debit: what the house has or has spent."""
 

@@ -31,6 +31,7 @@ _ROOT: Mapping[Kind, str] = {
     "tax": "Liabilities:Tax",
     "bad_debt": "Expenses:Bad-Debt",
     "dispute": "Assets:Disputes",
+    "fees": "Expenses:Processor-Fees",
     "clearing": "Assets:Clearing",
     "exchange": "Equity:Exchange",
 }

@@ -107,6 +107,11 @@ def payout_received(*, asset: str, amount: Decimal, processor: str) -> tuple[Tra
     return _move(Account("clearing", asset, "bank"), Account("clearing", asset, processor), amount)
 
 
+def fee_taken(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
+    """The processor keeps a fee of what it holds (negative: it gives one back)."""
+    return _move(Account("fees", asset), Account("clearing", asset, processor), amount)
+
+
 def payment_refunded(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:
     """Money went back to the customer. A credit note, if there is one, explains it (see `credit_note`)."""
     return _move(Account("refunds", asset), Account("clearing", asset, processor), amount)

@@ -138,6 +138,7 @@ class Attempt:
     amount_refunded: int = 0
     disputed: bool = False
     capturing: int | None = None
+    balance_transaction: str | None = None
 
     @property
     def refundable(self) -> int:

@@ -37,6 +37,8 @@ class Refund:
     reason: RefundReason | None = None
     failure_reason: str | None = None
     taken: Taken | None = None
+    balance_transaction: str | None = None
+    failure_balance_transaction: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 

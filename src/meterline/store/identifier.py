@@ -50,6 +50,11 @@ def account_id(environment: str) -> str:
     return f"acct_{hashlib.sha256(environment.encode()).hexdigest()[:16]}"
 
 
+def house(environment: str) -> UUID:
+    """Whose books hold what belongs to no customer of an environment: the same for the same environment."""
+    return UUID(bytes=hashlib.sha256(f"house of {environment}".encode()).digest()[:16], version=5)
+
+
 def made_at(sequence: UUID) -> datetime:
     """When a UUIDv7 was made, to the millisecond, UTC."""
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=sequence.int >> 80)

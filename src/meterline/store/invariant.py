@@ -62,6 +62,30 @@ def _credits(category: str) -> str:
       FROM credit_grant WHERE environment = $1 AND category = '{category}' GROUP BY 1, 2"""
 
 
+_AT_PROCESSORS = f"""
+    SELECT customer_id, 'clearing:' || processor AS kind, upper(currency) AS asset, sum(amount / {_UNITS}) AS amount
+      FROM (SELECT customer_id, processor, currency, (amount - fee - paid_out)::numeric AS amount FROM statement_line
+             WHERE environment = $1 AND type NOT IN ('payout', 'payout_failure', 'payout_cancel', 'other')
+             UNION ALL
+            SELECT customer_id, processor, currency, amount_captured FROM payment_attempt
+             WHERE environment = $1 AND captured AND balance_transaction IS NULL
+             UNION ALL
+            SELECT customer_id, processor, currency, -amount FROM refund
+             WHERE environment = $1 AND status = 'succeeded' AND balance_transaction IS NULL
+             UNION ALL
+            SELECT customer_id, processor, currency, amount FROM refund
+             WHERE environment = $1 AND status = 'failed' AND balance_transaction IS NOT NULL
+               AND failure_balance_transaction IS NULL
+             UNION ALL
+            SELECT customer_id, processor, currency,
+                   CASE WHEN status IN ('needs_response', 'under_review', 'lost') THEN -amount ELSE 0 END
+                   - coalesce((SELECT sum(line.amount) FROM statement_line AS line
+                                WHERE line.customer_id = dispute.customer_id AND line.source = dispute.id), 0)
+              FROM dispute WHERE environment = $1) AS moved
+     GROUP BY 1, 2, 3"""
+"""What is at the processors: what their statements say, and what they have not stated yet."""
+
+
 INVARIANTS: tuple[Invariant, ...] = (
     Invariant(
         name="books_balanced",
@@ -148,6 +172,39 @@ INVARIANTS: tuple[Invariant, ...] = (
                   WHERE environment = $1 AND cause IN ('payment', 'refund', 'refund.failed') GROUP BY 1, 2) AS booked
         USING (customer_id, id)
      WHERE coalesce(told.amount, 0) <> coalesce(booked.amount, 0)""",
+    ),
+    Invariant(
+        name="clearing_is_the_statement",
+        holds="What the books say is at a processor is what its statement, and what is not stated yet, come to.",
+        statement=f"""
+    SELECT coalesce(kept.customer_id, told.customer_id) AS customer_id, coalesce(kept.kind, told.kind) AS account,
+           coalesce(kept.asset, told.asset) AS asset, coalesce(kept.amount, 0) AS in_the_books,
+           coalesce(told.amount, 0) AS by_the_statement
+      FROM (SELECT customer_id, kind, asset, -posted AS amount FROM ledger_account
+             WHERE environment = $1 AND kind LIKE 'clearing:%' AND kind NOT IN ('clearing:outside', 'clearing:bank')
+           ) AS kept
+      FULL JOIN ({_AT_PROCESSORS}) AS told
+        ON (told.customer_id, told.kind, told.asset) = (kept.customer_id, kept.kind, kept.asset)
+     WHERE coalesce(kept.amount, 0) <> coalesce(told.amount, 0)""",
+    ),
+    Invariant(
+        name="movements_stated",
+        holds="What a processor over a network took or gave back is on its statement within a week.",
+        statement="""
+    SELECT customer_id, id, processor, amount_captured AS amount, created FROM payment_attempt
+     WHERE environment = $1 AND processor <> 'test' AND captured AND balance_transaction IS NULL
+       AND created < $2 - interval '7 days'
+     UNION ALL
+    SELECT customer_id, id, processor, -amount, created FROM refund
+     WHERE environment = $1 AND processor <> 'test' AND status = 'succeeded' AND balance_transaction IS NULL
+       AND created < $2 - interval '7 days'""",
+    ),
+    Invariant(
+        name="payouts_explained",
+        holds="Every payout that arrived is made of lines of the statement, to the minor unit, within a day.",
+        statement="""
+    SELECT id AS payout, processor, amount, explained, currency, arrival_date FROM payout
+     WHERE environment = $1 AND status = 'paid' AND amount <> explained AND arrival_date < $2 - interval '1 day'""",
     ),
     Invariant(
         name="refunds_bounded",

@@ -98,6 +98,7 @@ payment_attempt = Table(
     Column("amount_refunded", BigInteger, nullable=False),
     Column("disputed", Boolean, nullable=False),
     Column("capturing", BigInteger),
+    Column("balance_transaction", Text),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_payment_attempt_payment", "customer_id", "payment", "sequence"),
     Index("ix_payment_attempt_customer", "customer_id", "sequence"),

@@ -37,6 +37,8 @@ refund = Table(
     Column("reason", Text),
     Column("failure_reason", Text),
     Column("taken", JSONB(none_as_null=True)),
+    Column("balance_transaction", Text),
+    Column("failure_balance_transaction", Text),
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     Index("ix_refund_sequence", "environment", "sequence"),

@@ -19,6 +19,7 @@ from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.usecase import keep_books
 from meterline.usecase.ask_processor import PROCESSORS, plan
+from meterline.usecase.state_movement import state_movement
 from meterline.usecase.take_back_value import give_back_value, going_back, take_back_value
 
 TIME_TO_ANSWER = timedelta(days=7)
@@ -134,6 +135,17 @@ async def _moved(tx: AsyncConnection, before: Dispute, after: Dispute, *, now: d
     charge = await payments.lock_attempt(tx, customer_id=after.customer_id, id=after.charge)
     await payments.save_attempt(tx, replace(charge, disputed=after.away))
     await keep_books.money_disputed(tx, after, won=not after.away, now=now)
+    await state_movement(
+        tx,
+        environment=after.environment,
+        customer_id=after.customer_id,
+        type="adjustment",
+        source=after.id,
+        processor=after.processor,
+        amount=-after.amount if after.away else after.amount,
+        currency=after.currency,
+        now=now,
+    )
     if after.away:
         taken = await take_back_value(tx, going_back(after, before=charge.amount_refunded), now=now)
         after = replace(after, taken=taken)

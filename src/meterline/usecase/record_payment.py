@@ -1,5 +1,6 @@
 """Record a payment, a charge or a refund as it has become, and tell it."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -7,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.payment.payment import ActionNeeded, Attempt, Outcome, Payment, Refused, Succeeded, Unknown
 from meterline.store import notice
 from meterline.store import payment as payments
+from meterline.usecase.state_movement import state_movement
 
 _TOLD = {
     "succeeded": "payment_intent.succeeded",
@@ -43,10 +45,29 @@ async def tell_attempt(tx: AsyncConnection, attempt: Attempt, outcome: Outcome, 
     """Announce the charge that an attempt made, if it made one."""
     match outcome:
         case Succeeded():
-            await tell(tx, "charge.succeeded", attempt, now=now)
+            charge = await stated(tx, attempt, now=now) if attempt.captured else attempt
+            await tell(tx, "charge.succeeded", charge, now=now)
         case Refused():
             await tell(tx, "charge.failed", attempt, now=now)
         case Unknown():
             await tell(tx, "charge.pending", attempt, now=now)
         case ActionNeeded():
             return
+
+
+async def stated(tx: AsyncConnection, charge: Attempt, *, now: datetime) -> Attempt:
+    """The locked charge whose money was taken, with its line on the statement of the processor, where that is ours."""
+    line = await state_movement(
+        tx,
+        environment=charge.environment,
+        customer_id=charge.customer_id,
+        type="charge",
+        source=charge.id,
+        processor=charge.processor,
+        amount=charge.amount_captured,
+        currency=charge.currency,
+        now=now,
+    )
+    after = replace(charge, balance_transaction=line)
+    await payments.save_attempt(tx, after)
+    return after

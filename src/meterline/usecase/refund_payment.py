@@ -9,12 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.payment.payment import Attempt, Outcome, Refused, Succeeded, Unknown
 from meterline.payment.refund import Refund, RefundReason, refundable
+from meterline.payment.statement import LineType
 from meterline.store import notice
 from meterline.store import payment as payments
 from meterline.store import refund as store
 from meterline.store.identifier import public
 from meterline.usecase import keep_books, record_payment
 from meterline.usecase.ask_processor import PROCESSORS, plan
+from meterline.usecase.state_movement import state_movement
 from meterline.usecase.take_back_value import give_back_value, going_back, take_back_value
 
 RESOLVE = "resolve_refund"
@@ -81,7 +83,8 @@ async def conclude(tx: AsyncConnection, refund: Refund, outcome: Outcome, *, now
         return refund
     charge = await payments.lock_attempt(tx, customer_id=refund.customer_id, id=refund.charge)
     if isinstance(outcome, Succeeded):
-        after = replace(refund, status="succeeded")
+        line = await _stated(tx, refund, "refund", -refund.amount, now=now)
+        after = replace(refund, status="succeeded", balance_transaction=line)
         await keep_books.money_returned(tx, refund, failed=False, now=now)
         before = replace(charge, amount_refunded=charge.amount_refunded - refund.amount)
         await record_payment.tell(tx, "charge.refunded", charge, previous=before, now=now)
@@ -90,6 +93,8 @@ async def conclude(tx: AsyncConnection, refund: Refund, outcome: Outcome, *, now
         after = replace(refund, status="failed", failure_reason=why)
         if refund.status == "succeeded":
             await keep_books.money_returned(tx, refund, failed=True, now=now)
+            line = await _stated(tx, refund, "refund_failure", refund.amount, now=now)
+            after = replace(after, failure_balance_transaction=line)
         if refund.taken is not None:
             await give_back_value(tx, going_back(refund), refund.taken, now=now)
         await payments.save_attempt(tx, replace(charge, amount_refunded=charge.amount_refunded - refund.amount))
@@ -97,6 +102,20 @@ async def conclude(tx: AsyncConnection, refund: Refund, outcome: Outcome, *, now
     await store.save(tx, after)
     await _tell(tx, "refund.updated", after, previous=refund, now=now)
     return after
+
+
+async def _stated(tx: AsyncConnection, refund: Refund, type: LineType, amount: int, *, now: datetime) -> str | None:
+    return await state_movement(
+        tx,
+        environment=refund.environment,
+        customer_id=refund.customer_id,
+        type=type,
+        source=refund.id,
+        processor=refund.processor,
+        amount=amount,
+        currency=refund.currency,
+        now=now,
+    )
 
 
 async def _tell(

@@ -258,7 +258,7 @@ async def settle_capture(
     """Record that `taken` (minor units) of what a locked payment had authorized was taken."""
     after, _ = captured(replace(payment, status="requires_capture"), amount=taken, now=now)
     charge = replace(charge, captured=True, amount_captured=taken, capturing=None)
-    await payments.save_attempt(tx, charge)
+    charge = await record_payment.stated(tx, charge, now=now)
     await record_payment.tell(tx, "charge.captured", charge, now=now)
     await record_payment.became(tx, after, now=now)
     await _received(tx, after, taken, charge, now=now)

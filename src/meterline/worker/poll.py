@@ -1,4 +1,4 @@
-"""Ask the processor of live mode, every few minutes, what became of everything: news that were lost are found."""
+"""Ask the processor of live mode, every few minutes, what became of everything, and where the money is."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from meterline.store import payment as payments
 from meterline.store import refund as refunds
 from meterline.store.database import Database
 from meterline.usecase.hear_processor import hear
+from meterline.usecase.reconcile_processor import reconcile
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class Poll:
                 await asyncio.wait_for(stop.wait(), EVERY.total_seconds())
 
     async def once(self, *, now: datetime) -> int:
-        """Hear everything of the last days, and of all that is still open; how much was about something of ours.
+        """Hear everything of the last days, and of all that is still open; reconcile. How much was found.
 
         `now` is the wall clock, UTC.
         """
@@ -57,7 +58,7 @@ class Poll:
             since = min(now - LOOKS_BACK, (first or now) - BEFORE)
             for news in await asyncio.to_thread(self._news, about, since):
                 found += await hear(self.database, news, now=now)
-        return found
+        return found + await reconcile(self.database, self.processor.statement, now=now)
 
     def _news(self, about: About, since: datetime) -> list[News]:
         return list(self.processor.news_since(about, since))

@@ -43,7 +43,7 @@ def render(charge: Attempt) -> Json:
         "application": None,
         "application_fee": None,
         "application_fee_amount": None,
-        "balance_transaction": None,
+        "balance_transaction": charge.balance_transaction,
         "billing_details": {
             "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
             "email": None,

@@ -68,7 +68,7 @@ def render(refund: Refund) -> Json:
         "id": refund.id,
         "object": "refund",
         "amount": refund.amount,
-        "balance_transaction": None,
+        "balance_transaction": refund.balance_transaction,
         "charge": refund.charge,
         "created": unix(refund.created),
         "currency": refund.currency,
@@ -86,6 +86,7 @@ def render(refund: Refund) -> Json:
     }
     if refund.failure_reason is not None:
         body["failure_reason"] = refund.failure_reason
+        body["failure_balance_transaction"] = refund.failure_balance_transaction
     if refund.status == "pending":
         body["pending_reason"] = "processing"
     return body

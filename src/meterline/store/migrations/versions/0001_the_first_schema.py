@@ -915,6 +915,7 @@ def upgrade() -> None:
         sa.Column("amount_refunded", sa.BigInteger(), nullable=False),
         sa.Column("disputed", sa.Boolean(), nullable=False),
         sa.Column("capturing", sa.BigInteger(), nullable=True),
+        sa.Column("balance_transaction", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
     )
     op.create_index("ix_payment_attempt_customer", "payment_attempt", ["customer_id", "sequence"], unique=False)
@@ -945,6 +946,30 @@ def upgrade() -> None:
     )
     op.create_index("ix_payment_method_customer", "payment_method", ["customer_id", "sequence"], unique=False)
     op.create_index("ix_payment_method_sequence", "payment_method", ["environment", "sequence"], unique=False)
+    op.create_table(
+        "payout",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("automatic", sa.Boolean(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("arrival_date", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("explained", sa.BigInteger(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("balance_transaction", sa.Text(), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payout")),
+        sa.UniqueConstraint("customer_id", "processor", "reference", name="uq_payout_reference"),
+    )
+    op.create_index("ix_payout_sequence", "payout", ["environment", "sequence"], unique=False)
     op.create_table(
         "price",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -1108,6 +1133,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("failure_reason", sa.Text(), nullable=True),
         sa.Column("taken", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("balance_transaction", sa.Text(), nullable=True),
+        sa.Column("failure_balance_transaction", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_refund")),
     )
@@ -1158,6 +1185,33 @@ def upgrade() -> None:
         sa.CheckConstraint("id <> parent", name=op.f("ck_spender_above")),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_spender")),
     )
+    op.create_table(
+        "statement_line",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=True),
+        sa.Column("processor", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("fee", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("available_on", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("payout", sa.Text(), nullable=True),
+        sa.Column("paid_out", sa.BigInteger(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_statement_line")),
+        sa.UniqueConstraint("customer_id", "processor", "reference", name="uq_statement_line_reference"),
+    )
+    op.create_index("ix_statement_line_payout", "statement_line", ["environment", "payout", "sequence"], unique=False)
+    op.create_index(
+        "ix_statement_line_reference", "statement_line", ["environment", "processor", "reference"], unique=False
+    )
+    op.create_index("ix_statement_line_sequence", "statement_line", ["environment", "sequence"], unique=False)
+    op.create_index("ix_statement_line_source", "statement_line", ["environment", "source"], unique=False)
     op.create_table(
         "stray_event",
         sa.Column("environment", sa.Text(), nullable=False),
@@ -1719,6 +1773,11 @@ def downgrade() -> None:
     op.drop_index("ix_stray_event_identifier", table_name="stray_event")
     op.drop_index("ix_stray_event_fate", table_name="stray_event")
     op.drop_table("stray_event")
+    op.drop_index("ix_statement_line_source", table_name="statement_line")
+    op.drop_index("ix_statement_line_sequence", table_name="statement_line")
+    op.drop_index("ix_statement_line_reference", table_name="statement_line")
+    op.drop_index("ix_statement_line_payout", table_name="statement_line")
+    op.drop_table("statement_line")
     op.drop_table("spender")
     op.drop_index("ix_setup_intent_sequence", table_name="setup_intent")
     op.drop_index("ix_setup_intent_method", table_name="setup_intent")
@@ -1751,6 +1810,8 @@ def downgrade() -> None:
     op.drop_index("ix_price_sequence", table_name="price")
     op.drop_index("ix_price_product", table_name="price")
     op.drop_table("price")
+    op.drop_index("ix_payout_sequence", table_name="payout")
+    op.drop_table("payout")
     op.drop_index("ix_payment_method_sequence", table_name="payment_method")
     op.drop_index("ix_payment_method_customer", table_name="payment_method")
     op.drop_table("payment_method")
