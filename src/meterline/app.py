@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from meterline.api import health, hot
+from meterline.api import health, hot, link
 from meterline.api.auth import Keys
 from meterline.api.hot_protocol import HotProtocol
 from meterline.api.ingest import correction, late, policy, stray
@@ -39,13 +39,14 @@ from meterline.api.stripe import (
     invoice_line,
     invoice_payment,
     invoice_preview,
-    link,
     meter,
     meter_event_adjustment,
     meter_event_v2,
     payment_intent,
     payment_method,
     payout,
+    portal_configuration,
+    portal_session,
     price,
     product,
     promotion_code,
@@ -66,6 +67,7 @@ from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
 from meterline.gateway.mail import Mailer
 from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.gateway.webhook import Reach, Sender
+from meterline.portal import door as portal_door
 from meterline.portal import download
 from meterline.portal import hosted as portal_hosted
 from meterline.portal.page import away
@@ -112,6 +114,8 @@ RESOURCES = [
     payout.routes,
     setup_intent.routes,
     checkout_session.routes,
+    portal_configuration.routes,
+    portal_session.routes,
     credit_grant.routes,
     credit_balance.routes,
     credit_note.routes,
@@ -170,6 +174,7 @@ def create_app(
     app.include_router(health.router(database))
     app.include_router(portal_hosted.router(database))
     app.include_router(download.router(database, public_url=public_url))
+    app.include_router(portal_door.router(database, public_url=public_url))
     if processor is not None:
         app.include_router(ops_processor.router(database, processor))
     app.include_router(route.router(database, keys, RESOURCES))

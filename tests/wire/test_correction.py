@@ -1,18 +1,12 @@
 """Corrections, strays and the life of an event, over HTTP."""
 
-import asyncio
 import json
 import time
-from datetime import timedelta
 from typing import Any
 
-import asyncpg
 import httpx
 import pytest
 import stripe
-
-from meterline.store import partition
-from meterline.store.event import digest16
 
 NOW = int(time.time())
 DAY = 86_400
@@ -64,47 +58,6 @@ def test_cancelling_takes_an_event_out_once(
     assert second.object == "v2.billing.meter_event_adjustment"
     assert used(client, meter, customer) == before
     assert send(raw, event(customer.id, "c1", "5")) == ["duplicate"]
-
-
-def test_an_event_can_be_canceled_for_24_hours_after_its_receipt(
-    client: stripe.StripeClient, raw: httpx.Client, meter: stripe.billing.Meter, customer: stripe.Customer, dsn: str
-) -> None:
-    send(raw, event(customer.id, "almost", "5"), event(customer.id, "too-late", "7"))
-    before = used(client, meter, customer)
-    for id, minutes in (("almost", 24 * 60 - 2), ("too-late", 24 * 60 + 1)):
-        asyncio.run(received_earlier(dsn, id, timedelta(minutes=minutes)))
-
-    client.v1.billing.meter_event_adjustments.create(cancel("almost"))
-    with pytest.raises(stripe.InvalidRequestError, match="within the last 24 hours") as refused:
-        client.v1.billing.meter_event_adjustments.create(cancel("too-late"))
-
-    assert refused.value.param == "cancel[identifier]"
-    assert used(client, meter, customer) == before - 5
-
-
-def cancel(identifier: str) -> Any:
-    return {"type": "cancel", "event_name": "tokens", "cancel": {"identifier": identifier}}
-
-
-async def received_earlier(dsn: str, identifier: str, by: timedelta) -> None:
-    """As if the event had been received that much earlier."""
-    connection = await asyncpg.connect(dsn)
-    id16 = digest16(identifier)
-    at = await connection.fetchval(
-        "update usage_event set received_at = received_at - $2::interval where identifier16 = $1 returning received_at",
-        id16,
-        by,
-    )
-    await partition.create(connection, partition.holding("recent_identifier", at.date()))
-    await connection.execute(  # close to midnight it was claimed for two days
-        "delete from recent_identifier r using recent_identifier o where r.identifier16 = $1"
-        " and o.identifier16 = $1 and r.day > o.day",
-        id16,
-    )
-    await connection.execute(
-        "update recent_identifier set received_at = $2, day = $3 where identifier16 = $1", id16, at, at.date()
-    )
-    await connection.close()
 
 
 def test_a_replacement_counts_in_place_and_can_be_taken_back(

@@ -1,10 +1,12 @@
 """Payment methods: a card as a processor keeps it for us, and which of several an invoice is paid with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
+
+from meterline.refusal import Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,3 +63,9 @@ def preferred(*, asked: str | None, invoice: str | None, subscription: str | Non
     """The id of the method to collect with: what the call names, then the invoice's, the subscription's and the
     customer's own default, in that order; None where there is none."""
     return asked or invoice or subscription or customer
+
+
+def require_removable(method: PaymentMethod, charged: Iterable[str | None]) -> None:
+    """Refuse to let go of a method that running subscriptions are charged with; `charged` names theirs."""
+    if method.id in charged:
+        raise Refusal("Your subscriptions are paid with this card. Make another one the default first.")

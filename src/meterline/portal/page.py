@@ -10,8 +10,17 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from meterline.money import display
+from meterline.portal.shown import at_time, number, on_day, value
 
-STYLE = Path(__file__).parent / "static" / "hosted.css"
+_STATIC = Path(__file__).parent / "static"
+
+STYLE = _STATIC / "hosted.css"
+
+ASSETS = {
+    "portal.css": (_STATIC / "portal.css", "text/css"),
+    "refresh.js": (_STATIC / "refresh.js", "text/javascript"),
+}
+"""What pages of the portal load beside the common style."""
 
 _LONGEST_FORM = 16 * 1024
 
@@ -23,6 +32,13 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
+_REFRESHING = {
+    **HEADERS,
+    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self';"
+    " connect-src 'self'; base-uri 'none'; frame-ancestors 'none'",
+}
+"""The same, with our one script, which fetches the page anew; it works without it as well."""
+
 _templates = Environment(
     loader=PackageLoader("meterline.portal"),
     autoescape=select_autoescape(default=True, default_for_string=True),
@@ -31,12 +47,16 @@ _templates = Environment(
     lstrip_blocks=True,
 )
 _templates.filters["money"] = display
+_templates.filters["value"] = value
+_templates.filters["number"] = number
+_templates.filters["on_day"] = on_day
+_templates.filters["at_time"] = at_time
 
 
-def page(template: str, *, status: int = HTTPStatus.OK, **shown: object) -> HTMLResponse:
-    """A page made of a template. `problem` is shown where it is given."""
+def page(template: str, *, status: int = HTTPStatus.OK, refreshes: bool = False, **shown: object) -> HTMLResponse:
+    """A page made of a template. `problem` is shown where it is given; one that `refreshes` does so by a script."""
     body = _templates.get_template(template).render({"problem": None} | shown)
-    return HTMLResponse(body, status, HEADERS)
+    return HTMLResponse(body, status, _REFRESHING if refreshes else HEADERS)
 
 
 def not_found() -> HTMLResponse:
@@ -58,5 +78,5 @@ async def form(request: Request) -> Mapping[str, str]:
         body += chunk
         if len(body) > _LONGEST_FORM:
             return {}
-    fields = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=20)
+    fields = parse_qsl(body.decode("utf-8", "replace"), max_num_fields=30)
     return {name: value.strip() for name, value in fields if value.strip() and "\0" not in value}

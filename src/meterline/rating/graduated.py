@@ -29,18 +29,3 @@ def lines(model: Graduated, quantity: Decimal) -> tuple[RatedLine, ...]:
         )  # fmt: skip
         below = top
     return tuple(rated)
-
-
-def cost(model: Graduated, quantity: Decimal) -> Decimal:
-    """What the lines come to, without making them: this is asked once per event that a wallet pays."""
-    total = below = NOTHING
-    for number, tier in enumerate(model.tiers):
-        if number and quantity <= below:
-            break
-        top = quantity if tier.up_to is None or quantity <= tier.up_to else Decimal(tier.up_to)
-        if tier.unit is not None:
-            total = add(total, multiply(subtract(top, below), tier.unit))
-        if tier.flat is not None:
-            total = add(total, tier.flat)
-        below = top
-    return total

@@ -20,7 +20,7 @@ from meterline.catalog import (
     Volume,
 )
 from meterline.meter import Formula
-from meterline.money import add, multiply, subtract
+from meterline.money import add, subtract
 from meterline.rating import adjust, graduated, package, per_unit, percentage, stairstep, volume
 from meterline.rating.line import RatedLine, exact_total
 from meterline.refusal import Refusal
@@ -43,17 +43,6 @@ def rate(*, price: Price, quantity: Decimal) -> tuple[RatedLine, ...]:
             raise AssertionError("usage by dimension is rated by rate_by_dimension")
         case model:
             return _rate_model(model, price.adjustment, max(quantity, NOTHING), currency=price.currency)
-
-
-def cost(*, price: Price, quantity: Decimal) -> Decimal:
-    """What `rate` comes to before rounding, in minor units, without its lines where they are not needed for it."""
-    model, adjustment = price.model, price.adjustment
-    bounded = adjustment.minimum is not None or adjustment.maximum is not None
-    if bounded or not isinstance(model, PerUnit | Graduated):
-        return exact_total(rate(price=price, quantity=quantity))
-    quantity = max(quantity, NOTHING)
-    paid = subtract(quantity, adjust.free_part(adjustment, quantity))
-    return multiply(paid, model.unit) if isinstance(model, PerUnit) else graduated.cost(model, paid)
 
 
 def rate_by_dimension(
@@ -83,8 +72,8 @@ def increment(
     is negative.
     """
     priced = for_dimensions(price, dimensions or {})
-    reached = cost(price=priced, quantity=after)
-    return reached if before is None else subtract(reached, cost(price=priced, quantity=before))
+    cost = exact_total(rate(price=priced, quantity=after))
+    return cost if before is None else subtract(cost, exact_total(rate(price=priced, quantity=before)))
 
 
 def for_dimensions(price: Price, dimensions: Mapping[str, str]) -> Price:

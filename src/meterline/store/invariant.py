@@ -155,6 +155,22 @@ INVARIANTS: tuple[Invariant, ...] = (
      WHERE coalesce(kept.posted, 0) <> coalesce(told.amount, 0)""",
     ),
     Invariant(
+        name="spending_by_day_booked",
+        holds="What wallets spent by day sums up to what left them for revenue in the books.",
+        statement="""
+    SELECT coalesce(kept.customer_id, moved.customer_id) AS customer_id, coalesce(kept.asset, moved.asset) AS asset,
+           coalesce(kept.amount, 0) AS by_the_days, coalesce(moved.amount, 0) AS in_the_books
+      FROM (SELECT customer_id, asset, sum(amount) AS amount FROM wallet_spending
+             WHERE environment = $1 GROUP BY 1, 2) AS kept
+      FULL JOIN (SELECT customer_id, asset, sum(CASE credit WHEN 'revenue' THEN amount ELSE -amount END) AS amount
+                   FROM ledger_transfer
+                  WHERE environment = $1
+                    AND ((credit = 'revenue' AND debit IN ('paid', 'promotional', 'held', 'debt', 'lent'))
+                      OR (debit = 'revenue' AND credit IN ('paid', 'promotional', 'held', 'debt', 'lent')))
+                  GROUP BY 1, 2) AS moved USING (customer_id, asset)
+     WHERE coalesce(kept.amount, 0) <> coalesce(moved.amount, 0)""",
+    ),
+    Invariant(
         name="clearing_explained",
         holds="All money that payments took, and that refunds gave back, is in the books once, to the minor unit.",
         statement=f"""

@@ -578,3 +578,19 @@ async def fees_of(connection: Connection, *, customer_id: UUID, identifiers16: S
         list(identifiers16),
     )
     return [Fee(*found) for found in rows]
+
+
+async def fees_booked(
+    connection: Connection, *, customer_id: UUID, occurred_at: Sequence[datetime], transactions: Sequence[int]
+) -> list[Fee]:
+    """What the events cost that happened at these instants and were booked under these transactions."""
+    rows = await connection.fetch(
+        "SELECT customer_id, occurred_at, identifier16, price, subscription, product, version, cell, before, after,"
+        " asset, amount, transaction, paid, span FROM usage_fee"
+        " WHERE customer_id = $1 AND occurred_at = ANY($2::timestamptz[])"
+        " AND transaction = ANY($3::int8[]) ORDER BY transaction, price",
+        customer_id,
+        list(occurred_at),
+        list(transactions),
+    )
+    return [Fee(*found) for found in rows]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, select, update
+from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -35,6 +35,14 @@ async def move(tx: AsyncConnection, *, environment: str, id: str, customer_id: U
         .where(public_id.c.environment == environment, public_id.c.id == id)
         .values(customer_id=customer_id)
     )
+
+
+async def remove(tx: AsyncConnection, *, environment: str, ids: Sequence[str]) -> None:
+    """The objects are gone for good; their ids name nothing."""
+    if ids:
+        await tx.execute(
+            delete(public_id).where(public_id.c.environment == environment, public_id.c.id.in_(sorted(ids)))
+        )
 
 
 async def owners_bare(

@@ -376,8 +376,7 @@ async def find_event(
 ) -> tuple[Stored, str]:
     """An event by its identifier, with its customer's public id. Raises Missing.
 
-    Without the customer, only events received since yesterday (UTC) are found, those of the last 24 hours among them;
-    refuses to choose between customers.
+    Without the customer, only events received in the last 24 hours are found; refuses to choose between customers.
     """
     connection = await driver(tx)
     if customer_id is not None:

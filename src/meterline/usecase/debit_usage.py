@@ -7,7 +7,7 @@ a fixed number of statements reads, and a fixed number writes, however many even
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol, assert_never
 from uuid import UUID
@@ -20,8 +20,9 @@ from meterline.ledger.account import Account
 from meterline.ledger.transaction import Cause, Head, LedgerTransaction, Transfer
 from meterline.meter import Formula
 from meterline.money import add, round_debit, subtract, to_major
-from meterline.rating.rate import cost, for_dimensions
-from meterline.store import ledger, offer, top_up, wallet
+from meterline.rating.line import exact_total
+from meterline.rating.rate import for_dimensions, rate
+from meterline.store import ledger, offer, spending, top_up, wallet
 from meterline.store.event import NewEvent
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
@@ -142,7 +143,9 @@ async def _debit(
     )
     await top_up.wake(connection, [_seen(books[each.customer_id], each) for each in touched])
     await offer.save_tallies(connection, environment=environment, reached=settling.changed)
-    await offer.add_fees(connection, environment=environment, fees=[fee for each in done.values() for fee in each.fees])
+    fees = [fee for each in done.values() for fee in each.fees]
+    await offer.add_fees(connection, environment=environment, fees=fees)
+    await spending.add(connection, environment=environment, parts=[_spent(fee) for fee in fees])
     return done
 
 
@@ -169,6 +172,10 @@ async def _open(
     for tariff in await offer.tariffs(connection, wallets):
         books[tariff.customer_id].tariffs.setdefault(tariff.meter, []).append(tariff)
     return books
+
+
+def _spent(fee: Fee) -> spending.Part:
+    return (fee.customer_id, fee.asset, fee.occurred_at.astimezone(UTC).date(), fee.price, fee.paid)
 
 
 def _seen(books: _Books, touched: Touched) -> tuple[UUID, str, Decimal, datetime]:
@@ -261,7 +268,7 @@ class _Settling:
 
     def _amount(self, tariff: Tariff, moved: _Moved, before: Decimal | None, after: Decimal) -> Decimal:
         known = self.costs.get((moved.key, tariff.price))
-        amount, reached = fee_amount(
+        amount, cost = fee_amount(
             self.prices[tariff.price].in_currency(tariff.asset.lower()),
             tariff,
             before=before,
@@ -269,7 +276,7 @@ class _Settling:
             dimensions=moved.dimensions,
             cost_before=known[1] if known is not None and known[0] == before else None,
         )
-        self.costs[moved.key, tariff.price] = (after, reached)
+        self.costs[moved.key, tariff.price] = (after, cost)
         return amount
 
 
@@ -320,13 +327,13 @@ def fee_amount(
     priced = for_dimensions(price, dimensions)
     if cost_before is None:
         cost_before = NOTHING if before is None else _cost(priced, before)
-    reached = _cost(priced, after)
-    amount = subtract(reached, cost_before)
+    cost = _cost(priced, after)
+    amount = subtract(cost, cost_before)
     if amount > 0 and bounds.minimum is not None:
         amount = max(amount, bounds.minimum)
     if bounds.maximum is not None:
         amount = min(amount, bounds.maximum)
-    return amount, reached
+    return amount, cost
 
 
 def cost_of(price: Price, name: str, quantity: Decimal) -> Decimal:
@@ -336,7 +343,7 @@ def cost_of(price: Price, name: str, quantity: Decimal) -> Decimal:
 
 
 def _cost(price: Price, quantity: Decimal) -> Decimal:
-    return round_debit(to_major(cost(price=price, quantity=quantity), price.currency))
+    return round_debit(to_major(exact_total(rate(price=price, quantity=quantity)), price.currency))
 
 
 def after_event(formula: Formula, value: Decimal, before: Decimal | None) -> Decimal:

@@ -7,7 +7,7 @@ forgiven before. So what a wallet paid stays what the usage costs, whichever eve
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import assert_never
 from uuid import UUID
@@ -19,7 +19,7 @@ from meterline.ledger.transaction import Cause, LedgerTransaction, Transfer
 from meterline.meter import Formula
 from meterline.money import add, subtract
 from meterline.store import fee as fees
-from meterline.store import ledger, meter, offer, top_up, wallet
+from meterline.store import ledger, meter, offer, spending, top_up, wallet
 from meterline.store.event import Stored
 from meterline.store.identifier import uuid7
 from meterline.store.ledger import Connection
@@ -85,6 +85,11 @@ async def reverse_debits(
     )
     await offer.save_tallies(connection, environment=environment, reached=work.tallies)
     await fees.give_back(connection, work.returned)
+    parts = [
+        (customer_id, each.asset, each.occurred_at.astimezone(UTC).date(), each.price, back.copy_negate())
+        for each, back in work.returned
+    ]
+    await spending.add(connection, environment=environment, parts=parts)
     told = [(told_id(names[each.identifier16]), back.copy_negate()) for each, back in work.returned if back]
     await fees.change_told(connection, customer_id, told)
     return add(*(back for _, back in work.returned))

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Booked, Cause, Head, LedgerTransaction, Transfer
 from meterline.refusal import Conflict, Missing, Refusal
-from meterline.store import ledger, top_up, wallet
+from meterline.store import ledger, spending, top_up, wallet
 from meterline.store.database import driver
 from meterline.store.ledger import Connection
 from meterline.store.wallet import Operation, Touched, Wallet
@@ -90,6 +90,8 @@ class Work:
             transactions={self.customer_id: [transaction]},
             now=self.now,
         )
+        parts = spending.parts_of(self.customer_id, transaction)
+        await spending.add(self.connection, environment=self.environment, parts=parts)
         seen = (self.customer_id, pocket.asset, pocket.available(self.now), self.now)
         await top_up.wake(self.connection, [seen])
         booked = done[self.customer_id][0]

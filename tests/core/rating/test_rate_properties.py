@@ -18,7 +18,7 @@ from meterline.catalog import (
     Tier,
     Volume,
 )
-from meterline.rating import billed_total, cost, exact_total, increment, rate
+from meterline.rating import billed_total, exact_total, increment, rate
 from tests.core.rating.price import priced
 
 amounts = st.decimals(min_value=0, max_value=10_000, places=12)
@@ -67,12 +67,6 @@ prices: st.SearchStrategy[Price] = st.builds(
     priced, models, currency=st.sampled_from(["usd", "jpy", "kwd"]), adjustment=adjustments()
 )
 rising_prices: st.SearchStrategy[Price] = st.builds(priced, rising, adjustment=adjustments())
-
-
-@given(model=models, adjustment=adjustments() | st.just(Adjustment()), quantity=quantities)
-def test_the_cost_is_what_the_lines_come_to(model: QuantityModel, adjustment: Adjustment, quantity: Decimal) -> None:
-    price = priced(model, adjustment=adjustment)
-    assert cost(price=price, quantity=quantity) == exact_total(rate(price=price, quantity=quantity))
 
 
 @given(rising_prices, quantities, quantities)

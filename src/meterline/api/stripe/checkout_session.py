@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.api.stripe import link
+from meterline.api import link
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher, includable
 from meterline.api.stripe.json import Json, unix

@@ -1,6 +1,6 @@
 """How a credit note looks."""
 
-from meterline.api.stripe import link
+from meterline.api import link
 from meterline.api.stripe.invoice_line import pretax_credits, taxes_of
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import nested_list

@@ -1,6 +1,7 @@
 """How an invoice looks."""
 
-from meterline.api.stripe import invoice_line, link, tax_rate
+from meterline.api import link
+from meterline.api.stripe import invoice_line, tax_rate
 from meterline.api.stripe.customer import address
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import nested_list

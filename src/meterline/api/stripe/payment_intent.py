@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.api.stripe import link
+from meterline.api import link
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix, unix_or_none

@@ -16,8 +16,9 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api import link
 from meterline.api.auth import Keys
-from meterline.api.stripe import auth, form, idempotency, link, version
+from meterline.api.stripe import auth, form, idempotency, version
 from meterline.api.stripe.call import Call, Caller, Staged
 from meterline.api.stripe.error import StripeError, internal, unavailable, unknown_url
 from meterline.api.stripe.expand import expand

@@ -8,6 +8,7 @@ from meterline.api.wallet import (
     customer,
     event,
     gate,
+    portal_session,
     product,
     simulation,
     stats,
@@ -32,6 +33,7 @@ RESOURCES = [
     gate.routes,
     budget.routes,
     collection.routes,
+    portal_session.routes,
     vendor.routes,
     token.routes,
 ]

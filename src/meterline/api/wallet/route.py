@@ -16,6 +16,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api import link
 from meterline.api.asgi import Answer, Asked, BodyRefused, Hot
 from meterline.api.auth import Keys, secret_in
 from meterline.api.wallet import problem
@@ -185,9 +186,10 @@ def router(behind: Behind, resources: list[Routes]) -> APIRouter:
 
 def _endpoint(behind: Behind, route: Route, resource: str) -> Callable[[Request], Awaitable[Response]]:
     async def heard(request: Request) -> Heard:
+        link.HOME.notice(request)
         return Heard(
             url=request.url.path,
-            base_url=str(request.base_url).rstrip("/"),
+            base_url=link.HOME.url,
             headers=request.headers,
             path=request.path_params,
             told=dict(request.query_params) if route.method in ("GET", "DELETE") else parsed(await _body(request)),
@@ -212,7 +214,7 @@ def _hot(behind: Behind, route: Route, resource: str) -> Callable[[Asked], Await
     async def heard(asked: Asked) -> Heard:
         if len(asked.body) > MAX_BODY:
             raise _too_large()
-        base_url = f"http://{asked.headers.get('host', '')}"
+        base_url = link.HOME.configured or f"http://{asked.headers.get('host', '')}"
         return Heard(url=asked.path, base_url=base_url, headers=asked.headers, path={}, told=parsed(asked.body))
 
     async def handler(asked: Asked) -> Answer:

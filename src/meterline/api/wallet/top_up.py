@@ -12,14 +12,13 @@ from meterline.api.wallet import whose
 from meterline.api.wallet.params import Asset, Id, Instant, Metadata, NotNegative, Params, Positive, Text
 from meterline.api.wallet.route import Call, Json, Routes
 from meterline.money import multiply, round_debit, to_major
-from meterline.refusal import Missing, Refusal
+from meterline.refusal import Missing
 from meterline.store import customer as customers
-from meterline.store import payment_method
 from meterline.store import top_up as store
 from meterline.store.asset import inverse
 from meterline.store.top_up import TopUp
+from meterline.usecase.set_recharge import AskedRecharge, set_recharge, stop_recharge
 from meterline.usecase.top_up_wallet import Asked, begin
-from meterline.wallet.recharge import RechargeRule
 
 routes = Routes("top_ups")
 
@@ -139,23 +138,19 @@ async def put_rule(call: Call[RechargePut]) -> Json:
     found = await whose.in_path(call)
     asked = call.params
     asset = _currency(call)
-    if asked.target <= asked.threshold:
-        raise Refusal("The target is above the threshold.", code="target_too_low", param="target")
-    if asked.payment_method is not None:
-        known = (await payment_method.find(call.tx, call.environment, [asked.payment_method])).get(asked.payment_method)
-        if known is None or known.customer_id != found.customer.customer_id:
-            raise Missing("payment method", asked.payment_method, param="payment_method")
-    rule = RechargeRule(
-        enabled=asked.enabled,
-        threshold=asked.threshold,
-        target=asked.target,
-        monthly_cap=asked.monthly_cap,
-        most_per_day=asked.most_per_day,
-        cool_off=timedelta(seconds=asked.cool_off_s),
-        payment_method=asked.payment_method,
-    )
-    await store.put_rule(
-        call.tx, environment=call.environment, customer_id=found.customer.customer_id, asset=asset, new=rule
+    await set_recharge(
+        call.tx,
+        customer=found.customer,
+        asset=asset,
+        asked=AskedRecharge(
+            enabled=asked.enabled,
+            threshold=asked.threshold,
+            target=asked.target,
+            monthly_cap=asked.monthly_cap,
+            most_per_day=asked.most_per_day,
+            cool_off=timedelta(seconds=asked.cool_off_s),
+            payment_method=asked.payment_method,
+        ),
     )
     return await _told(call, found.customer.customer_id, asset)
 
@@ -171,11 +166,7 @@ async def get_rule(call: Call[Params]) -> Json:
 async def stop(call: Call[Params]) -> None:
     """Switch automatic recharging off."""
     found = await whose.in_path(call)
-    customer_id, asset = found.customer.customer_id, _currency(call)
-    rule = await store.rule(call.tx, customer_id, asset)
-    if rule is not None:
-        off = replace(rule, enabled=False)
-        await store.put_rule(call.tx, environment=call.environment, customer_id=customer_id, asset=asset, new=off)
+    await stop_recharge(call.tx, customer=found.customer, asset=_currency(call))
 
 
 def _currency(call: Call[Any]) -> str:

@@ -971,6 +971,57 @@ def upgrade() -> None:
     )
     op.create_index("ix_payout_sequence", "payout", ["environment", "sequence"], unique=False)
     op.create_table(
+        "portal_configuration",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("features", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("is_default", sa.Boolean(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("headline", sa.Text(), nullable=True),
+        sa.Column("privacy_policy_url", sa.Text(), nullable=True),
+        sa.Column("terms_of_service_url", sa.Text(), nullable=True),
+        sa.Column("default_return_url", sa.Text(), nullable=True),
+        sa.Column("login", sa.Boolean(), nullable=False),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.PrimaryKeyConstraint("environment", "id", name=op.f("pk_portal_configuration")),
+    )
+    op.create_index(
+        "ix_portal_configuration_default",
+        "portal_configuration",
+        ["environment"],
+        unique=True,
+        postgresql_where=sa.text("is_default"),
+    )
+    op.create_index(
+        "ix_portal_configuration_sequence", "portal_configuration", ["environment", "sequence"], unique=False
+    )
+    op.create_table(
+        "portal_session",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("sequence", sa.UUID(), nullable=False),
+        sa.Column("customer", sa.Text(), nullable=False),
+        sa.Column("configuration", sa.Text(), nullable=False),
+        sa.Column("created", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("link_expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("return_url", sa.Text(), nullable=True),
+        sa.Column("failure_url", sa.Text(), nullable=True),
+        sa.Column("locale", sa.Text(), nullable=True),
+        sa.Column("flow", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("recovery", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("link_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("visit_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("mailed", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_portal_session")),
+    )
+    op.create_table(
         "price",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -1630,6 +1681,17 @@ def upgrade() -> None:
     )
     op.create_index("ix_wallet_operation_sequence", "wallet_operation", ["customer_id", "sequence"], unique=False)
     op.create_table(
+        "wallet_spending",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("customer_id", sa.UUID(), nullable=False),
+        sa.Column("asset", sa.Text(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("spent_on", sa.Text(), nullable=False),
+        sa.Column("amount", sa.Numeric(precision=38, scale=12), nullable=False),
+        sa.PrimaryKeyConstraint("customer_id", "asset", "day", "spent_on", name=op.f("pk_wallet_spending")),
+        postgresql_with={"fillfactor": 50},
+    )
+    op.create_table(
         "wallet_subscription",
         sa.Column("environment", sa.Text(), nullable=False),
         sa.Column("customer_id", sa.UUID(), nullable=False),
@@ -1728,6 +1790,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_wallet_subscription_sequence", table_name="wallet_subscription")
     op.drop_table("wallet_subscription")
+    op.drop_table("wallet_spending")
     op.drop_index("ix_wallet_operation_sequence", table_name="wallet_operation")
     op.drop_table("wallet_operation")
     op.drop_index("ix_wallet_hold_open", table_name="wallet_hold", postgresql_where=sa.text("status = 'open'"))
@@ -1810,6 +1873,12 @@ def downgrade() -> None:
     op.drop_index("ix_price_sequence", table_name="price")
     op.drop_index("ix_price_product", table_name="price")
     op.drop_table("price")
+    op.drop_table("portal_session")
+    op.drop_index("ix_portal_configuration_sequence", table_name="portal_configuration")
+    op.drop_index(
+        "ix_portal_configuration_default", table_name="portal_configuration", postgresql_where=sa.text("is_default")
+    )
+    op.drop_table("portal_configuration")
     op.drop_index("ix_payout_sequence", table_name="payout")
     op.drop_table("payout")
     op.drop_index("ix_payment_method_sequence", table_name="payment_method")

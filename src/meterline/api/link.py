@@ -34,3 +34,14 @@ def hosted(kind: str, environment: str, id: str, secret: str | None = None) -> s
     """The page of an object: `…/hosted/invoice/test/in_…`; who has the address may open it."""
     page = f"{HOME.url}/hosted/{kind}/{quote(environment)}/{id}"
     return page if secret is None else f"{page}?secret={secret}"
+
+
+def portal(environment: str, id: str, secret: str | None) -> str:
+    """A portal session's page; with the secret, the link that opens it."""
+    page = f"{HOME.url}/portal/{quote(environment)}/{id}"
+    return page if secret is None else f"{page}/open/{secret}"
+
+
+def portal_login(environment: str, configuration: str) -> str:
+    """The page on which customers ask for a link to their portal."""
+    return f"{HOME.url}/portal/{quote(environment)}/login/{configuration}"
