@@ -102,6 +102,23 @@ class Jane:
                 now=NOW,
             )
 
+    async def adjust(self, id: str, amount: str) -> Answer | Refused:
+        async with self.database.begin() as tx:
+            return await move_funds.adjust(
+                tx,
+                environment="test",
+                customer_id=self.customer_id,
+                id=id,
+                asset="USD",
+                amount=Decimal(amount),
+                reason="gift",
+                effective_at=None,
+                expires_at=None,
+                description=None,
+                clock=None,
+                now=NOW,
+            )
+
     async def available(self, at: datetime = NOW) -> Decimal:
         async with self.database.begin() as tx:
             work = await work_on(tx, environment="test", customer_id=self.customer_id, now=at, active=False)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.ledger.account import Account
 from meterline.ledger.posting import Funding
 from meterline.ledger.transaction import Booked, Cause, Transfer
-from meterline.refusal import Refusal
+from meterline.refusal import Conflict, Refusal
 from meterline.store import due, offer
 from meterline.store.identifier import uuid7
 from meterline.usecase.remind_of_expiry import plan_reminders
@@ -61,6 +61,8 @@ async def put_grant(
     """Add a grant to a locked wallet and plan its end. `entry` is booked before it in the same transaction."""
     if new.expires_at is not None and new.expires_at <= max(work.now, new.effective_at):
         raise Refusal("The grant would expire before it can be used.", code="expired", param="expires_at")
+    if any(each.id == new.id for each in work.pocket(new.asset).grants):
+        raise Conflict(f"The customer has another grant with the id '{new.id}'.", code="id_conflict")
     grant = Grant(
         id=new.id,
         asset=new.asset,
