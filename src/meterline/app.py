@@ -18,6 +18,7 @@ from meterline.api.ingest import correction, late, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
+from meterline.api.ops import discount as ops_discount
 from meterline.api.ops import invariant, seller, stream, tax_policy, webhook
 from meterline.api.ops import processor as ops_processor
 from meterline.api.stripe import (
@@ -97,6 +98,7 @@ RESOURCES = [
     policy.routes,
     account.routes,
     customer.routes,
+    ops_discount.routes,
     coupon.routes,
     promotion_code.routes,
     balance_transaction.routes,

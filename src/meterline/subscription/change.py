@@ -33,17 +33,19 @@ class Added:
     price: str
     quantity: int | None
     tax_rates: tuple[TaxRate, ...] = ()
+    discounts: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Altered:
-    """An item to alter: its price, quantity, tax rates and metadata as they shall be."""
+    """An item to alter: its price, quantity, tax rates, discounts and metadata as they shall be."""
 
     id: str
     price: str
     quantity: int | None
     tax_rates: tuple[TaxRate, ...]
+    discounts: tuple[str, ...]
     metadata: Mapping[str, str]
 
 
@@ -155,6 +157,7 @@ def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: da
                     price=asked.price,
                     quantity=asked.quantity,
                     tax_rates=asked.tax_rates,
+                    discounts=asked.discounts,
                     metadata=asked.metadata,
                 )
                 pairs.append((item, altered))
@@ -166,6 +169,7 @@ def _pairs(subscription: Subscription, changes: Sequence[ItemChange], *, now: da
                 price=added.price,
                 quantity=added.quantity,
                 tax_rates=added.tax_rates,
+                discounts=added.discounts,
                 metadata=added.metadata,
                 created=now,
                 period_start=now,

@@ -33,11 +33,14 @@ from meterline.subscription.trial import begin_trial, end_trial
 from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once, payable
 from meterline.usecase.create_subscription import require_own_method
+from meterline.usecase.discount_subscription import forget_dropped, kept_by, redeem_for_subscription
 from meterline.usecase.draft_invoice import pend_billables
 from meterline.usecase.find_prices import find_asked_prices, find_prices, within
 from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
+from meterline.usecase.redeem_coupon import AskedDiscount
+from meterline.usecase.use_discounts import ids_of
 
 T = TypeVar("T")
 
@@ -55,7 +58,8 @@ UNSAID: Final = Unsaid.UNSAID
 class AskedItemChange:
     """What is asked of one item: of `id`, or of a new one where that is null. `param` is where (`items[0]`).
 
-    `metadata` merges: an empty value deletes its key, null deletes all.
+    `discounts` are all that it is to have, null is "not said". `metadata` merges: an empty value deletes its key, null
+    deletes all.
     """
 
     param: str
@@ -64,12 +68,16 @@ class AskedItemChange:
     quantity: int | None = None
     deleted: bool = False
     tax_rates: Sequence[str] | Unsaid = UNSAID
+    discounts: Sequence[AskedDiscount] | None = None
     metadata: Mapping[str, str] | Unsaid | None = UNSAID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedChange:
-    """What is asked of a subscription. Null unsets, except for what cannot be unset. Instants are UTC."""
+    """What is asked of a subscription. Null unsets, except for what cannot be unset. Instants are UTC.
+
+    `discounts` are all that it is to have; null leaves those it has.
+    """
 
     items: Sequence[AskedItemChange] = ()
     proration_behavior: ProrationBehavior = "create_prorations"
@@ -92,6 +100,7 @@ class AskedChange:
     payment_settings: PaymentSettings | None = None
     cancellation_details: Mapping[str, str | None] = field(default_factory=dict)
     add_invoice_items: Sequence[OneTime] = ()
+    discounts: Sequence[AskedDiscount] | None = None
 
 
 async def change_subscription(
@@ -106,6 +115,7 @@ async def change_subscription(
     now = await moment(tx, environment=environment, test_clock=before.test_clock, now=now)
     change = await plan_change(tx, before, asked, now=now)
     await record_change(tx, before, change.subscription, now=now)
+    await forget_dropped(tx, before, change.subscription, now=now)
     await bill_once(tx, change.subscription, asked.add_invoice_items, now=now)
     return await _bill(tx, before, change, asked, now=now)
 
@@ -117,8 +127,18 @@ async def plan_change(tx: AsyncConnection, before: Subscription, asked: AskedCha
     """
     _check_allowed(before, asked)
     agreed = await _agree(tx, before, asked, now=now)
+    if asked.discounts is not None:
+        reuse = await _reusable(tx, before)
+        own = await redeem_for_subscription(tx, before, asked.discounts, amount=None, reuse=reuse, now=now)
+        agreed = replace(agreed, discounts=own)
     change = await _carry_out(tx, agreed, asked, now=now)
     return replace(change, subscription=_settle_end(change.subscription, asked, now=now))
+
+
+async def _reusable(tx: AsyncConnection, before: Subscription) -> set[str]:
+    """The discounts that a change may name: those of the subscription, of its items and of its customer."""
+    owner = (await customers.find_all(tx, [before.customer_id]))[before.customer_id]
+    return {*kept_by(before), *ids_of(owner)}
 
 
 def _check_allowed(subscription: Subscription, asked: AskedChange) -> None:
@@ -223,6 +243,14 @@ async def _item_changes(
         check_price(price, currency=agreed.currency, param=within(param, "price"))
     prices = await find_prices(tx, agreed, also={price.id for price in found.values()})
     changes = [await _item_change(tx, agreed, item, found.get(item.param), prices) for item in asked.items]
+    for place, item in enumerate(asked.items):
+        change = changes[place]
+        if item.discounts is not None and not isinstance(change, Removed):
+            reuse = await _reusable(tx, agreed)
+            own = await redeem_for_subscription(
+                tx, agreed, item.discounts, amount=None, item=change.id, reuse=reuse, now=now
+            )
+            changes[place] = replace(change, discounts=own)
     _check_behaviors(agreed, asked, changes, prices)
     return changes, prices
 
@@ -288,6 +316,7 @@ async def _item_change(
         price=price.id,
         quantity=quantity,
         tax_rates=await _rates(tx, environment, asked.tax_rates, item.tax_rates, param=taxes),
+        discounts=item.discounts,
         metadata=_merged(item.metadata, asked.metadata),
     )
 

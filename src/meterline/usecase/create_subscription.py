@@ -34,10 +34,12 @@ from meterline.subscription.model import (
 from meterline.subscription.opening import open_subscription
 from meterline.usecase.bill_once import OneTime, bill_once
 from meterline.usecase.bill_subscription import PaymentBehavior, bill_at_once
+from meterline.usecase.discount_subscription import with_asked_discounts
 from meterline.usecase.find_prices import find_asked_prices
 from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_new
+from meterline.usecase.redeem_coupon import AskedDiscount
 
 MAX_SUBSCRIPTIONS = 500
 FLEXIBLE = BillingMode(type="flexible", proration_discounts="included")
@@ -51,6 +53,7 @@ class AskedItem:
     price: str | Price
     quantity: int | None = None
     tax_rates: Sequence[str] = ()
+    discounts: Sequence[AskedDiscount] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,6 +86,7 @@ class Asked:
     payment_behavior: PaymentBehavior = "allow_incomplete"
     off_session: bool = False
     add_invoice_items: Sequence[OneTime] = ()
+    discounts: Sequence[AskedDiscount] = ()
 
 
 async def create_subscription(tx: AsyncConnection, asked: Asked, *, now: datetime) -> Subscription:
@@ -131,6 +135,15 @@ async def plan_subscription(tx: AsyncConnection, asked: Asked, *, now: datetime)
     await require_own_method(tx, customer, asked.default_payment_method, param="default_payment_method")
     sold = {price.id: price.in_currency(currency) for price in prices.values()}
     draft = await _taxed(tx, _draft(asked, customer, prices, currency=currency, now=now), asked, sold)
+    draft = await with_asked_discounts(
+        tx,
+        draft,
+        sold,
+        customer=customer,
+        discounts=asked.discounts,
+        items=[item.discounts for item in asked.items],
+        now=now,
+    )
     opened, billables = open_subscription(draft, sold, proration_behavior=asked.proration_behavior, now=now)
     if asked.cancel_at is not None:
         prorates = asked.proration_behavior != "none"

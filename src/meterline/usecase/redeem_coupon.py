@@ -19,6 +19,7 @@ from meterline.store import discount as store
 from meterline.store import due, payment
 from meterline.store import promotion_code as codes
 from meterline.store.identifier import public
+from meterline.usecase.find_prices import within
 from meterline.usecase.tell_coupon import tell_code, tell_coupon, tell_discount
 
 END = "discount_end"
@@ -27,7 +28,8 @@ END = "discount_end"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedDiscount:
-    """A discount as the caller asks for it, by one of its three names; `param` is where (`discounts[0]`)."""
+    """A discount as the caller asks for it, by one of its three names; `param` is where (`discounts[0]`), empty at
+    the top."""
 
     param: str
     coupon: str | None = None
@@ -135,10 +137,10 @@ async def find_wanted(
         _require_one_name(each)
         if each.discount is not None:
             if each.discount not in reuse:
-                raise Missing("discount", each.discount, param=f"{each.param}[discount]")
+                raise Missing("discount", each.discount, param=within(each.param, "discount"))
             wanted.append(each.discount)
         elif each.coupon is not None:
-            wanted.append(_of_coupon(each.coupon, known, purchase, param=f"{each.param}[coupon]"))
+            wanted.append(_of_coupon(each.coupon, known, purchase, param=within(each.param, "coupon")))
         else:
             wanted.append(await _of_code(tx, each, known_codes, known, purchase))
     return wanted
@@ -148,7 +150,9 @@ def _require_one_name(asked: AskedDiscount) -> None:
     names = ("coupon", "discount", "promotion_code")
     said = [name for name in names if getattr(asked, name) is not None]
     if len(said) != 1:
-        raise Refusal(f"You must specify exactly one of these parameters: {', '.join(names)}.", param=asked.param)
+        raise Refusal(
+            f"You must specify exactly one of these parameters: {', '.join(names)}.", param=asked.param or None
+        )
 
 
 def _of_coupon(id: str, known: Mapping[str, Coupon], purchase: Purchase, *, param: str) -> _Wanted:
@@ -166,7 +170,7 @@ async def _of_code(
     known: Mapping[str, Coupon],
     purchase: Purchase,
 ) -> _Wanted:
-    id, param = asked.promotion_code or "", f"{asked.param}[promotion_code]"
+    id, param = asked.promotion_code or "", within(asked.param, "promotion_code")
     code = known_codes.get(id)
     if code is None:
         raise Missing("promotion code", id, param=param)

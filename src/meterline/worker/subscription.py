@@ -1,4 +1,4 @@
-"""What falls due for subscriptions and test clocks."""
+"""What falls due for subscriptions, their discounts, and test clocks."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +10,8 @@ from meterline.store.due import Due
 from meterline.usecase import close_period
 from meterline.usecase.create_test_clock import EXPIRY
 from meterline.usecase.delete_test_clock import delete_test_clock
+from meterline.usecase.discount_subscription import end_discount
+from meterline.usecase.redeem_coupon import END
 from meterline.worker.handler import InTransaction
 
 
@@ -25,6 +27,7 @@ HANDLERS: Mapping[str, InTransaction] = {
     "trial_notice": close_period.announce_trial_end,
     "first_payment_expiry": close_period.expire_first_payment,
     "collection_resumption": close_period.resume_collection,
+    END: end_discount,
     EXPIRY: expire_clock,
 }
 """By the kind of due work."""

@@ -26,6 +26,7 @@ from meterline.store.identifier import public, uuid7
 from meterline.usecase.change_customer import change_customer
 from meterline.usecase.create_customer import create_customer
 from meterline.usecase.delete_customer import delete_customer
+from meterline.usecase.discount_subscription import remove_customer_discount
 from meterline.usecase.moment import moment
 
 routes = Routes("customers")
@@ -244,6 +245,15 @@ async def delete(call: Call[Params]) -> Json:
     """Delete a customer and end their subscriptions."""
     gone = await delete_customer(call.tx, environment=call.environment, id=call.path["customer"], now=call.now)
     return render(gone)
+
+
+@routes.delete("/v1/customers/{customer}/discount", Params)
+async def delete_discount(call: Call[Params]) -> Json:
+    """Take away a customer's own discount."""
+    id = call.path["customer"]
+    return discount.render_deleted(
+        await remove_customer_discount(call.tx, environment=call.environment, id=id, now=call.now)
+    )
 
 
 @routes.get("/v1/customers", CustomerList)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from meterline.api.stripe.params import Hash, List
+from meterline.api.stripe.params import Hash
 
 _NEUTRAL = ("", "false")
 
@@ -38,25 +38,10 @@ Off = Annotated[None, BeforeValidator(_off)]
 """Belongs to a feature that is not offered."""
 NoAccount = Annotated[None, _unknown("account")]
 """Names a connected account, of which there are none."""
-NoCoupon = Annotated[None, _unknown("coupon")]
-NoDiscount = Annotated[None, _unknown("discount")]
-NoPromotionCode = Annotated[None, _unknown("promotion code")]
 NoSource = Annotated[None, _unknown("source")]
 NoTaxId = Annotated[None, _unknown("tax id")]
 NoTaxRate = Annotated[None, _unknown("tax rate")]
 """Names an object of a kind that there is none of."""
-
-
-class DiscountParams(Hash):
-    """One discount, by any of its three names."""
-
-    coupon: NoCoupon = None
-    discount: NoDiscount = None
-    promotion_code: NoPromotionCode = None
-
-
-Discounts = List[DiscountParams]
-"""Discounts: an empty list or none."""
 
 
 class AutomaticTaxParams(Hash):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.stripe import discount
 from meterline.api.stripe import price as price_object
 from meterline.api.stripe import subscription_asked as asking
 from meterline.api.stripe import subscription_version as subscription_version  # registers how it was asked before
@@ -35,6 +36,7 @@ from meterline.subscription.model import Subscription, SubscriptionItem, Subscri
 from meterline.usecase.cancel_subscription import cancel_subscription
 from meterline.usecase.change_subscription import change_subscription
 from meterline.usecase.create_subscription import create_subscription
+from meterline.usecase.discount_subscription import remove_subscription_discount
 from meterline.usecase.migrate_subscription import migrate_subscription
 from meterline.usecase.resume_subscription import resume_subscription
 
@@ -93,7 +95,7 @@ def render(subscription: Subscription, sold: Mapping[str, Price]) -> Json:
         "default_source": None,
         "default_tax_rates": [tax_rate.render(each) for each in subscription.default_tax_rates],
         "description": subscription.description,
-        "discounts": [],
+        "discounts": list(subscription.discounts),
         "ended_at": unix_or_none(subscription.ended_at),
         "invoice_settings": _invoice_settings(subscription),
         "items": nested_list(items, url=f"/v1/subscription_items?subscription={subscription.id}"),
@@ -140,7 +142,7 @@ def render_item(subscription: Subscription, item: SubscriptionItem, price: Price
         "current_period_end": unix(item.period_end),
         "current_period_start": unix(item.period_start),
         "current_trial": None,
-        "discounts": [],
+        "discounts": list(item.discounts),
         "metadata": dict(item.metadata),
         "plan": render_plan(seen),
         "price": price_object.render(price),
@@ -283,6 +285,13 @@ async def cancel(call: Call[SubscriptionCancel]) -> Json:
         now=call.now,
     )
     return await _one(call, ended)
+
+
+@routes.delete("/v1/subscriptions/{id}/discount", Params)
+async def delete_discount(call: Call[Params]) -> Json:
+    """Take the discounts off a subscription."""
+    gone = await remove_subscription_discount(call.tx, environment=call.environment, id=call.path["id"], now=call.now)
+    return discount.render_deleted(gone)
 
 
 @routes.post("/v1/subscriptions/{id}/resume", SubscriptionResume)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from meterline.api.stripe.discount_params import asked_discounts
 from meterline.api.stripe.params import merge_metadata
 from meterline.api.stripe.price_amount import either, flat_model
 from meterline.api.stripe.price_recurring import recurring_of
@@ -72,6 +73,7 @@ def creation(asked: SubscriptionCreate, *, environment: str, now: datetime) -> A
         payment_behavior=asked.payment_behavior,
         off_session=asked.off_session,
         add_invoice_items=_one_time(asked.add_invoice_items),
+        discounts=asked_discounts(asked.discounts),
     )
 
 
@@ -101,6 +103,7 @@ def change(asked: SubscriptionUpdate, *, environment: str, now: datetime) -> Ask
         payment_settings=_payment_settings(asked.payment_settings),
         cancellation_details=cancellation_details(asked.cancellation_details),
         add_invoice_items=_one_time(asked.add_invoice_items),
+        discounts=asked_discounts(asked.discounts) if asked.sent("discounts") else None,
     )
 
 
@@ -114,6 +117,7 @@ def item_change(
         price=_price(asked, "", environment, now),
         quantity=asked.quantity,
         tax_rates=asked.tax_rates if asked.sent("tax_rates") else UNSAID,
+        discounts=asked_discounts(asked.discounts) if asked.sent("discounts") else None,
         metadata=asked.metadata if asked.sent("metadata") else UNSAID,
     )
     return AskedChange(
@@ -148,6 +152,7 @@ def asked_item(asked: NewItemParams, param: str, environment: str, now: datetime
         price=price,
         quantity=asked.quantity,
         tax_rates=asked.tax_rates,
+        discounts=asked_discounts(asked.discounts, at=f"{param}[discounts]"),
         metadata=merge_metadata({}, asked.metadata),
     )
 
@@ -162,6 +167,7 @@ def asked_item_change(asked: ItemParams, param: str, environment: str, now: date
         quantity=asked.quantity,
         deleted=asked.deleted,
         tax_rates=asked.tax_rates if asked.sent("tax_rates") else UNSAID,
+        discounts=asked_discounts(asked.discounts, at=f"{param}[discounts]") if asked.sent("discounts") else None,
         metadata=metadata,
     )
 
@@ -216,6 +222,7 @@ def _one(asked: InvoiceItemParams, param: str) -> OneTime:
         amount=amount,
         discountable=asked.discountable,
         tax_rates=asked.tax_rates,
+        discounts=asked_discounts(asked.discounts, at=f"{param}[discounts]"),
         metadata=merge_metadata({}, asked.metadata),
     )
     if asked.period is None:

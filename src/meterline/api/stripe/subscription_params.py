@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
+from meterline.api.stripe.discount_params import Discounts
 from meterline.api.stripe.neutral import (
     AutomaticTaxParams,
-    Discounts,
     NoAccount,
     NoSource,
     NoTaxId,
