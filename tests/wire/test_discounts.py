@@ -57,6 +57,14 @@ def test_an_invoice_under_discount_is_paid_for_what_is_left(client: stripe.Strip
     assert (entry.amount, entry.type, entry.discount) == (300, "discount", discount.id)
 
 
+def test_tax_is_reckoned_on_what_the_discount_leaves(client: stripe.StripeClient) -> None:
+    tax = client.v1.tax_rates.create({"display_name": "Sales tax", "percentage": 5, "inclusive": False})
+    draft = with_coupons(client, draft_of(client, customer_with(client), 3000), coupon(client))
+    invoice = client.v1.invoices.update(draft.id, {"default_tax_rates": [tax.id]})
+
+    assert (invoice.subtotal, invoice.total_excluding_tax, invoice.total) == (3000, 2700, 2835)
+
+
 def test_the_discounts_of_an_item_come_before_those_of_its_invoice(client: stripe.StripeClient) -> None:
     buyer = customer_with(client)
     draft = with_coupons(client, draft_of(client, buyer), coupon(client))

@@ -281,7 +281,7 @@ def test_a_refused_coupon_leaves_nothing_behind(shop: Shop, client: stripe.Strip
     assert shop.v1.subscriptions.list({"customer": buyer.id}).data == []
 
 
-def test_credits_pay_what_discounts_leave_and_the_balance_the_rest(shop: Shop, client: stripe.StripeClient) -> None:
+def test_discount_then_credits_then_tax_then_the_balance(shop: Shop, client: stripe.StripeClient) -> None:
     clock = shop.clock("2026-06-01")
     buyer = shop.customer(clock=clock)
     client.v1.customers.balance_transactions.create(buyer.id, {"amount": -1000, "currency": "usd"})
@@ -294,14 +294,15 @@ def test_credits_pay_what_discounts_leave_and_the_balance_the_rest(shop: Shop, c
     client.v1.billing.credit_grants.create(grant)
     event = f"tokens_{clock.id}"
     price = shop.metered(event, "1")
-    made = shop.subscribe(buyer, price, discounts=by(coupon(client, duration="forever")))
+    tax = client.v1.tax_rates.create({"display_name": "VAT", "percentage": 10, "inclusive": False})
+    made = shop.subscribe(buyer, price, discounts=by(coupon(client, duration="forever")), default_tax_rates=[tax.id])
     shop.use(event, buyer, 10_000, "2026-06-01")
     preview = shop.v1.invoices.create_preview({"subscription": made.id})
     shop.advance(clock, "2026-07-02")
 
     invoice = shop.invoices(made)[-1]
-    assert (preview.total, preview.amount_due) == (invoice.total, invoice.amount_due) == (4000, 3000)
-    assert (invoice.subtotal, invoice.ending_balance) == (10_000, 0)
+    assert (preview.total, preview.amount_due) == (invoice.total, invoice.amount_due) == (4400, 3400)
+    assert (invoice.subtotal, invoice.total_excluding_tax, invoice.ending_balance) == (10_000, 4000, 0)
     assert [(each.type, each.amount) for each in invoice.total_pretax_credit_amounts or []] == [
         ("discount", 1000),
         ("credit_balance_transaction", 5000),

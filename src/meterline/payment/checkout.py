@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from meterline.discount import Coupon, taken
+from meterline.money import minimum_payment
 from meterline.refusal import Refusal
 
 CheckoutMode = Literal["payment", "setup", "subscription"]
@@ -18,7 +20,9 @@ SHORTEST = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckoutLine:
-    """One thing sold. `quantity` is null for usage; `amount` (minor units) is what it costs today."""
+    """One thing sold. `quantity` is null for usage; `amount` (minor units) is what it costs today, `discount` what goes
+    off that.
+    """
 
     id: str
     price: str
@@ -27,6 +31,7 @@ class CheckoutLine:
     quantity: int | None
     amount: int
     recurring: bool
+    discount: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,8 @@ def ordered(metadata: Mapping[str, str], *, paid: int) -> CreditOrder | None:
     said = metadata.get(_ORDER)
     if said is None:
         return None
+    if said == "paid" and paid == 0:
+        raise Refusal("Billing credits that are sold for what is paid cannot be free.", param=f"metadata[{_ORDER}]")
     prices = [each.strip() for each in metadata.get(f"{_ORDER}_prices", "").split(",") if each.strip()]
     return CreditOrder(
         amount=paid if said == "paid" else _number(metadata, _ORDER, least=1, most=99_999_999),
@@ -78,6 +85,9 @@ class Checkout:
 
     `amount` is what is paid today, in minor units. `payment`, `setup`, `subscription`, `invoice` and `credit_grant`
     name what the session made.
+
+    `coupon` is what will be redeemed when it is paid, by `promotion_code` where that is set; `discount` is what
+    redeeming it made, where the session itself was paid. `allow_promotion_codes` says that the payer may type a code.
     """
 
     environment: str
@@ -110,6 +120,44 @@ class Checkout:
     payer_email: str | None = None
     credit_order: CreditOrder | None = None
     credit_grant: str | None = None
+    coupon: Coupon | None = None
+    promotion_code: str | None = None
+    allow_promotion_codes: bool | None = None
+    discount: str | None = None
+
+    @property
+    def subtotal(self) -> int:
+        """What is sold today, before any discount."""
+        return sum(line.amount for line in self.lines)
+
+    @property
+    def free(self) -> bool:
+        """There is nothing to pay, though it was sold to be paid at once."""
+        return self.mode == "payment" and self.amount == 0
+
+
+def with_coupon(session: Checkout, coupon: Coupon | None, *, promotion_code: str | None, param: str) -> Checkout:
+    """The open session with this coupon in the place of the one it had, and what is paid today with it.
+
+    Refuses a coupon that leaves less than can be collected. On a trial nothing is paid today, so nothing goes off.
+    """
+    lines = [replace(line, discount=0) for line in session.lines]
+    if coupon is not None and session.currency is not None and not session.trial_days:
+        room = [line.amount if coupon.terms.covers(line.product) else 0 for line in lines]
+        shares = taken(coupon.terms, room, currency=session.currency)
+        lines = [replace(line, discount=share) for line, share in zip(lines, shares, strict=True)]
+    amount = 0 if session.trial_days else sum(line.amount - line.discount for line in lines)
+    if session.mode == "payment" and session.currency and 0 < amount < minimum_payment(session.currency):
+        raise Refusal("This discount leaves less than the least amount that can be paid in this currency.", param=param)
+    return replace(
+        session,
+        lines=tuple(lines),
+        amount=amount,
+        payment_status="unpaid" if amount else "no_payment_required",
+        coupon=coupon,
+        promotion_code=promotion_code,
+        credit_order=None if session.credit_order is None else ordered(session.metadata, paid=amount),
+    )
 
 
 def require_open(session: Checkout, *, now: datetime, act: str) -> None:

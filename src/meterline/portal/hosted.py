@@ -26,6 +26,7 @@ from meterline.store.database import Database
 from meterline.usecase.check_out import Payer, finish_checkout, pay_checkout
 from meterline.usecase.create_payment_method import LIVE, create_payment_method
 from meterline.usecase.moment import moment
+from meterline.usecase.offer_discount import type_code
 from meterline.usecase.set_up_method import confirm_setup, fail_setup
 from meterline.usecase.take_payment import confirm_payment, fail_authentication
 
@@ -89,13 +90,18 @@ def _after_checkout(session: Checkout, *, problem: str | None = None, status: in
 
 
 async def submit_checkout(database: Database, request: Request, environment: str, id: str) -> Response:
-    """Pay a session with the card in the form; a refused card changes nothing and is told."""
+    """Pay a session with the card in the form, or give it a promotion code; a refusal changes nothing and is told."""
     sent = await form(request)
     try:
         async with database.begin() as tx:
             session = await checkouts.get(tx, environment, id)
-            payer = Payer(card=card_of(sent), name=sent.get("name"), email=sent.get("email"))
-            session = await pay_checkout(tx, session, payer, now=await _time(tx, session))
+            now = await _time(tx, session)
+            if sent.get("act") == "discount":
+                session = await type_code(tx, session, sent.get("promotion_code", ""), now=now)
+                return RedirectResponse(request.url.path, _SEE_OTHER)
+            card = None if session.free else card_of(sent)
+            payer = Payer(card=card, name=sent.get("name"), email=sent.get("email"))
+            session = await pay_checkout(tx, session, payer, now=now)
     except Missing as missing:
         if missing.subject:
             raise

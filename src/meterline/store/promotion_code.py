@@ -112,6 +112,14 @@ async def active(
     return [load(PromotionCode, row) for row in await tx.execute(query)]
 
 
+async def reading(tx: AsyncConnection, environment: str, code: str) -> list[PromotionCode]:
+    """The codes that are switched on and read like that, whatever its case."""
+    query = select(promotion_code).where(
+        promotion_code.c.environment == environment, promotion_code.c.active, promotion_code.c.typed == code.lower()
+    )
+    return [load(PromotionCode, row) for row in await tx.execute(query)]
+
+
 async def save(tx: AsyncConnection, changed: PromotionCode) -> None:
     """Store a changed code that was locked; refuses words that another active one has."""
     statement = (

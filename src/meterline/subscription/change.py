@@ -45,7 +45,7 @@ class Altered:
     price: str
     quantity: int | None
     tax_rates: tuple[TaxRate, ...]
-    discounts: tuple[str, ...]
+    discounts: tuple[str, ...] = ()
     metadata: Mapping[str, str]
 
 

@@ -25,15 +25,17 @@ from meterline.usecase.complete_checkout import complete_checkout, tell_checkout
 from meterline.usecase.create_customer import create_customer
 from meterline.usecase.create_payment_method import create_payment_method
 from meterline.usecase.create_subscription import Asked, AskedItem, create_subscription
+from meterline.usecase.offer_discount import asked_for, purchase_of
+from meterline.usecase.redeem_coupon import redeem
 from meterline.usecase.set_up_method import confirm_setup, request_setup
 from meterline.usecase.take_payment import confirm_payment, request_payment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payer:
-    """Who pays, as they say on the page, and their card."""
+    """Who pays, as they say on the page, and their card; where nothing is to be paid, there is none."""
 
-    card: CardDetails
+    card: CardDetails | None
     name: str | None = None
     email: str | None = None
 
@@ -63,6 +65,10 @@ async def pay_checkout(tx: AsyncConnection, seen: Checkout, payer: Payer, *, now
     session = await store.get(tx, seen.environment, seen.id, lock=True)
     require_open(session, now=now, act="paid")
     session = replace(session, payer_name=payer.name, payer_email=payer.email or session.email)
+    if session.free:
+        return await _give(tx, session, now=now)
+    if payer.card is None:
+        raise Declined("Enter the card's number.", code="incorrect_number", param="number")
     method = await create_payment_method(
         tx,
         environment=session.environment,
@@ -80,6 +86,23 @@ async def pay_checkout(tx: AsyncConnection, seen: Checkout, payer: Payer, *, now
             return await _set_up(tx, session, method, now=now)
         case "subscription":
             return await _subscribe(tx, session, method, now=now)
+
+
+async def _give(tx: AsyncConnection, session: Checkout, *, now: datetime) -> Checkout:
+    """A session that a discount made free: its payer is known, and there is nothing to pay."""
+    if session.customer is None and session.make_customer:
+        session = replace(session, customer=(await _customer(tx, session, now=now)).id)
+    session = await _redeemed(tx, session, await _owner(tx, session), now=now)
+    return await complete_checkout(tx, session, now=now)
+
+
+async def _redeemed(tx: AsyncConnection, session: Checkout, owner: Customer | None, *, now: datetime) -> Checkout:
+    """The session with its coupon redeemed for what is paid at once, at the first try."""
+    if session.coupon is None or session.discount is not None:
+        return session
+    purchase = purchase_of(session, owner, now=now)
+    [made] = await redeem(tx, asked_for(session), purchase)
+    return replace(session, discount=made)
 
 
 async def _customer(tx: AsyncConnection, session: Checkout, *, now: datetime) -> Customer:
@@ -101,6 +124,7 @@ async def _owner(tx: AsyncConnection, session: Checkout) -> Customer | None:
 
 async def _pay(tx: AsyncConnection, session: Checkout, method: PaymentMethod, *, now: datetime) -> Checkout:
     owner = await _owner(tx, session)
+    session = await _redeemed(tx, session, owner, now=now)
     payment = await _payment(tx, session, owner, now=now)
     await store.save(tx, replace(session, payment=payment.id))
     taken = await confirm_payment(tx, payment, method=method.id, off_session=False, now=now)
@@ -173,6 +197,7 @@ async def _subscribe(tx: AsyncConnection, session: Checkout, method: PaymentMeth
         description=session.description,
         metadata=session.result_metadata,
         payment_behavior="error_if_incomplete",
+        discounts=asked_for(session),
     )
     made = await create_subscription(tx, asked, now=now)
     return await complete_checkout(tx, replace(session, subscription=made.id, invoice=made.latest_invoice), now=now)

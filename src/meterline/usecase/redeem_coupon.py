@@ -60,7 +60,9 @@ class Purchase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
+class Wanted:
+    """A coupon that can be redeemed, by a code where it is asked for by one; `param` is where."""
+
     param: str
     coupon: Coupon
     code: PromotionCode | None
@@ -74,7 +76,7 @@ async def redeem(
     Raises Missing for what does not exist, Refusal for what cannot be redeemed; then nothing was counted.
     """
     wanted = await find_wanted(tx, asked, purchase, reuse=reuse)
-    await _count(tx, [each for each in wanted if isinstance(each, _Wanted)], now=purchase.now)
+    await _count(tx, [each for each in wanted if isinstance(each, Wanted)], now=purchase.now)
     made = [each if isinstance(each, str) else _discount(each, purchase) for each in wanted]
     new = [each for each in made if isinstance(each, Discount)]
     for each in new:
@@ -125,14 +127,14 @@ async def redeem_for_item(
 
 async def find_wanted(
     tx: AsyncConnection, asked: Sequence[AskedDiscount], purchase: Purchase, *, reuse: Collection[str] = ()
-) -> list[_Wanted | str]:
+) -> list[Wanted | str]:
     """What is asked for, checked and not yet counted: coupons, or the ids of discounts that are kept."""
     if len(asked) > MOST:
         raise Refusal(f"Invalid array: must contain at most {MOST} elements", param="discounts")
     known_codes = await codes.find(tx, purchase.environment, [each.promotion_code or "" for each in asked])
     named = {each.coupon for each in asked if each.coupon} | {each.coupon for each in known_codes.values()}
     known = await coupons.find(tx, purchase.environment, sorted(named))
-    wanted: list[_Wanted | str] = []
+    wanted: list[Wanted | str] = []
     for each in asked:
         _require_one_name(each)
         if each.discount is not None:
@@ -155,12 +157,12 @@ def _require_one_name(asked: AskedDiscount) -> None:
         )
 
 
-def _of_coupon(id: str, known: Mapping[str, Coupon], purchase: Purchase, *, param: str) -> _Wanted:
+def _of_coupon(id: str, known: Mapping[str, Coupon], purchase: Purchase, *, param: str) -> Wanted:
     found = known.get(id)
     if found is None or found.deleted:
         raise Missing("coupon", id, param=param)
     coupon_rules.require_redeemable(found, currency=purchase.currency, now=purchase.now, param=param)
-    return _Wanted(param=param, coupon=found, code=None)
+    return Wanted(param=param, coupon=found, code=None)
 
 
 async def _of_code(
@@ -169,7 +171,7 @@ async def _of_code(
     known_codes: Mapping[str, PromotionCode],
     known: Mapping[str, Coupon],
     purchase: Purchase,
-) -> _Wanted:
+) -> Wanted:
     id, param = asked.promotion_code or "", within(asked.param, "promotion_code")
     code = known_codes.get(id)
     if code is None:
@@ -185,14 +187,14 @@ async def _of_code(
         param=param,
     )
     coupon_rules.require_redeemable(known[code.coupon], currency=purchase.currency, now=purchase.now, param=param)
-    return _Wanted(param=param, coupon=known[code.coupon], code=code)
+    return Wanted(param=param, coupon=known[code.coupon], code=code)
 
 
 async def _paid_before(tx: AsyncConnection, purchase: Purchase) -> bool:
     return purchase.customer is not None and await payment.paid_before(tx, customer_id=purchase.customer_id)
 
 
-async def _count(tx: AsyncConnection, wanted: Sequence[_Wanted], *, now: datetime) -> None:
+async def _count(tx: AsyncConnection, wanted: Sequence[Wanted], *, now: datetime) -> None:
     """Count each redemption; in one order everywhere, so that two calls never wait for each other."""
     counted: dict[str, Coupon] = {}
     for each in sorted(wanted, key=lambda one: one.coupon.id):
@@ -213,7 +215,7 @@ async def _count(tx: AsyncConnection, wanted: Sequence[_Wanted], *, now: datetim
         await tell_code(tx, "promotion_code.updated", spent, counted[each.coupon.id], previous=unspent, now=now)
 
 
-def _discount(wanted: _Wanted, purchase: Purchase) -> Discount:
+def _discount(wanted: Wanted, purchase: Purchase) -> Discount:
     return Discount(
         environment=purchase.environment,
         customer_id=purchase.customer_id,

@@ -15,6 +15,7 @@ from meterline.api.stripe.expand import expandable, fetcher, includable
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of, nested_list
 from meterline.api.stripe.params import (
+    Bool,
     Currency,
     Hash,
     Instant,
@@ -55,10 +56,14 @@ from meterline.usecase.check_out import expire_checkout, open_checkout
 from meterline.usecase.create_price import create_price
 from meterline.usecase.grant_credits import check_prices
 from meterline.usecase.moment import moment
+from meterline.usecase.offer_discount import offer_discount
+from meterline.usecase.redeem_coupon import AskedDiscount
 
 routes = Routes("checkout_sessions")
 
 expandable("checkout.session", "customer", kind="customer")
+expandable("checkout.session.discounts", "coupon", kind="coupon")
+expandable("checkout.session.discounts", "promotion_code", kind="promotion_code")
 expandable("checkout.session", "invoice", kind="invoice")
 expandable("checkout.session", "payment_intent", kind="payment_intent")
 expandable("checkout.session", "setup_intent", kind="setup_intent")
@@ -101,13 +106,20 @@ class SubscriptionData(ResultData):
     trial_period_days: Annotated[Int, Field(ge=1, le=730)] | None = None
 
 
+class SessionDiscount(Hash):
+    coupon: Text | None = None
+    promotion_code: Text | None = None
+
+
 class SessionCreate(Params):
+    allow_promotion_codes: Bool | None = None
     cancel_url: Text | None = None
     client_reference_id: Annotated[Text, Field(max_length=200)] | None = None
     currency: Currency | None = None
     customer: Text | None = None
     customer_creation: Literal["always", "if_required"] = "if_required"
     customer_email: Text | None = None
+    discounts: Annotated[List[SessionDiscount], Field(max_length=1)] = []
     expires_at: Instant | None = None
     line_items: Annotated[List[LineItem], Field(max_length=_MOST_LINES)] = []
     metadata: Metadata = {}
@@ -133,7 +145,7 @@ class SessionList(ListParams):
 
 
 _ABSENT = (
-    "adaptive_pricing", "after_expiration", "allow_promotion_codes", "billing_address_collection", "client_secret",
+    "adaptive_pricing", "after_expiration", "billing_address_collection", "client_secret",
     "collected_information", "consent", "consent_collection", "currency_conversion", "customer_account",
     "custom_text", "invoice_creation", "locale", "name_collection", "origin_context", "payment_link",
     "payment_method_collection", "payment_method_configuration_details", "permissions", "recovered_from",
@@ -148,7 +160,8 @@ def render(session: Checkout) -> Json:
     body |= {
         "id": session.id,
         "object": "checkout.session",
-        "amount_subtotal": session.amount if session.lines else None,
+        "allow_promotion_codes": session.allow_promotion_codes,
+        "amount_subtotal": _subtotal(session) if session.lines else None,
         "amount_total": session.amount if session.lines else None,
         "automatic_tax": {"enabled": False, "liability": None, "provider": None, "status": None},
         "cancel_url": session.cancel_url,
@@ -166,7 +179,7 @@ def render(session: Checkout) -> Json:
         "customer_creation": ("always" if session.make_customer else "if_required"),
         "customer_details": _details(session),
         "customer_email": session.email,
-        "discounts": [],
+        "discounts": _discounts(session),
         "expires_at": unix(session.expires_at),
         "invoice": session.invoice,
         "livemode": session.environment == "live",
@@ -182,11 +195,27 @@ def render(session: Checkout) -> Json:
         "status": session.status,
         "subscription": session.subscription,
         "success_url": session.success_url,
-        "total_details": {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0} if session.lines else None,
+        "total_details": _total_details(session) if session.lines else None,
         "ui_mode": "hosted_page",
         "url": link.hosted("checkout", session.environment, session.id) if open_ else None,
     }
     return includable(body, line_items=nested_list([_line(each, session) for each in session.lines], url=_url(session)))
+
+
+def _subtotal(session: Checkout) -> int:
+    return 0 if session.trial_days else session.subtotal
+
+
+def _discounts(session: Checkout) -> list[Json]:
+    if session.coupon is None:
+        return []
+    by_code = session.promotion_code is not None
+    return [{"coupon": None if by_code else session.coupon.id, "promotion_code": session.promotion_code}]
+
+
+def _total_details(session: Checkout) -> Json:
+    off = sum(line.discount for line in session.lines)
+    return {"amount_discount": off, "amount_shipping": 0, "amount_tax": 0}
 
 
 def _details(session: Checkout) -> Json | None:
@@ -208,10 +237,10 @@ def _line(line: CheckoutLine, session: Checkout) -> Json:
     return {
         "id": line.id,
         "object": "item",
-        "amount_discount": 0,
+        "amount_discount": line.discount,
         "amount_subtotal": line.amount,
         "amount_tax": 0,
-        "amount_total": line.amount,
+        "amount_total": line.amount - line.discount,
         "currency": session.currency,
         "description": line.description,
         "price": line.price,
@@ -281,7 +310,11 @@ async def create(call: Call[SessionCreate]) -> Json:
         metadata=metadata,
         credit_order=order,
         result_metadata=merge_metadata({}, said.metadata),
+        allow_promotion_codes=asked.allow_promotion_codes,
     )
+    for each in asked.discounts:
+        entry = AskedDiscount(param="discounts[0]", coupon=each.coupon, promotion_code=each.promotion_code)
+        new = await offer_discount(call.tx, new, entry, owner=owner, now=now)
     return render(await open_checkout(call.tx, new, clock=None if owner is None else owner.test_clock))
 
 
@@ -314,6 +347,12 @@ def _check(asked: SessionCreate) -> None:
             code="parameter_missing",
             param="line_items",
         )
+    if asked.discounts and asked.allow_promotion_codes is not None:
+        raise Refusal(
+            "You may only specify one of these parameters: allow_promotion_codes, discounts.", param="discounts"
+        )
+    if asked.mode == "setup" and (asked.discounts or asked.allow_promotion_codes):
+        raise Refusal("There is nothing to discount in `setup` mode.", param="discounts")
     if asked.customer is not None and asked.customer_email is not None:
         raise Refusal("You may only specify one of these parameters: customer, customer_email.", param="customer_email")
 

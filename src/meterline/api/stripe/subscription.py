@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.api.stripe import discount
+from meterline.api.stripe import discount, tax_rate
 from meterline.api.stripe import price as price_object
 from meterline.api.stripe import subscription_asked as asking
 from meterline.api.stripe import subscription_version as subscription_version  # registers how it was asked before
-from meterline.api.stripe import tax_rate
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix, unix_or_none

@@ -199,6 +199,10 @@ def upgrade() -> None:
         sa.Column("payer_email", sa.Text(), nullable=True),
         sa.Column("credit_order", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("credit_grant", sa.Text(), nullable=True),
+        sa.Column("coupon", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("promotion_code", sa.Text(), nullable=True),
+        sa.Column("allow_promotion_codes", sa.Boolean(), nullable=True),
+        sa.Column("discount", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_checkout")),
     )
     op.create_index("ix_checkout_customer", "checkout", ["environment", "customer", "sequence"], unique=False)
