@@ -8,7 +8,7 @@ from meterline.api import link
 from meterline.api.stripe.call import Call
 from meterline.api.stripe.expand import expandable
 from meterline.api.stripe.json import Json, unix
-from meterline.api.stripe.neutral import Discounts, NoAccount, Off
+from meterline.api.stripe.neutral import NoAccount, Off
 from meterline.api.stripe.params import Hash, Instant, Int, List, Params, Text
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
@@ -60,7 +60,7 @@ class FlowItemParams(Hash):
 
 
 class ConfirmFlowParams(Hash):
-    discounts: Discounts = []
+    discounts: Off = None
     items: Annotated[List[FlowItemParams], Field(min_length=1, max_length=1)]
     subscription: Text
 
