@@ -64,10 +64,11 @@ def test_a_database_that_is_away_is_told_in_every_dialect(ruined: tuple[Postgres
         assert_come_back(client.get("/ingest/parked"))
         assert_come_back(client.get("/ops/stream"))
         assert_come_back(client.post("/v1/payment_methods/pm_card_visa/attach", data={"customer": CUSTOMERS[0]}))
-        told = client.post("/customers", json={"name": "Jane"})
-        assert (told.status_code, told.headers["retry-after"]) == (503, "1")
-        assert told.headers["content-type"] == "application/problem+json"
-        assert told.json()["code"] == "unavailable"
+        hold = {"customer_id": CUSTOMERS[0], "id": "call", "amount": 1, "asset": "USD"}
+        for told in (client.post("/customers", json={"name": "Jane"}), client.post("/gate/authorize", json=hold)):
+            assert (told.status_code, told.headers["retry-after"]) == (503, "1")
+            assert told.headers["content-type"] == "application/problem+json"
+            assert told.json()["code"] == "unavailable"
         page = client.get("/hosted/invoice/test/in_1")
         assert (page.status_code, page.headers["retry-after"]) == (503, "1")
         assert "Back in a moment" in page.text
