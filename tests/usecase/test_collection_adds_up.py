@@ -1,7 +1,7 @@
 """Whatever is switched, comes late or runs out: what the wallet paid and what was invoiced is what usage costs."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,15 +9,18 @@ from decimal import Decimal
 from typing import Literal
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import (
     Adjustment,
+    ByDimension,
     Graduated,
     Package,
     PerUnit,
     Price,
     PriceModel,
     Product,
+    RateRow,
     Recurring,
     Tier,
     Volume,
@@ -27,7 +30,7 @@ from meterline.customer import Customer
 from meterline.meter import Formula, Meter
 from meterline.money import round_half_up, subtract, to_minor
 from meterline.period import Interval, Period
-from meterline.rating import billed_total, exact_total, rate
+from meterline.rating import RatedLine, billed_total, exact_total, rate, rate_by_dimension
 from meterline.store import collection as collections
 from meterline.store import ledger, usage
 from meterline.store import meter as meters
@@ -72,6 +75,20 @@ MODELS: dict[str, tuple[PriceModel, Adjustment, Formula]] = {
         "sum",
     ),
     "peak": (PerUnit(unit=Decimal(21)), Adjustment(), "max"),
+    "rates": (
+        ByDimension(
+            keys=("kind",),
+            rows=(
+                RateRow(
+                    match={"kind": "large"},
+                    model=Graduated(tiers=(Tier(up_to=25, unit=Decimal("8.5")), Tier(up_to=None, unit=Decimal("3.3")))),
+                ),
+                RateRow(match={"kind": "*"}, model=PerUnit(unit=Decimal("1.9"))),
+            ),
+        ),
+        Adjustment(),
+        "sum",
+    ),
 }
 
 
@@ -90,13 +107,19 @@ class Story:
     told: list[tuple[datetime, str]] = field(default_factory=list)
     corrections: list[tuple[datetime, str]] = field(default_factory=list)
 
+    def kind(self, quantity: int) -> dict[str, str]:
+        """The dimension values of some usage: small quantities are of several small kinds."""
+        if not self.meter.dimension_keys:
+            return {}
+        return {"kind": "large" if quantity > 12 else f"small_{quantity % 3}"}
+
     async def use(self, quantity: int, when: datetime) -> None:
         id = public("evt")
         [fate] = await self.ingest.take(
             [
                 Told(
                     event_name=self.meter.event_name,
-                    payload={"value": str(quantity)},
+                    payload={"value": str(quantity), **self.kind(quantity)},
                     identifier=id,
                     customer=self.customer.id,
                     occurred_at=when,
@@ -170,8 +193,15 @@ class Story:
         await self.world.advance(self.clock, to.strftime("%Y-%m-%d %H:%M"))
         self.now = to
 
-    async def windows(self) -> dict[Period, tuple[int, Decimal, Decimal]]:
-        """Per window that was billed: what was invoiced, what the wallet paid in minor units, how much was used."""
+    async def _rated(self, tx: AsyncConnection, window: Period) -> Sequence[RatedLine]:
+        wanted = usage.Wanted(customer_id=self.customer.customer_id, meter=self.meter, period=window)
+        if isinstance(self.price.model, ByDimension):
+            split = await usage.grouped(tx, wanted)
+            return rate_by_dimension(price=self.price, formula=self.meter.formula, usage=split)
+        return rate(price=self.price, quantity=(await usage.quantities(tx, [wanted]))[0])
+
+    async def windows(self) -> dict[Period, tuple[int, Decimal, Sequence[RatedLine]]]:
+        """Per window that was billed: what was invoiced, what the wallet paid in minor units, what usage cost."""
         invoiced: dict[Period, int] = {}
         for invoice in await self.world.invoices(self.subscription):
             assert invoice.status != "draft"
@@ -186,23 +216,16 @@ class Story:
                 customer_id=self.customer.customer_id,
                 windows=[(item, self.price.id, each) for each in ordered],
             )
-            used = await usage.quantities(
-                tx,
-                [
-                    usage.Wanted(customer_id=self.customer.customer_id, meter=self.meter, period=each)
-                    for each in ordered
-                ],
-            )
+            rated = [await self._rated(tx, each) for each in ordered]
         return {
-            each: (invoiced[each], to_minor(paid.get(n, Decimal(0)), "usd"), used[n]) for n, each in enumerate(ordered)
+            each: (invoiced[each], to_minor(paid.get(n, Decimal(0)), "usd"), rated[n]) for n, each in enumerate(ordered)
         }
 
     async def adds_up(self) -> None:
         """What was paid and invoiced of every window is its rated total, rounded once; the books agree."""
-        for window, (invoiced, paid, used) in (await self.windows()).items():
-            rated = rate(price=self.price, quantity=used)
+        for window, (invoiced, paid, rated) in (await self.windows()).items():
             owed = round_half_up(subtract(exact_total(rated), paid)) if paid else billed_total(rated)
-            assert invoiced == owed, (window, invoiced, paid, used)
+            assert invoiced == owed, (window, invoiced, paid, rated)
         async with self.world.database.pool.acquire() as connection, connection.transaction():
             assert await ledger.verify(connection, self.customer.customer_id) == []
 
@@ -215,6 +238,7 @@ async def story(world: World, model: PriceModel, adjustment: Adjustment, formula
         display_name="Tokens",
         event_name=public("tokens"),
         formula=formula,
+        dimension_keys=model.keys if isinstance(model, ByDimension) else (),
         created=WALL,
         updated=WALL,
     )
