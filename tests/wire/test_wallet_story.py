@@ -111,3 +111,30 @@ def test_usage_that_nothing_prices_is_parked_and_listed(credyt: httpx.Client, ra
     assert (answered["status"], answered["code"]) == ("parked", "no_meter")
     parked = raw.get("/ingest/parked").json()
     assert {"no_subscription", "no_meter"} <= {each["code"] for each in parked["data"]}
+
+
+def test_parked_usage_is_debited_once_when_something_prices_it_and_not_before(
+    credyt: httpx.Client, raw: httpx.Client, jane: str
+) -> None:
+    customer = credyt.post("/customers", json={"name": "Early Bird"}).json()["id"]
+    told = {"customer_id": customer, "events": [image(), image(), image()]}
+    assert {each["status"] for each in credyt.post("/events", json=told).json()["events"]} == {"parked"}
+    replay = {"code": "no_subscription", "event_name": "image_generated"}
+
+    def replayed() -> int:
+        answered = raw.post("/ingest/parked/replay", data=replay)
+        assert answered.status_code == 200, answered.text
+        return int(answered.json()["accepted"])
+
+    assert replayed() == 0
+    gift = {"asset": "USD", "amount": 1, "reason": "gift"}
+    assert credyt.post(f"/customers/{customer}/wallet/adjustments", json=gift).status_code == 201
+    subscribed = {"products": [{"code": "img_gen_v1"}]}
+    assert credyt.post(f"/customers/{customer}/subscriptions", json=subscribed).status_code == 201
+    price = Decimal(
+        str(credyt.get("/products/img_gen_v1").json()["prices"][0]["pricing"][0]["values"][0]["unit_price"])
+    )
+    assert replayed() == 3
+    assert balance(credyt, customer) == 1 - 3 * price
+    assert replayed() == 0
+    assert balance(credyt, customer) == 1 - 3 * price

@@ -151,6 +151,7 @@ class Parked(msgspec.Struct, frozen=True):
     told: str
     identifier: str | None
     received_at: datetime
+    code: str
 
 
 async def claim_parked(
@@ -164,7 +165,7 @@ async def claim_parked(
 ) -> tuple[list[Parked], UUID | None]:
     """Parked events in the order they came, after a position, locked; and the position of the last one."""
     rows = await connection.fetch(
-        "SELECT key16, told::text, identifier, received_at, sequence FROM stray_event"
+        "SELECT key16, told::text, identifier, received_at, code, sequence FROM stray_event"
         " WHERE environment = $1 AND fate = 'parked' AND ($2::text IS NULL OR code = $2)"
         "   AND ($3::text IS NULL OR event_name = $3) AND ($4::uuid IS NULL OR sequence > $4)"
         " ORDER BY sequence LIMIT $5 FOR UPDATE SKIP LOCKED",
@@ -174,7 +175,7 @@ async def claim_parked(
         after,
         limit,
     )
-    return [Parked(*tuple(row)[:4]) for row in rows], rows[-1]["sequence"] if rows else None
+    return [Parked(*tuple(row)[:5]) for row in rows], rows[-1]["sequence"] if rows else None
 
 
 async def forget(connection: "asyncpg.Connection[asyncpg.Record]", environment: str, keys: Sequence[UUID]) -> None:

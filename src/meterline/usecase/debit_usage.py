@@ -83,17 +83,23 @@ class _Books:
 
 
 async def debit_usage(
-    connection: Connection, *, environment: str, events: Sequence[NewEvent], now: datetime
+    connection: Connection,
+    *,
+    environment: str,
+    events: Sequence[NewEvent],
+    now: datetime,
+    replay_at: datetime | None = None,
 ) -> dict[int, Debited]:
     """Debit the wallets for events of one environment that were just stored, in the order given.
 
     Keyed by the event's position; events that no wallet pays for are left out. Runs inside the caller's transaction;
-    `now` is the wall clock, customers on a test clock have their own.
+    `now` is the wall clock, customers on a test clock have their own. Events that waited to be priced are
+    replayed `replay_at` an instant, and priced as of it where nothing priced them when they happened.
     """
     clocks = await wallet.clocks(connection, {event.customer_id for event in events})
     if not clocks:
         return {}
-    done = await _debit(connection, environment, events, clocks, now)
+    done = await _debit(connection, environment, events, clocks, now, replay_at)
     fees = {position: each.fees for position, each in done.items()}
     mine = [(event, fees.get(position, ())) for position, event in enumerate(events) if event.customer_id in clocks]
     await count_usage(connection, environment=environment, used=mine, now=now)
@@ -106,6 +112,7 @@ async def _debit(
     events: Sequence[NewEvent],
     clocks: Mapping[UUID, datetime | None],
     now: datetime,
+    replay_at: datetime | None,
 ) -> dict[int, Debited]:
     books = await _open(connection, environment, clocks, now)
     concerned = [
@@ -117,7 +124,7 @@ async def _debit(
         return {}
     ids = {tariff.price for book in books.values() for of_meter in book.tariffs.values() for tariff in of_meter}
     prices = await offer.prices(connection, environment, ids)
-    settling = _Settling(prices=prices, reached={}, changed={}, costs={})
+    settling = _Settling(prices=prices, reached={}, changed={}, costs={}, replay_at=replay_at)
     opened = [(position, event, settling.open(books[event.customer_id], event)) for position, event in concerned]
     keys = {each.key: each.tariffs[0] for _, _, moved in opened for each in moved}
     settling.reached = await offer.tallies(connection, sorted(keys))
@@ -200,10 +207,16 @@ class _Settling:
     changed: dict[TallyKey, Tally]
     costs: dict[tuple[TallyKey, str], tuple[Decimal, Decimal]]
     """By price: a quantity, and what it costs."""
+    replay_at: datetime | None
 
     def open(self, books: _Books, event: NewEvent) -> list[_Moved]:
         """Which quantities an event moves."""
         dimensions = _decode(event.dimensions) if event.dimensions else {}
+        tariffs_of = books.tariffs[event.meter]
+        if self.replay_at is not None:
+            ways = pricing_ways(tariffs_of, event, self.prices, now=max(self.replay_at, books.now))
+        else:
+            ways = ways_to_pay(tariffs_of, event.occurred_at)
         return [
             _Moved(
                 tariffs,
@@ -216,7 +229,7 @@ class _Settling:
                 ),
                 dimensions,
             )
-            for tariffs in ways_to_pay(books.tariffs[event.meter], event.occurred_at)
+            for tariffs in ways
         ]
 
     def settle(self, books: _Books, event: NewEvent, moved: list[_Moved]) -> Debited:
@@ -296,6 +309,22 @@ def ways_to_pay(tariffs: Iterable[Tariff], at: datetime) -> list[tuple[Tariff, .
         if tariff.covers(at):
             found.setdefault((tariff.subscription, tariff.counter), []).append(tariff)
     return [tuple(sorted(ways, key=lambda each: each.rank)) for ways in found.values()]
+
+
+def pricing_ways(
+    tariffs: Sequence[Tariff], event: NewEvent, prices: Mapping[str, Price], *, now: datetime
+) -> list[tuple[Tariff, ...]]:
+    """The ways to pay for an event that was kept until something prices it: as of when it happened, or else of now.
+
+    What an invoice bills is not paid by a wallet that took over later.
+    """
+    dimensions = _decode(event.dimensions) if event.dimensions else {}
+    of_offers = [each for each in tariffs if each.windows is None]
+    for ways in (ways_to_pay(tariffs, event.occurred_at), ways_to_pay(of_offers, now)):
+        priced = [way for way in ways if cell(prices[way[0].price], dimensions) != "-"]
+        if priced:
+            return priced
+    return []
 
 
 class Bounds(Protocol):

@@ -1,7 +1,7 @@
 """Try parked events again once the cause is gone: each is counted once, in the transaction that lets go of it."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -11,16 +11,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.meter.intake import Problem
 from meterline.refusal import Conflict
-from meterline.store import catalog_version, clock, customer, event, meter, partition, stray
+from meterline.store import catalog_version, clock, customer, event, meter, offer, partition, stray, wallet
 from meterline.store.database import driver
 from meterline.store.directory import Catalog, Who, lane_of
 from meterline.store.event import NewEvent, uuid16
 from meterline.store.stray import Parked
+from meterline.usecase.debit_usage import pricing_ways
 from meterline.usecase.ingest_events import MICROSECOND, Told, measure, ready
 from meterline.usecase.watch_usage import Watching
 from meterline.usecase.write_events import Accepted, Stale, record
 
 _told = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+SECOND = timedelta(seconds=1)
+"""What `now` may have been rounded by: a subscription of this very second prices what waited for it."""
+
+UNPRICED = frozenset({"no_subscription", "rate_missing"})
+"""Why the wallet dialect parks usage that is counted by a meter: nothing prices it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +66,17 @@ async def replay_parked(
     version = await catalog_version.current(tx, environment)
     meters = await meter.catalog(tx, environment)
     checked = await _check(tx, environment, Catalog(version, meters), claimed, any_time=any_time, now=now)
-    good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
-    events = [each for each in checked if not isinstance(each, Problem)]
+    priced_at = now + SECOND
+    free = await _unpriced(connection, claimed, checked, now=priced_at)
+    good = [n for n, each in enumerate(checked) if not isinstance(each, Problem) and n not in free]
+    events = [each for n, each in enumerate(checked) if not isinstance(each, Problem) and n not in free]
     counted_before = await _counted_before(connection, events)
     fresh = [each for n, each in enumerate(events) if n not in counted_before]
     accepted = 0
     if fresh:
         await _make_room(connection, fresh)
         try:
-            fates = await record(connection, fresh, {environment: version}, Watching())
+            fates = await record(connection, fresh, {environment: version}, Watching(), replay_at=priced_at)
         except Stale:
             raise Conflict("A meter changed during the replay; try again.") from None
         accepted = sum(isinstance(fate, Accepted) for fate in fates)
@@ -77,6 +87,32 @@ async def replay_parked(
         parked=len(claimed) - len(good),
         next=last if len(claimed) == limit else None,
     )
+
+
+async def _unpriced(
+    connection: Any, claimed: list[Parked], checked: "list[NewEvent | Problem]", *, now: datetime
+) -> set[int]:
+    """Which were parked because nothing priced them, and still are priced by nothing."""
+    waiting = {
+        n: each for n, each in enumerate(checked) if claimed[n].code in UNPRICED and not isinstance(each, Problem)
+    }
+    if not waiting:
+        return set()
+    owners = {each.customer_id for each in waiting.values()}
+    clocks = await wallet.clocks(connection, owners)
+    tariffs = await offer.tariffs(connection, owners)
+    environment = next(iter(waiting.values())).environment
+    prices = await offer.prices(connection, environment, {each.price for each in tariffs})
+    return {
+        n
+        for n, each in waiting.items()
+        if not pricing_ways(
+            [tariff for tariff in tariffs if tariff.customer_id == each.customer_id and tariff.meter == each.meter],
+            each,
+            prices,
+            now=max(clocks.get(each.customer_id) or now, now),
+        )
+    }
 
 
 async def _check(

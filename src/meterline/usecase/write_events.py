@@ -329,10 +329,12 @@ async def record(
     events: list[NewEvent],
     versions: dict[str, int],
     watching: Watching,
+    *,
+    replay_at: datetime | None = None,
 ) -> list[Fate]:
     """Store what is new, count it, tell crossed levels and debit the wallets; the fates of all, in order.
 
-    Raises Stale.
+    Events that waited for something to price them are replayed at an instant. Raises Stale.
     """
     fates: list[Fate | None] = [None] * len(events)
     fresh: list[NewEvent] = []
@@ -359,7 +361,7 @@ async def record(
             await watch_usage(
                 connection, watched=watched, environment=environment, events=mine, now=mine[-1].received_at
             )
-        await _debit(connection, events, sorted(stored), fates)
+        await _debit(connection, events, sorted(stored), fates, replay_at=replay_at)
     return [fate for fate in fates if fate is not None]
 
 
@@ -368,12 +370,15 @@ async def _debit(
     events: Sequence[NewEvent],
     stored: Sequence[int],
     fates: list[Fate | None],
+    *,
+    replay_at: datetime | None,
 ) -> None:
     """Debit the wallets for what was stored, in the order of arrival, and say so in the fates."""
     for environment in sorted({events[n].environment for n in stored}):
         mine = [n for n in stored if events[n].environment == environment]
         chosen = [events[n] for n in mine]
-        done = await debit_usage(connection, environment=environment, events=chosen, now=chosen[-1].received_at)
+        now = chosen[-1].received_at
+        done = await debit_usage(connection, environment=environment, events=chosen, now=now, replay_at=replay_at)
         for k, debited in done.items():
             accepted = fates[mine[k]]
             assert isinstance(accepted, Accepted)
