@@ -18,8 +18,8 @@ from meterline.api.ingest import correction, late, policy, stray
 from meterline.api.ingest import event as ingest_event
 from meterline.api.metric import RequestMetrics
 from meterline.api.ops import alert as ops_alert
+from meterline.api.ops import books, invariant, seller, stream, tax_policy, webhook
 from meterline.api.ops import discount as ops_discount
-from meterline.api.ops import invariant, seller, stream, tax_policy, webhook
 from meterline.api.ops import processor as ops_processor
 from meterline.api.stripe import (
     account,
@@ -134,6 +134,7 @@ RESOURCES = [
     alert.routes,
     ops_alert.routes,
     invariant.routes,
+    books.routes,
     tax_policy.routes,
     seller.routes,
 ]

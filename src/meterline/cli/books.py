@@ -1,6 +1,9 @@
-"""`meterline verify ledger` and `meterline export beancount`: the books, audited here and checkable elsewhere."""
+"""`meterline verify ledger`, `meterline export balances` and `… beancount`: the books, audited, as of any instant."""
 
 import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TextIO
 from uuid import UUID
@@ -9,15 +12,31 @@ import asyncpg
 import typer
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from meterline.cli.database import address
 from meterline.cli.option import DataDir, settings_with
 from meterline.ledger import beancount
+from meterline.ledger.account import Account
 from meterline.ledger.audit import Row, Violation
+from meterline.money import decimal_text
+from meterline.refusal import Missing
+from meterline.store import customer as customers
 from meterline.store import ledger
+from meterline.store.database import Database
 
 verify = typer.Typer(help="Check that what is stored adds up.", no_args_is_help=True)
 export = typer.Typer(help="Hand data to other programs.", no_args_is_help=True)
+
+_INSTANTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+
+
+class By(StrEnum):
+    """Which of its two times a transfer goes by."""
+
+    booking = "booking"
+    business = "business"
+
 
 Environment = Annotated[str | None, typer.Option(help="Only this environment: live, test or a sandbox.")]
 
@@ -47,6 +66,49 @@ async def audited(dsn: str, environment: str | None = None) -> tuple[int, list[V
     finally:
         await connection.close()
     return len(customers), violations
+
+
+@export.command("balances")
+def export_balances(
+    environment: Annotated[str, typer.Option(help="live, test or a sandbox.")] = "live",
+    customer: Annotated[str | None, typer.Option(help="Only the books of this customer (cus_…).")] = None,
+    at: Annotated[
+        datetime | None, typer.Option(help="As of this instant, UTC; now by default.", formats=_INSTANTS)
+    ] = None,
+    by: Annotated[
+        By, typer.Option(help="When the books learned of it (booking), or when it happened (business).")
+    ] = By.booking,
+    data_dir: DataDir = None,
+) -> None:
+    """Print how the accounts stood at an instant, credits positive: what is owed to somebody."""
+    instant = datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
+    with address(settings_with(data_dir=data_dir)) as dsn:
+        found = asyncio.run(_stood(dsn, environment, customer, instant, by.value))
+    table = Table("account", "asset", "balance", box=None)
+    for account, amount in sorted(found.items()):
+        table.add_row(account.name, account.asset, decimal_text(amount))
+    Console(highlight=False).print(table)
+
+
+async def _stood(
+    dsn: str, environment: str, customer: str | None, at: datetime, by: ledger.Clock
+) -> dict[Account, Decimal]:
+    database = Database(dsn)
+    try:
+        async with database.begin() as tx:
+            owner = None if customer is None else await customers.get(tx, environment, customer)
+            return await ledger.stood(
+                tx,
+                environment=environment,
+                at=at,
+                clock=by,
+                customer_id=None if owner is None else owner.customer_id,
+            )
+    except Missing as missing:
+        Console(stderr=True).print(f"[red]✗[/] {missing.message}", highlight=False)
+        raise typer.Exit(1) from None
+    finally:
+        await database.close()
 
 
 @export.command("beancount")

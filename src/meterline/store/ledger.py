@@ -8,7 +8,7 @@ several of them in the order of their ids. All statements here are hand-written,
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -333,6 +333,30 @@ async def balances_at(
         " WHERE moved.customer_id = $1 AND moved.booked_at <= $2 GROUP BY 1, 2",
         customer_id,
         instant,
+    )
+    return {named(row[0], row[1]): row[2] for row in rows}
+
+
+Clock: TypeAlias = Literal["booking", "business"]
+"""Which of the two times of a transfer is meant: when the books learned of it, or when it happened."""
+
+
+async def stood(
+    tx: AsyncConnection, *, environment: str, at: datetime, clock: Clock, customer_id: UUID | None = None
+) -> dict[Account, Decimal]:
+    """How the accounts of a customer, or of everybody in an environment together, stood at an instant (UTC).
+
+    By business time what is booked later about an earlier time changes the answer; by booking time only a transaction
+    that is under way while it is asked can (see `balances_at`).
+    """
+    rows = await (await driver(tx)).fetch(
+        "SELECT account.name, moved.asset, sum(account.sign * moved.amount) FROM ledger_transfer AS moved"
+        " CROSS JOIN LATERAL (VALUES (moved.debit, -1), (moved.credit, 1)) AS account (name, sign)"
+        " WHERE moved.environment = $1 AND ($2::uuid IS NULL OR moved.customer_id = $2)"
+        f" AND moved.{'booked_at' if clock == 'booking' else 'business_at'} <= $3 GROUP BY 1, 2",
+        environment,
+        customer_id,
+        at,
     )
     return {named(row[0], row[1]): row[2] for row in rows}
 
