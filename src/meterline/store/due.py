@@ -22,7 +22,6 @@ from sqlalchemy import (
     Text,
     and_,
     delete,
-    exists,
     func,
     not_,
     or_,
@@ -151,18 +150,25 @@ async def claim(tx: AsyncConnection, *, now: datetime, lease: timedelta, limit: 
     done, whoever does it; a row that failed lets the others pass while it rests.
     """
     free = or_(due.c.claimed_until.is_(None), due.c.claimed_until <= now)
-    earlier = due.alias("earlier")
-    waits = exists().where(
-        earlier.c.customer_id == due.c.customer_id,
-        earlier.c.due_at == due.c.due_at,
-        earlier.c.sequence < due.c.sequence,
-        earlier.c.clock.is_(None),
-        earlier.c.failed_at.is_(None),
-        earlier.c.last_error.is_(None),
+    same = due.alias("same")
+    # Asked for in the order of `ix_due_customer`, so that no other rows of a customer with many are read.
+    first = (
+        select(same.c.sequence)
+        .where(
+            same.c.customer_id == due.c.customer_id,
+            same.c.due_at == due.c.due_at,
+            same.c.clock.is_(None),
+            same.c.failed_at.is_(None),
+            same.c.last_error.is_(None),
+        )
+        .order_by(same.c.sequence)
+        .limit(1)
+        .scalar_subquery()
     )
+    is_first = func.coalesce(first, due.c.sequence) >= due.c.sequence
     ready = (
         select(*_KEY)
-        .where(due.c.clock.is_(None), due.c.failed_at.is_(None), due.c.due_at <= now, free, ~waits)
+        .where(due.c.clock.is_(None), due.c.failed_at.is_(None), due.c.due_at <= now, free, is_first)
         .order_by(due.c.due_at, due.c.sequence)
         .limit(limit)
         .with_for_update(skip_locked=True, of=due)
