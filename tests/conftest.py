@@ -24,11 +24,14 @@ from meterline.store.schema import metadata
 from tests import postgres
 
 
-def pytest_report_header() -> str | None:
+def pytest_report_header() -> list[str]:
     """Say what cannot be tested here."""
+    missing = []
     if shutil.which("node") is None:
-        return "Node.js is not installed: the npm SDK's chain is not run"
-    return None
+        missing.append("Node.js is not installed: the npm SDK's chain is not run")
+    if shutil.which("chromium") is None:
+        missing.append("CHROMIUM IS NOT INSTALLED: NO PAGE IS LOOKED AT IN A BROWSER (apt-get install chromium)")
+    return missing
 
 
 @pytest.fixture(scope="session")

@@ -62,14 +62,13 @@ from meterline.api.stripe import (
     webhook_endpoint,
 )
 from meterline.api.stripe.error import internal, unknown_url
-from meterline.api.wallet import hosted
 from meterline.api.wallet import route as wallet_route
 from meterline.api.wallet.resources import RESOURCES as WALLET_RESOURCES
 from meterline.gateway.mail import Mailer
 from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.gateway.webhook import Reach, Sender
 from meterline.portal import door as portal_door
-from meterline.portal import download
+from meterline.portal import download, top_up
 from meterline.portal import hosted as portal_hosted
 from meterline.portal.page import away
 from meterline.store.database import TROUBLE, Database, out_of_reach
@@ -178,13 +177,13 @@ def create_app(
     app.include_router(portal_hosted.router(database))
     app.include_router(download.router(database, public_url=public_url))
     app.include_router(portal_door.router(database, public_url=public_url))
+    app.include_router(top_up.router(database))
     if processor is not None:
         app.include_router(ops_processor.router(database, processor))
     app.include_router(route.router(database, keys, RESOURCES))
     app.include_router(stream.router(database, keys, feed))
     app.state.end_streams = feed.end
     app.include_router(wallet_route.router(behind, WALLET_RESOURCES))
-    app.include_router(hosted.router(database))
 
     @app.exception_handler(HTTPException)
     async def refuse(request: Request, error: HTTPException) -> Response:

@@ -6,14 +6,16 @@ continuous integration installs one, and fails where there is none.
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import httpx
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.wire.conftest import add_key, base_url, client, raw
+from tests.wire.conftest import SECRET, add_key, base_url, client
 
-__all__ = ["add_key", "base_url", "client", "raw"]
+__all__ = ["add_key", "base_url", "client"]
 
 CHROMIUM = shutil.which("chromium")
 
@@ -31,6 +33,16 @@ _FLAGS = [
 """Nothing is looked up elsewhere, and a container's root may run it."""
 
 DESKTOP, PHONE = (1280, 900), (390, 844)
+
+
+@pytest.fixture(scope="module")
+def raw(base_url: str) -> Iterator[httpx.Client]:
+    """Plain HTTP with the secret key; each call by a connection of its own, as minutes may lie between two."""
+    headers = {"authorization": f"Bearer {SECRET}"}
+    with httpx.Client(
+        base_url=base_url, headers=headers, timeout=60, limits=httpx.Limits(max_keepalive_connections=0)
+    ) as opened:
+        yield opened
 
 
 @pytest_asyncio.fixture(scope="session")

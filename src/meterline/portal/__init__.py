@@ -1,5 +1,6 @@
-"""HTML for the end customer: hosted checkout, hosted invoices, the confirmation of a payment.
+"""HTML for the end customer: hosted checkout, invoices and top-ups, the confirmation of a payment, and the portal.
 
-A page is opened by its address alone, which holds an id that cannot be guessed; nobody signs in. Pages are plain
-forms and one stylesheet of ours: they work without scripts. Nothing is decided here.
+A hosted page is opened by its address alone, which holds what cannot be guessed; the portal by a link that is
+exchanged for a cookie (`door`). Nobody has a password. Pages are plain forms and stylesheets of ours: they work
+without scripts. Nothing is decided here.
 """

@@ -69,11 +69,11 @@ async def pockets_of(tx: AsyncConnection, guest: Guest) -> list[Pocket]:
 def holding(pocket: Pocket, guest: Guest) -> Holding:
     """A pocket as it is explained."""
     nothing = Decimal(0)
-    live = [grant for grant in pocket.grants if grant.live(guest.visit.now)]
-    waiting = [grant for grant in pocket.grants if grant.effective_at > guest.visit.now]
+    live = [grant for grant in pocket.grants if grant.live(guest.second)]
+    waiting = [grant for grant in pocket.grants if grant.effective_at > guest.second]
     return Holding(
         asset=pocket.asset,
-        available=pocket.available(guest.visit.now),
+        available=pocket.available(guest.second),
         paid=sum((grant.free for grant in live if grant.funding == "paid"), nothing),
         promotional=sum((grant.free for grant in live if grant.funding == "promotional"), nothing),
         held=sum((grant.held for grant in pocket.grants), nothing),

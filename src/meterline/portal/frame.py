@@ -75,7 +75,7 @@ def frame(
         session=visit.session,
         is_test=visit.environment != "live",
         zone=zone_of(visit.customer.timezone),
-        now=visit.now,
+        now=guest.second,
         done=NOTES.get(guest.query.get("done", "")),
         problem=problem,
         said=guest.said,

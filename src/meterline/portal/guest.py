@@ -4,7 +4,7 @@ import hashlib
 import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 from fastapi.responses import Response
@@ -32,6 +32,11 @@ class Guest:
     wall: datetime
     query: Mapping[str, str] = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def second(self) -> datetime:
+        """The end of the second that it is for the customer: what was given to them within it is there already."""
+        return self.visit.now + timedelta(microseconds=999_999)
 
     @property
     def form_token(self) -> str:

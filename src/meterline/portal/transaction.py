@@ -31,7 +31,7 @@ _WORDS = {
     "extension": "Set aside, longer",
     "release": "Set free again",
     "hold_expiry": "Set free again",
-    "top_up": "Top-up",
+    "payment": "Top-up",
     "grant": "Credit",
     "entitlement": "Included credit",
     "adjustment": "Adjustment",

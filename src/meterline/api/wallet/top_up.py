@@ -11,6 +11,7 @@ from pydantic import Field
 from meterline.api.wallet import whose
 from meterline.api.wallet.params import Asset, Id, Instant, Metadata, NotNegative, Params, Positive, Text
 from meterline.api.wallet.route import Call, Json, Routes
+from meterline.customer.portal import check_link
 from meterline.money import multiply, round_debit, to_major
 from meterline.refusal import Missing
 from meterline.store import customer as customers
@@ -101,6 +102,9 @@ async def create(call: Call[TopUpCreate]) -> Json:
         external=asked.customer_external_id,
         now=call.now,
     )
+    for url, param in ((asked.return_url, "return_url"), (asked.failure_url, "failure_url")):
+        if url is not None:
+            check_link(url, param=param)
     made = await begin(
         call.tx,
         environment=call.environment,
