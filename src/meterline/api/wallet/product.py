@@ -6,6 +6,7 @@ from pydantic import Field
 
 from meterline.api.wallet.listing import paged
 from meterline.api.wallet.params import Code, ListQuery, Params, Text
+from meterline.api.wallet.plain_product import find, render_list
 from meterline.api.wallet.price_model import new_prices
 from meterline.api.wallet.price_params import EntitlementParams, PriceParams
 from meterline.api.wallet.product_view import render, render_page, render_whole
@@ -15,6 +16,7 @@ from meterline.refusal import Missing, Refusal
 from meterline.store import customer as customers
 from meterline.store import external_id
 from meterline.store import offer as store
+from meterline.store import plain_product as plain_products
 from meterline.usecase.publish_offer import (
     add_version,
     archive_version,
@@ -93,12 +95,19 @@ async def create(call: Call[ProductCreate]) -> Json:
 
 @routes.get("/products", ProductList)
 async def listed(call: Call[ProductList]) -> Json:
-    """Products, oldest first."""
+    """Products, oldest first: those with versions of their own, then those of the other door."""
     asked = call.params
     found, count = await store.listed(
         call.tx, call.environment, offset=asked.offset, limit=asked.limit, code=asked.code
     )
-    return paged(asked, await render_page(call, found), count)
+    plain, others = await plain_products.listed(
+        call.tx,
+        call.environment,
+        offset=max(asked.offset - count, 0),
+        limit=asked.limit - len(found),
+        id=asked.code,
+    )
+    return paged(asked, [*await render_page(call, found), *render_list(plain)], count + others)
 
 
 async def _known(call: Call[Any]) -> Offer:
@@ -108,7 +117,8 @@ async def _known(call: Call[Any]) -> Offer:
 @routes.get("/products/{key}", Params)
 async def retrieve(call: Call[Params]) -> Json:
     """A product by id or code, with its default version, and a list of all versions."""
-    return await render_whole(call, await _known(call))
+    plain = await find(call, call.path["key"])
+    return plain or await render_whole(call, await _known(call))
 
 
 @routes.delete("/products/{key}", Params)
