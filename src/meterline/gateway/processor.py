@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from meterline.payment.dispute import DisputeStatus
@@ -34,6 +35,7 @@ class Collection:
 
     Without `capture` the money is only authorized. `authenticated` says that the card's holder has confirmed.
     `again` says that the same was asked before and no answer is known. `return_url` is where the holder goes then.
+    `asked_at` is when it was asked for the first time, UTC.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Collection:
     authenticated: bool = False
     again: bool = False
     return_url: str | None = None
+    asked_at: datetime | None = None
 
 
 class Processor(Protocol):

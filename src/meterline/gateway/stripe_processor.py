@@ -7,7 +7,8 @@ never inside a transaction.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Literal
 
 import stripe
@@ -27,6 +28,12 @@ from meterline.gateway.stripe_statement import StripeStatement
 from meterline.payment.dispute import DisputeStatus
 from meterline.payment.method import Card
 from meterline.payment.payment import Outcome, Refused, Unknown
+
+_SLACK = timedelta(hours=1)
+"""How far apart our clock and Stripe's may be."""
+
+_REMEMBERED = timedelta(hours=12)
+"""How long keys are relied upon: Stripe forgets them after a day."""
 
 _SILENCE = (stripe.APIConnectionError, stripe.RateLimitError, stripe.APIError)
 """Whether the request had an effect cannot be known from these."""
@@ -65,7 +72,7 @@ class StripeProcessor:
         try:
             return _registered(self._client.v1.payment_methods.retrieve(payment_method))
         except stripe.InvalidRequestError as error:
-            if error.code == "resource_missing":
+            if error.http_status == HTTPStatus.NOT_FOUND or error.code == "resource_missing":
                 return None
             raise
 
@@ -75,7 +82,7 @@ class StripeProcessor:
         return None if found else Refused(code="resource_missing", message=f"No such PaymentMethod: '{reference}'")
 
     def collect(self, collection: Collection) -> Outcome:
-        """Create and confirm a PaymentIntent; asked again, the same key finds the first answer."""
+        """Create and confirm a PaymentIntent. Asked again, the same key finds the first answer."""
         try:
             method = self._client.v1.payment_methods.retrieve(collection.reference)
             asked: dict[str, Any] = {
@@ -92,15 +99,26 @@ class StripeProcessor:
                 asked["return_url"] = collection.return_url
             if method.customer is not None:
                 asked["customer"] = str(method.customer)
-            intent = self._client.v1.payment_intents.create(
-                asked,  # type: ignore[arg-type]
-                {"idempotency_key": collection.key},
-            )
+            intent = self._earlier(collection, asked.get("customer")) if _forgotten(collection) else None
+            if intent is None:
+                intent = self._client.v1.payment_intents.create(
+                    asked,  # type: ignore[arg-type]
+                    {"idempotency_key": collection.key},
+                )
         except stripe.CardError as error:
             return _refused(error)
         except _SILENCE:
             return Unknown()
         return outcome_of(intent)
+
+    def _earlier(self, collection: Collection, customer: str | None) -> stripe.PaymentIntent | None:
+        """What was made of the same question long before; looked for as far back as it was first asked."""
+        assert collection.asked_at is not None
+        of: Any = {"limit": 100, "created": {"gte": int((collection.asked_at - _SLACK).timestamp())}}
+        if customer is not None:
+            of["customer"] = customer
+        found = self._client.v1.payment_intents.list(of).auto_paging_iter()
+        return next((each for each in found if each.metadata.to_dict().get(ATTEMPT) == collection.key), None)
 
     def capture(self, reference: str, *, amount: int, key: str) -> Refused | None:
         """Capture an authorized PaymentIntent. Silence is raised, for the caller to try again under the same key."""
@@ -175,6 +193,12 @@ class StripeProcessor:
             yield from news_in(each)
 
 
+def _forgotten(collection: Collection) -> bool:
+    """Whether the same was asked so long ago that its key may be forgotten."""
+    asked_at = collection.asked_at
+    return collection.again and asked_at is not None and datetime.now(UTC) - asked_at > _REMEMBERED
+
+
 def _named(refund: stripe.Refund) -> str | None:
     return None if refund.metadata is None else refund.metadata.to_dict().get(REFUND)
 
@@ -198,6 +222,7 @@ _FUNDING: dict[str, Literal["credit", "debit", "prepaid", "unknown"]] = {
 def _registered(method: stripe.PaymentMethod) -> Registered:
     card = method.card
     assert card is not None, "cards are what is kept at Stripe"
+    networks = getattr(card, "networks", None)
     shown = Card(
         brand=card.brand,
         last4=card.last4 or "",
@@ -206,6 +231,6 @@ def _registered(method: stripe.PaymentMethod) -> Registered:
         funding=_FUNDING.get(card.funding, "unknown"),
         country=card.country,
         fingerprint=card.fingerprint,
-        networks=tuple(card.networks.available) if card.networks else (),
+        networks=tuple(networks.available) if networks else (),
     )
     return Registered(reference=method.id, card=shown)

@@ -100,6 +100,7 @@ def collection(
         authenticated=authenticated,
         again=again,
         return_url=payment.return_url,
+        asked_at=attempt.created,
     )
 
 
