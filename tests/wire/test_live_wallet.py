@@ -1,5 +1,7 @@
 """Wallets in live mode: money comes and goes at Stripe; an answer that is lost is found, nobody is charged twice."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -13,7 +15,7 @@ from meterline.gateway.processor import Collection
 from meterline.gateway.stripe_processor import StripeProcessor
 from meterline.payment.payment import Outcome, Unknown
 from meterline.usecase.ask_processor import PROCESSORS
-from tests.wire.live import SECRET, WEBHOOK_SECRET, saved_card, upstream_payments, work
+from tests.wire.live import SECRET, WEBHOOK_SECRET, events, polled, saved_card, told, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
 
 
@@ -115,6 +117,32 @@ def test_an_answer_that_is_lost_is_asked_for_again_and_nobody_pays_twice(
     work(dsn, rested=True)
     assert (owner.status(made), owner.available()) == ("succeeded", 31)
     assert [each.amount_received for each in upstream_payments(client, owner.charge_of(made))] == [3000]
+
+
+def test_news_of_a_top_up_from_everywhere_at_once_credit_once(
+    owner: Owner, client: stripe.StripeClient, processor: Forgetful, raw: httpx.Client, dsn: str
+) -> None:
+    made = owner.top_up(40)
+    owner.pay()
+    processor.lose = 1
+    work(dsn)
+    assert len(upstream_payments(client, owner.charge_of(made))) == 1
+    news = events(raw, "payment_intent.created", "payment_intent.succeeded")[:2]
+    answers: list[int] = []
+    racers = [
+        threading.Thread(target=lambda: answers.extend(asyncio.run(told(dsn, processor, (news + news[::-1]) * 3)))),
+        threading.Thread(target=polled, args=(dsn, processor)),
+        threading.Thread(target=work, args=(dsn,), kwargs={"rested": True}),
+        threading.Thread(target=owner.pay),
+    ]
+    for each in racers:
+        each.start()
+    for each in racers:
+        each.join()
+    assert set(answers) == {200}
+    assert (owner.status(made), owner.available()) == ("succeeded", 41)
+    assert [each.amount_received for each in upstream_payments(client, owner.charge_of(made))] == [4000]
+    assert -standing(dsn)[owner.id, "clearing:stripe"] == cents(4000)
 
 
 def test_a_decline_upstream_leaves_the_wallet_and_can_be_tried_again(
