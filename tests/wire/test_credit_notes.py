@@ -208,6 +208,30 @@ def test_credits_that_paid_a_line_do_not_come_back(client: stripe.StripeClient) 
     assert client.v1.credit_notes.list({"customer": month.customer.id}).data == [note]
 
 
+def test_a_part_takes_its_tax_and_discount_along(client: stripe.StripeClient) -> None:
+    rate = client.v1.tax_rates.create({"display_name": "VAT", "percentage": 19, "inclusive": False})
+    off = client.v1.coupons.create({"percent_off": 10, "duration": "once"})
+    customer = customer_with(client)
+    terms: Any = {"default_tax_rates": [rate.id], "discounts": [{"coupon": off.id}]}
+    invoice = client.v1.invoices.finalize_invoice(draft_of(client, customer, 10000, **terms).id)
+    assert invoice.total == 9000 + 1710
+
+    half: Any = {"type": "invoice_line_item", "invoice_line_item": invoice.lines.data[0].id, "amount": 5000}
+    sorry: Any = {"type": "custom_line_item", "description": "Sorry", "unit_amount": 100, "tax_rates": [rate.id]}
+    note = credit(client, invoice, lines=[half, sorry])
+
+    first, second = note.lines.data
+    assert (first.amount, first.discount_amount, [each.amount for each in first.taxes or []]) == (5000, 500, [855])
+    assert (second.amount, [each.amount for each in second.taxes or []]) == (100, [19])
+    assert [[each.id for each in line.tax_rates] for line in (first, second)] == [[rate.id], [rate.id]]
+    assert (note.subtotal, note.discount_amount, note.total_excluding_tax, note.total) == (5100, 500, 4600, 5474)
+    assert note.total_taxes is not None and [each.amount for each in note.total_taxes] == [874]
+    rest = credit(client, invoice, amount=again(client, invoice).amount_remaining)
+    assert (rest.total, again(client, invoice).status) == (10710 - 5474, "paid")
+    unknown: Any = sorry | {"tax_rates": ["txr_nothing"]}
+    assert refused(lambda: credit(client, opened(client, 500), lines=[unknown]))[2] == "lines[0][tax_rates][0]"
+
+
 def test_a_preview_is_the_note_and_changes_nothing(client: stripe.StripeClient) -> None:
     invoice = paid(client, 1000, 500)
     asked: Any = {"invoice": invoice.id, "amount": 900, "refund_amount": 900}

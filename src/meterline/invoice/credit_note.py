@@ -17,6 +17,7 @@ from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
+from meterline.catalog import TaxRate
 from meterline.invoice.line import LineCredit, LineDiscount, LineTax
 from meterline.invoice.model import Amounts, Invoice
 from meterline.money import display
@@ -32,7 +33,8 @@ class CreditNoteLine:
     """A part of a line of the invoice (`invoice_line`), or something in words of its own.
 
     `amount` is before discounts, credits and exclusive tax, which are the shares of this part. `by` says how the
-    part of an invoice line was measured; null where the note as a whole was split over the lines.
+    part of an invoice line was measured; null where the note as a whole was split over the lines. `tax_rates` are the
+    rates of its `taxes`.
     """
 
     id: str
@@ -46,6 +48,7 @@ class CreditNoteLine:
     discounts: tuple[LineDiscount, ...] = ()
     credits: tuple[LineCredit, ...] = ()
     taxes: tuple[LineTax, ...] = ()
+    tax_rates: tuple[TaxRate, ...] = ()
 
     @property
     def net_amount(self) -> int:
@@ -55,8 +58,14 @@ class CreditNoteLine:
 
     @property
     def total(self) -> int:
-        """What this line gives back, tax included."""
-        return self.net_amount + sum(tax.amount for tax in self.taxes if tax.behavior == "exclusive")
+        """What this line gives back, tax included, and less by the tax inside that was not asked for."""
+        on_top = sum(tax.amount for tax in self.taxes if not tax.inside)
+        return self.net_amount - self.waived + on_top
+
+    @property
+    def waived(self) -> int:
+        """The tax inside that the customer was not asked for."""
+        return sum(tax.waived for tax in self.taxes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

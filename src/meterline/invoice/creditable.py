@@ -10,9 +10,13 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
+from meterline.catalog import TaxRate
+from meterline.customer.model import TaxExemption
 from meterline.invoice.credit_note import By, CreditNote, CreditNoteLine, issued
 from meterline.invoice.item import MOST
 from meterline.invoice.line import InvoiceLine, LineTax
+from meterline.invoice.model import Invoice
+from meterline.invoice.tax import taxes_on
 from meterline.money import allocate, display, multiply, round_half_up
 from meterline.refusal import Missing, Refusal
 
@@ -22,7 +26,7 @@ class AskedLine:
     """A line of a note as it was asked for. `param` is where the caller said it.
 
     With `invoice_line` it is a part of that line, by `amount` (gross, minor units) or by `quantity`; without, it is
-    `quantity` times `unit_amount` under its own `description`, taxed with `taxes` (whose amounts are made here).
+    `quantity` times `unit_amount` under its own `description`, taxed by the `tax_rates` of those ids.
     """
 
     param: str
@@ -31,27 +35,40 @@ class AskedLine:
     quantity: int | None = None
     unit_amount: Decimal | None = None
     description: str | None = None
+    tax_rates: tuple[str, ...] = ()
     metadata: Mapping[str, str]
 
 
 def lines_of(
-    asked: Sequence[AskedLine], *, of: Sequence[InvoiceLine], notes: Sequence[CreditNote]
+    asked: Sequence[AskedLine], *, of: Invoice, notes: Sequence[CreditNote], rates: Mapping[str, TaxRate]
 ) -> tuple[CreditNoteLine, ...]:
-    """The lines that were asked for, on an invoice with the lines `of`, after its earlier `notes`."""
+    """The lines that were asked for on an invoice, after its earlier `notes`. `rates` are those that they name."""
     made: list[CreditNoteLine] = []
     for each in asked:
-        line = _custom(each) if each.invoice_line is None else _part(each, of=of, before=(*_earlier(notes), *made))
-        made.append(line)
-    return tuple(made)
+        if each.invoice_line is None:
+            named = tuple(rates[id] for id in each.tax_rates)
+            made.append(_custom(each, rates=named, exemption=of.bill_to.tax_exempt))
+        else:
+            made.append(_part(each, of=of.lines, before=(*_earlier(notes), *made)))
+    return tuple(_with_rates(line, of) for line in made)
 
 
-def spread(total: int, *, of: Sequence[InvoiceLine], notes: Sequence[CreditNote]) -> tuple[CreditNoteLine, ...]:
+def _with_rates(line: CreditNoteLine, of: Invoice) -> CreditNoteLine:
+    """A part of an invoice line names the rates that taxed the line."""
+    source = next((each for each in of.lines if each.id == line.invoice_line), None)
+    if source is None:
+        return line
+    applied = of.default_tax_rates if source.tax_rates is None else source.tax_rates
+    return replace(line, tax_rates=applied if line.taxes else ())
+
+
+def spread(total: int, *, of: Invoice, notes: Sequence[CreditNote]) -> tuple[CreditNoteLine, ...]:
     """A note's whole amount, tax included, split over the lines in proportion to what is left of each."""
-    left = [_left(line, _earlier(notes)) for line in of]
+    left = [_left(line, _earlier(notes)) for line in of.lines]
     whole = [max(rest.total, 0) for rest in left]
     assert 0 < total <= sum(whole), "what can be credited of an invoice is on its lines"
     parts = allocate(total, whole)
-    return tuple(_of_total(rest, part) for rest, part in zip(left, parts, strict=True) if part)
+    return tuple(_with_rates(_of_total(rest, part), of) for rest, part in zip(left, parts, strict=True) if part)
 
 
 def _earlier(notes: Sequence[CreditNote]) -> tuple[CreditNoteLine, ...]:
@@ -89,7 +106,10 @@ def _without(rest: CreditNoteLine, part: CreditNoteLine) -> CreditNoteLine:
         ),
         taxes=tuple(
             replace(
-                whole, amount=whole.amount - taken.amount, taxable_amount=whole.taxable_amount - taken.taxable_amount
+                whole,
+                amount=whole.amount - taken.amount,
+                waived=whole.waived - taken.waived,
+                taxable_amount=whole.taxable_amount - taken.taxable_amount,
             )
             for whole, taken in zip(rest.taxes, part.taxes, strict=True)
         ),
@@ -160,41 +180,59 @@ def _of_gross(rest: CreditNoteLine, gross: int) -> CreditNoteLine:
         discounts=tuple(replace(each, amount=part) for each, part in zip(rest.discounts, discounts, strict=True)),
         credits=tuple(replace(each, amount=part) for each, part in zip(rest.credits, credits, strict=True)),
     )
-    exclusive = [_share(tax.amount, net, rest.net_amount) for tax in rest.taxes if tax.behavior == "exclusive"]
-    return replace(part, taxes=_taxed(rest, net, exclusive))
+    exclusive = [_share(tax.amount, net, rest.net_amount) for tax in rest.taxes if not tax.inside]
+    inside = _inside(rest)
+    inclusive = allocate(net, [*inside, rest.net_amount - sum(inside)])[:-1] if inside and net else (0,) * len(inside)
+    return replace(part, taxes=_taxed(rest, net, exclusive, inclusive))
 
 
 def _of_total(rest: CreditNoteLine, total: int) -> CreditNoteLine:
     """The part of what is left that gives back `total`, tax included."""
-    on_top = [tax.amount for tax in rest.taxes if tax.behavior == "exclusive"]
-    net, *exclusive = allocate(total, [rest.net_amount, *on_top])
+    on_top = [tax.amount for tax in rest.taxes if not tax.inside]
+    asked, *exclusive = allocate(total, [rest.net_amount - rest.waived, *on_top])
+    # What was not asked for comes along with what was; otherwise the tax inside is a share of the net amount.
+    whole = rest.net_amount - rest.waived
+    inside = [_share(tax, asked, whole) for tax in _inside(rest)]
+    net = asked + (sum(inside) if rest.waived else 0)
     discounts = tuple(replace(each, amount=_share(each.amount, net, rest.net_amount)) for each in rest.discounts)
     credits = tuple(replace(each, amount=_share(each.amount, net, rest.net_amount)) for each in rest.credits)
     taken = sum(each.amount for each in discounts) + sum(each.amount for each in credits)
     part = replace(rest, amount=net + taken, discounts=discounts, credits=credits)
-    part = replace(part, taxes=_taxed(rest, net, exclusive))
+    part = replace(part, taxes=_taxed(rest, net, exclusive, inside))
     assert part.total == total, "the shares make up the part"
     return part
 
 
-def _taxed(rest: CreditNoteLine, net: int, exclusive: Sequence[int]) -> tuple[LineTax, ...]:
-    """The taxes of a part whose net amount is `net`; the exclusive ones were reckoned already."""
-    inside = [tax.amount for tax in rest.taxes if tax.behavior == "inclusive"]
-    inclusive = allocate(net, [*inside, rest.net_amount - sum(inside)])[:-1] if inside and net else (0,) * len(inside)
-    of = {"exclusive": iter(exclusive), "inclusive": iter(inclusive)}
+def _inside(rest: CreditNoteLine) -> list[int]:
+    """The tax inside, whether it was asked for or not, by rate."""
+    return [tax.amount + tax.waived for tax in rest.taxes if tax.inside]
+
+
+def _taxed(rest: CreditNoteLine, net: int, exclusive: Sequence[int], inclusive: Sequence[int]) -> tuple[LineTax, ...]:
+    """The taxes of a part whose net amount is `net`: the amounts on top of it and inside, in the order of the rates."""
+    on_top, inside = iter(exclusive), iter(inclusive)
     without = net - sum(inclusive)
-    return tuple(
-        replace(tax, amount=next(of[tax.behavior]), taxable_amount=_taxable(rest, tax, net, without))
-        for tax in rest.taxes
-    )
+    taxes = []
+    for tax in rest.taxes:
+        amount = next(inside) if tax.inside else next(on_top)
+        taxes.append(
+            replace(
+                tax,
+                amount=0 if tax.waived else amount,
+                waived=amount if tax.waived else 0,
+                taxable_amount=_taxable(rest, tax, net, without),
+            )
+        )
+    return tuple(taxes)
 
 
 def _taxable(rest: CreditNoteLine, tax: LineTax, net: int, without: int) -> int:
     """What of a part a tax is on: all of it, all but the taxes inside, or a share of the part that was taxable."""
-    inside = sum(each.amount for each in rest.taxes if each.behavior == "inclusive")
+    if not tax.taxable_amount:
+        return 0
     if tax.taxable_amount == rest.net_amount:
         return net
-    if tax.taxable_amount == rest.net_amount - inside:
+    if tax.taxable_amount == rest.net_amount - sum(_inside(rest)):
         return without
     return _share(tax.taxable_amount, net, rest.net_amount)
 
@@ -203,7 +241,7 @@ def _share(amount: int, part: int, whole: int) -> int:
     return round_half_up(Fraction(amount * part, whole)) if whole else 0
 
 
-def _custom(asked: AskedLine) -> CreditNoteLine:
+def _custom(asked: AskedLine, *, rates: tuple[TaxRate, ...], exemption: TaxExemption) -> CreditNoteLine:
     if asked.unit_amount is None:
         raise Refusal(
             "You must specify one of `unit_amount` or `unit_amount_decimal` for a custom line item.",
@@ -227,4 +265,6 @@ def _custom(asked: AskedLine) -> CreditNoteLine:
         quantity=quantity,
         unit_amount=asked.unit_amount,
         metadata=asked.metadata,
+        taxes=taxes_on(amount, rates, exemption=exemption),
+        tax_rates=rates,
     )

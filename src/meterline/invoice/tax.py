@@ -41,6 +41,13 @@ def taxed(
     )
 
 
+def taxes_on(amount: int, rates: Rates, *, exemption: TaxExemption) -> tuple[LineTax, ...]:
+    """The taxes on a single amount by those rates."""
+    [inside] = _inside([amount], [rates], "line")
+    [on_top] = _on_top([amount - inside], [rates], "line")
+    return _taxes(rates, inside, amount - inside, on_top, exemption)
+
+
 def tax_inside(amount: int, taxes: Sequence[LineTax]) -> int:
     """The part of an amount that its inclusive taxes are, rounded."""
     return round_half_up(_part(amount, sum((Fraction(tax.percentage) for tax in taxes if tax.inside), Fraction(0))))

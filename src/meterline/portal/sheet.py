@@ -3,12 +3,13 @@
 Every amount is written here, exact to the minor unit of its currency; the template only sets it. Dates are UTC.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from meterline.catalog import TaxRate
 from meterline.customer import Address
 from meterline.invoice.credit_note import CreditNote, CreditNoteLine
 from meterline.invoice.line import InvoiceLine, LineTax
@@ -230,7 +231,9 @@ def _sums(invoice: Invoice) -> Iterable[Sum]:
     yield Sum(label="Subtotal", amount=display(amounts.subtotal, currency))
     yield from _taken("Discount", discounts, currency)
     yield from _taken("Billing credits", credits, currency)
-    yield from _taxes(amounts.taxes, amounts.total_excluding_tax, currency)
+    rates = [rate for line in invoice.lines for rate in line.tax_rates or ()]
+    names = _names([*invoice.default_tax_rates, *rates])
+    yield from _taxes(amounts.taxes, names, amounts.total_excluding_tax, currency)
     yield Sum(label="Total", amount=display(amounts.total, currency), strong=True)
     applied = (amounts.ending_balance or 0) - amounts.starting_balance
     yield from _taken("Customer balance", applied, currency)
@@ -248,6 +251,7 @@ def _note_sums(note: CreditNote) -> tuple[Sum, ...]:
     sums = totals(note.lines)
     currency = note.currency
     discounts = sum(each.amount for line in note.lines for each in line.discounts if each.level == "invoice")
+    names = _names(rate for line in note.lines for rate in line.tax_rates)
     ways = (
         ("Lowers what is due", note.pre_payment),
         ("Refunded", note.refunded),
@@ -258,7 +262,7 @@ def _note_sums(note: CreditNote) -> tuple[Sum, ...]:
         Sum(label="Subtotal", amount=display(sums.subtotal, currency)),
         *_taken("Discount", discounts, currency),
         *_taken("Billing credits", sum(amount for _, amount in sums.credits), currency),
-        *_taxes(sums.taxes, sums.total_excluding_tax, currency),
+        *_taxes(sums.taxes, names, sums.total_excluding_tax, currency),
         Sum(label="Total credited", amount=display(note.total, currency), strong=True),
         *(Sum(label=label, amount=display(amount, currency)) for label, amount in ways if amount),
     )
@@ -268,12 +272,19 @@ def _taken(label: str, amount: int, currency: str) -> list[Sum]:
     return [Sum(label=label, amount=display(-amount, currency))] if amount else []
 
 
-def _taxes(taxes: Sequence[LineTax], excluding: int, currency: str) -> Iterable[Sum]:
+def _taxes(taxes: Sequence[LineTax], names: Mapping[str, str], excluding: int, currency: str) -> Iterable[Sum]:
+    yield from _taken("Tax inside, not asked for", sum(tax.waived for tax in taxes), currency)
     if taxes:
         yield Sum(label="Total excluding tax", amount=display(excluding, currency))
     for tax in taxes:
-        label = "Tax (included)" if tax.behavior == "inclusive" else "Tax"
-        yield Sum(label=f"{label} on {display(tax.taxable_amount, currency)}", amount=display(tax.amount, currency))
+        rate = f" {decimal_text(tax.percentage)} %" if tax.percentage else ""
+        where = ", included" if tax.inside else ""
+        label = f"{names.get(tax.tax_rate, 'Tax')}{rate} on {display(tax.taxable_amount, currency)}{where}"
+        yield Sum(label=label, amount=display(tax.amount, currency))
+
+
+def _names(rates: Iterable[TaxRate]) -> dict[str, str]:
+    return {rate.id: rate.display_name for rate in rates}
 
 
 def _money(invoice: Invoice, amount: int) -> str:

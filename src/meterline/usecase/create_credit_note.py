@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.catalog import TaxRate
 from meterline.customer import Customer
 from meterline.invoice.credit_note import (
     CreditNote,
@@ -31,6 +32,7 @@ from meterline.store.identifier import public
 from meterline.usecase import keep_books
 from meterline.usecase.change_balance import change_balance
 from meterline.usecase.credit_invoice import credit_invoice, tell
+from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.lock_invoice import lock_invoice
 from meterline.usecase.refund_payment import refund_payment
 
@@ -62,17 +64,18 @@ class AskedNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Gathered:
-    """The invoice with its notes, the charge that paid it, and every refund of its charges."""
+    """The invoice with its notes, the charge that paid it, every refund of its charges, the tax rates asked for."""
 
     invoice: Invoice
     notes: Sequence[CreditNote]
     charge: Attempt | None
     refunds: Sequence[Refund]
+    rates: Mapping[str, TaxRate]
 
 
 async def preview_credit_note(tx: AsyncConnection, invoice: Invoice, asked: AskedNote, *, now: datetime) -> CreditNote:
     """The note as it would be made now; nothing is stored or moved. Raises as `create_credit_note` does."""
-    note, _ = _decided(asked, await _gather(tx, invoice, lock=False), now=now)
+    note, _ = _decided(asked, await _gather(tx, invoice, asked, lock=False), now=now)
     lines = tuple(replace(line, id=f"cnli_preview_{place}") for place, line in enumerate(note.lines))
     return replace(note, lines=lines)
 
@@ -83,7 +86,7 @@ async def create_credit_note(tx: AsyncConnection, invoice: Invoice, asked: Asked
     Raises Missing for what the note names, and Refusal for what cannot be credited.
     """
     locked = await lock_invoice(tx, environment=invoice.environment, id=invoice.id)
-    gathered = await _gather(tx, locked.invoice, lock=True)
+    gathered = await _gather(tx, locked.invoice, asked, lock=True)
     decided, ways = _decided(asked, gathered, now=now)
     lines = tuple(replace(line, id=public("cnli")) for line in decided.lines)
     note = await _given_back(
@@ -96,7 +99,12 @@ async def create_credit_note(tx: AsyncConnection, invoice: Invoice, asked: Asked
     return note
 
 
-async def _gather(tx: AsyncConnection, invoice: Invoice, *, lock: bool) -> _Gathered:
+async def _gather(tx: AsyncConnection, invoice: Invoice, asked: AskedNote, *, lock: bool) -> _Gathered:
+    rates: dict[str, TaxRate] = {}
+    for line in asked.lines:
+        param = f"{line.param}[tax_rates]"
+        named = await find_tax_rates(tx, invoice.environment, line.tax_rates, param=param)
+        rates |= {rate.id: rate for rate in named}
     charges = await payments.taken_for(tx, invoice, lock=lock)
     return _Gathered(
         invoice=invoice,
@@ -105,6 +113,7 @@ async def _gather(tx: AsyncConnection, invoice: Invoice, *, lock: bool) -> _Gath
         refunds=await refunds.of_charges(
             tx, customer_id=invoice.customer_id, charges=[charge.id for charge in charges]
         ),
+        rates=rates,
     )
 
 
@@ -144,7 +153,7 @@ def _decided(asked: AskedNote, gathered: _Gathered, *, now: datetime) -> tuple[C
         to_balance=ways.to_balance,
         out_of_band=ways.out_of_band,
         refunds=ways.linked,
-        lines=lines or spread(total, of=invoice.lines, notes=notes),
+        lines=lines or spread(total, of=invoice, notes=notes),
         reason=asked.reason,
         memo=asked.memo,
         metadata=dict(asked.metadata),
@@ -157,7 +166,7 @@ def _asked_lines(asked: AskedNote, gathered: _Gathered) -> tuple[CreditNoteLine,
         raise Refusal("You may only specify one of these parameters: amount, lines.", param="lines")
     if asked.amount is None and not asked.lines:
         raise Refusal("You must provide one of `amount` or `lines`.", code="parameter_missing", param="amount")
-    return lines_of(asked.lines, of=gathered.invoice.lines, notes=gathered.notes)
+    return lines_of(asked.lines, of=gathered.invoice, notes=gathered.notes, rates=gathered.rates)
 
 
 def _explained(gathered: _Gathered, refund: str) -> int:

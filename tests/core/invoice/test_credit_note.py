@@ -77,12 +77,17 @@ def _tax(rate: str, amount: int, behavior: Literal["exclusive", "inclusive"], on
     return (LineTax(tax_rate=rate, amount=amount, behavior=behavior, taxable_amount=on),)
 
 
+def holding(*lines: InvoiceLine) -> Invoice:
+    """An invoice with those lines."""
+    return replace(draft(), lines=lines)
+
+
 def asked(**said: Any) -> AskedLine:
     return AskedLine(param="lines[0]", metadata={}, **({"invoice_line": "il_1"} | said))
 
 
 def credited(of: InvoiceLine, *notes: CreditNote, **said: Any) -> CreditNoteLine:
-    [made] = lines_of([asked(**said)], of=[of], notes=notes)
+    [made] = lines_of([asked(**said)], of=holding(of), notes=notes, rates={})
     return made
 
 
@@ -150,30 +155,45 @@ def test_a_custom_line_is_a_quantity_at_a_price() -> None:
 def test_a_whole_amount_is_split_over_the_lines_in_proportion() -> None:
     of = [taxed(1000, exclusive=100), replace(taxed(500), id="il_2"), replace(line(-300), id="il_3")]
 
-    made = spread(800, of=of, notes=[])
+    made = spread(800, of=holding(*of), notes=[])
 
     assert [(each.invoice_line, each.total) for each in made] == [("il_1", 550), ("il_2", 250)]
     assert (made[0].amount, made[0].taxes[0].amount) == (500, 50)
 
 
 shares = st.tuples(*(st.integers(0, 400) for _ in range(4)))
+ways = st.tuples(st.sampled_from(["gross", "total"]), st.sampled_from(["asked", "exempt"]))
 
 
-@given(st.integers(0, 2000), shares, st.lists(st.integers(1, 900), max_size=8), st.sampled_from(["gross", "total"]))
+def exempt(of: InvoiceLine) -> InvoiceLine:
+    """The line of a customer who is not asked for tax."""
+    taxes = tuple(replace(tax, amount=0, waived=tax.amount if tax.inside else 0, taxable_amount=0) for tax in of.taxes)
+    return replace(of, taxes=taxes)
+
+
+def test_tax_that_was_not_asked_for_is_not_given_back() -> None:
+    half = credited(exempt(taxed(1100, inclusive=100)), amount=550)
+    assert (half.net_amount, half.waived, half.total) == (550, 50, 500)
+
+
+@given(st.integers(0, 2000), shares, st.lists(st.integers(1, 900), max_size=8), ways)
 def test_parts_never_exceed_a_line_and_make_it_up(
-    more: int, parts: tuple[int, int, int, int], steps: list[int], by: str
+    more: int, parts: tuple[int, int, int, int], steps: list[int], way: tuple[str, str]
 ) -> None:
     off, credit, exclusive, inclusive = parts
     of = taxed(1 + more + off + credit + inclusive, off=off, credit=credit, exclusive=exclusive, inclusive=inclusive)
     notes: list[CreditNote] = []
-    by_total = by == "total"
-    whole = of.net_amount + exclusive if by_total else of.amount
+    by_total = way[0] == "total"
+    if way[1] == "exempt":
+        of, exclusive = exempt(of), 0
+    waived = sum(tax.waived for tax in of.taxes)
+    whole = of.net_amount - waived + exclusive if by_total else of.amount
     for step in [*steps, 10**9]:
         left = whole - sum(each.total if by_total else each.lines[0].amount for each in notes)
         if left == 0:
             break
         size = min(step, left)
-        [made] = spread(size, of=[of], notes=notes) if by_total else [credited(of, *notes, amount=size)]
+        [made] = spread(size, of=holding(of), notes=notes) if by_total else [credited(of, *notes, amount=size)]
         shares_of = [each.amount for part in (made.discounts, made.credits, made.taxes) for each in part]
         assert min([made.net_amount, made.total, *shares_of]) >= 0
         assert (made.total if by_total else made.amount) == size

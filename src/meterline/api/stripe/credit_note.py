@@ -42,6 +42,8 @@ expandable("credit_note", "customer_balance_transaction", kind="customer_balance
 expandable("credit_note", "invoice", kind="invoice")
 expandable("credit_note.refunds", "refund", kind="refund")
 for _part in ("credit_note", LINE):
+    expandable(f"{_part}.discount_amounts", "discount", kind="discount")
+    expandable(f"{_part}.pretax_credit_amounts", "discount", kind="discount")
     expandable(
         f"{_part}.pretax_credit_amounts", "credit_balance_transaction", kind="billing.credit_balance_transaction"
     )

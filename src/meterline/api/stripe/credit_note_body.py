@@ -1,6 +1,7 @@
 """How a credit note looks."""
 
 from meterline.api import link
+from meterline.api.stripe import tax_rate
 from meterline.api.stripe.invoice_line import pretax_credits, taxes_of
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import nested_list
@@ -87,7 +88,7 @@ def render_line(line: CreditNoteLine, note: CreditNote) -> Json:
         "metadata": dict(line.metadata),
         "pretax_credit_amounts": pretax_credits(line),
         "quantity": line.quantity,
-        "tax_rates": [],
+        "tax_rates": [tax_rate.render(each) for each in line.tax_rates],
         "taxes": taxes_of(line.taxes),
         "type": "custom_line_item" if line.invoice_line is None else "invoice_line_item",
         "unit_amount": whole,

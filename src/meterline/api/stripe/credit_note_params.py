@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from meterline.api.stripe.neutral import NoAccount, NoTaxRate, Off
+from meterline.api.stripe.neutral import NoAccount, Off
 from meterline.api.stripe.params import (
     DecimalText,
     Hash,
@@ -38,7 +38,7 @@ class LineParams(Hash):
     metadata: Metadata = {}
     quantity: Annotated[Int, Field(ge=1, le=MOST)] | None = None
     tax_amounts: Off = None
-    tax_rates: NoTaxRate = None
+    tax_rates: Unset[List[Text]] = None
     type: Literal["custom_line_item", "invoice_line_item"]
     unit_amount: Amount | None = None
     unit_amount_decimal: UnitAmount | None = None
@@ -46,7 +46,7 @@ class LineParams(Hash):
     def asked(self, at: str) -> AskedLine:
         """The line as it was asked for at `lines[0]`. Refuses members that its type has no use for."""
         if self.type == "invoice_line_item":
-            self._require_none(at, "description", "unit_amount", "unit_amount_decimal")
+            self._require_none(at, "description", "tax_rates", "unit_amount", "unit_amount_decimal")
             self._require_one(at, "amount", "quantity")
             if self.invoice_line_item is None:
                 param = f"{at}[invoice_line_item]"
@@ -62,6 +62,7 @@ class LineParams(Hash):
             quantity=self.quantity,
             unit_amount=unit,
             description=self.description,
+            tax_rates=tuple(self.tax_rates or ()),
             metadata=merge_metadata({}, self.metadata),
         )
 

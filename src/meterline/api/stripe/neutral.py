@@ -40,7 +40,6 @@ NoAccount = Annotated[None, _unknown("account")]
 """Names a connected account, of which there are none."""
 NoSource = Annotated[None, _unknown("source")]
 NoTaxId = Annotated[None, _unknown("tax id")]
-NoTaxRate = Annotated[None, _unknown("tax rate")]
 """Names an object of a kind that there is none of."""
 
 
