@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from meterline.api import health, hot, link
+from meterline.api import health, hot, link, outgoing
 from meterline.api.auth import Keys
 from meterline.api.hot_protocol import HotProtocol
 from meterline.api.ingest import correction, late, policy, stray
@@ -248,7 +248,7 @@ async def create_worker(
     test = Reach(loopback=True, allowed=webhook_networks)
     try:
         async with Sender(live=live, test=test) as sender:
-            deliveries = Deliveries(database=database, sender=sender, render=event.payload, lease=lease)
+            deliveries = Deliveries(database=database, sender=sender, render=outgoing.payload, lease=lease)
             await plan_upkeep(database, now=datetime.now(UTC))
             mails = [] if mailer is None else [Mails(database=database, mailer=mailer).run]
             polls = [] if processor is None else [Poll(database=database, processor=processor).run]

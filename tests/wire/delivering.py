@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from meterline.api.stripe.event import payload
+from meterline.api.outgoing import payload
 from meterline.gateway.webhook import Reach, Sender
 from meterline.store.database import Database
 from meterline.store.delivery import publish

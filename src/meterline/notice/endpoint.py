@@ -7,13 +7,15 @@ from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from meterline.notice.topic import TOPICS
 from meterline.refusal import Refusal
 
 MAX_ENDPOINTS = 16
 LONGEST_OVERLAP = timedelta(hours=24)
 EVERYTHING = "*"
 
-Payload = Literal["snapshot", "thin"]
+StripePayload = Literal["snapshot", "thin"]
+Payload = Literal["snapshot", "thin", "wallet"]
 Status = Literal["enabled", "disabled"]
 
 
@@ -29,8 +31,9 @@ class Secret:
 class WebhookEndpoint:
     """One address and what it wants.
 
-    `payload` says whether it gets whole objects (in the shapes of `api_version`, null meaning the newest) or
-    thin notifications. `secrets` has the current secret first. `created` and `updated` are UTC.
+    `payload` says whether it gets whole objects (in the shapes of `api_version`, null meaning the newest), thin
+    notifications, or the topics of the wallet dialect. `secrets` has the current secret first. `created` and `updated`
+    are UTC.
     """
 
     environment: str
@@ -61,6 +64,8 @@ class WebhookEndpoint:
     def wants(self, type: str) -> bool:
         """Whether the endpoint asked for events of this type; a thin one may name it `v1.<type>`."""
         wanted = self.enabled_events
+        if self.payload == "wallet":
+            return type in TOPICS and (EVERYTHING in wanted or type in wanted)
         return EVERYTHING in wanted or type in wanted or (self.payload == "thin" and f"v1.{type}" in wanted)
 
     def signing_secrets(self, now: datetime) -> tuple[str, ...]:
@@ -106,6 +111,27 @@ def check_events(enabled_events: tuple[str, ...], *, param: str = "enabled_event
         raise Refusal("You must select at least one event type.", param=param)
     if EVERYTHING in enabled_events and len(enabled_events) > 1:
         raise Refusal("`*` selects every event type and cannot be combined with others.", param=param)
+
+
+def check_topics(topics: tuple[str, ...], *, param: str = "topics") -> None:
+    """Refuse a selection of nothing, of what is never told, or `*` beside named topics."""
+    check_events(topics, param=param)
+    unknown = sorted(set(topics) - TOPICS.keys() - {EVERYTHING})
+    if unknown:
+        raise Refusal(f"'{unknown[0]}' is not a topic; topics are {', '.join(TOPICS)}.", param=param)
+
+
+TEST = "v2.core.webhook.test"
+ALL_WEBHOOKS = "webhooks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicTest:
+    """A made-up notice of a topic: to the endpoint `id` alone, or (`webhooks`) to all that want the topic."""
+
+    id: str
+    topic: str
+    data: Mapping[str, object]
 
 
 PING = "v2.core.event_destination.ping"

@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.notice.topic import TOPICS
 from meterline.store import schema
 from meterline.store.notice import CHANNEL, Notice, notice
 from meterline.store.page import Cursor, Page, page
@@ -109,7 +110,7 @@ WITH fresh AS (
     UPDATE notice SET position = fresh.position FROM fresh
     WHERE notice.lane = fresh.lane AND notice.sequence = fresh.sequence
     RETURNING notice.environment, notice.id, notice.type, notice.object_id, notice.object_sequence,
-        notice.position, notice.recorded_at
+        notice.position, notice.recorded_at, notice.snapshot
 ), sent AS (
     INSERT INTO delivery (environment, endpoint, position, notice, object_id, object_sequence, status,
         attempts, due_at)
@@ -118,6 +119,10 @@ WITH fresh AS (
     FROM told JOIN webhook_endpoint AS wanting ON wanting.environment = told.environment
     WHERE wanting.status = 'enabled' AND told.recorded_at >= wanting.created - interval '5 seconds' AND CASE
         WHEN told.type = 'v2.core.event_destination.ping' THEN wanting.id = told.object_id
+        WHEN told.type = 'v2.core.webhook.test' THEN wanting.payload = 'wallet' AND (wanting.id = told.object_id
+            OR (told.object_id = 'webhooks' AND wanting.enabled_events ?| ARRAY['*', told.snapshot->>'topic']))
+        WHEN wanting.payload = 'wallet'
+            THEN told.type = ANY($4) AND wanting.enabled_events ?| ARRAY['*', told.type]
         WHEN wanting.payload = 'thin'
             THEN wanting.enabled_events ?| ARRAY['*', told.type, 'v1.' || told.type]
         ELSE wanting.enabled_events ?| ARRAY['*', told.type] AND told.type !~ '^v[12][.]' END
@@ -221,7 +226,7 @@ async def publish(connection: "asyncpg.Connection[asyncpg.Record]", *, now: date
         last = await connection.fetchval("SELECT position FROM publisher WHERE one = 1 FOR UPDATE SKIP LOCKED")
         if last is None:
             return 0
-        done = await connection.fetchrow(_PUBLISH, last, limit, now)
+        done = await connection.fetchrow(_PUBLISH, last, limit, now, list(TOPICS))
         assert done is not None
         if done["count"]:
             await connection.execute("UPDATE publisher SET position = $1 WHERE one = 1", done["position"])

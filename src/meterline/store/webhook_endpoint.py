@@ -1,8 +1,22 @@
 """Webhook endpoints and event destinations: one table, as they differ in spelling only."""
 
 import secrets
+from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Index, PrimaryKeyConstraint, Table, Text, delete, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    PrimaryKeyConstraint,
+    Select,
+    Table,
+    Text,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,16 +64,23 @@ async def add(tx: AsyncConnection, new: WebhookEndpoint) -> None:
     await tx.execute(insert(webhook_endpoint).values(row.values(new, webhook_endpoint)))
 
 
-async def find(tx: AsyncConnection, environment: str, id: str) -> WebhookEndpoint:
-    """The endpoint of that id. Raises Missing (the call's own subject)."""
-    query = select(webhook_endpoint).where(webhook_endpoint.c.environment == environment, webhook_endpoint.c.id == id)
-    return _one((await tx.execute(query)).one_or_none(), id)
+async def find(
+    tx: AsyncConnection, environment: str, id: str, *, among: Collection[Payload] | None = None
+) -> WebhookEndpoint:
+    """The endpoint of that id, if it gets one of those payloads. Raises Missing (the call's own subject)."""
+    return _one((await tx.execute(_of_id(environment, id, among))).one_or_none(), id)
 
 
-async def lock(tx: AsyncConnection, environment: str, id: str) -> WebhookEndpoint:
+async def lock(
+    tx: AsyncConnection, environment: str, id: str, *, among: Collection[Payload] | None = None
+) -> WebhookEndpoint:
     """As `find`, locked until the transaction ends."""
+    return _one((await tx.execute(_of_id(environment, id, among).with_for_update())).one_or_none(), id)
+
+
+def _of_id(environment: str, id: str, among: Collection[Payload] | None) -> Select[Any]:
     query = select(webhook_endpoint).where(webhook_endpoint.c.environment == environment, webhook_endpoint.c.id == id)
-    return _one((await tx.execute(query.with_for_update())).one_or_none(), id)
+    return query if among is None else query.where(webhook_endpoint.c.payload.in_(among))
 
 
 def _one(found: object, id: str) -> WebhookEndpoint:
@@ -85,17 +106,17 @@ def _is(endpoint: WebhookEndpoint) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def all_of(tx: AsyncConnection, environment: str) -> list[WebhookEndpoint]:
-    """Every endpoint of the environment, oldest first."""
-    query = select(webhook_endpoint).where(webhook_endpoint.c.environment == environment)
+async def all_of(tx: AsyncConnection, environment: str, *, among: Collection[Payload]) -> list[WebhookEndpoint]:
+    """Every endpoint of the environment that gets one of those payloads, oldest first."""
+    query = select(webhook_endpoint).where(
+        webhook_endpoint.c.environment == environment, webhook_endpoint.c.payload.in_(among)
+    )
     found = await tx.execute(query.order_by(webhook_endpoint.c.sequence))
     return [row.load(WebhookEndpoint, each) for each in found]
 
 
-async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, *, payload: Payload | None = None) -> Page:
-    """A page of endpoints, newest first."""
+async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, *, among: Collection[Payload]) -> Page:
+    """A page of the endpoints that get one of those payloads, newest first."""
     scope = webhook_endpoint.c.environment == environment
-    query = select(webhook_endpoint).where(scope)
-    if payload is not None:
-        query = query.where(webhook_endpoint.c.payload == payload)
+    query = select(webhook_endpoint).where(scope, webhook_endpoint.c.payload.in_(among))
     return await page(tx, query, webhook_endpoint, kind="webhook endpoint", scope=scope, cursor=cursor)

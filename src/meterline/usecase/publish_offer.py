@@ -16,7 +16,7 @@ from meterline.catalog.offer import Cadence, Entitlement, Offer, OfferPrice, Off
 from meterline.meter import Meter
 from meterline.period import Interval
 from meterline.refusal import Refusal
-from meterline.store import meter, offer
+from meterline.store import meter, notice, offer
 from meterline.store import price as catalog_prices
 from meterline.store import product as products
 from meterline.store.identifier import public
@@ -24,6 +24,7 @@ from meterline.usecase.change_price import change_price
 from meterline.usecase.change_product import change_product
 from meterline.usecase.create_price import create_price
 from meterline.usecase.create_product import create_product
+from meterline.wallet.news import VersionPublished
 
 MONTHLY = Interval(unit="month")
 
@@ -74,6 +75,8 @@ async def create_offer(
         created=now,
     )
     await offer.add(tx, new)
+    if publish:
+        await _tell_published(tx, new, 1, now=now)
     first = await _version(tx, new, number=1, prices=prices, entitlements=entitlements, publish=publish, now=now)
     return new, first
 
@@ -97,6 +100,8 @@ async def add_version(
         raise Refusal("Only a published version can be the default.", code="not_published", param="make_default")
     changed = replace(found, latest_version=number, default_version=number if make_default else found.default_version)
     await offer.save(tx, changed)
+    if publish:
+        await _tell_published(tx, changed, number, now=now)
     made = await _version(
         tx, changed, number=number, prices=prices, entitlements=entitlements, publish=publish, now=now
     )
@@ -104,14 +109,15 @@ async def add_version(
 
 
 async def change_version(
-    tx: AsyncConnection, *, environment: str, key: str, number: int, publish: bool, make_default: bool
+    tx: AsyncConnection, *, environment: str, key: str, number: int, publish: bool, make_default: bool, now: datetime
 ) -> tuple[Offer, OfferVersion]:
     """Publish a draft, make a published version the default, or both. The first one to be published is the default."""
     found = await offer.find(tx, environment, key, lock=True)
     made = await offer.version(tx, environment, found.product, number)
     if publish and made.status == "archived":
         raise Refusal("An archived version cannot be published.", code="archived", param="publish")
-    if publish and made.status == "draft":
+    fresh = publish and made.status == "draft"
+    if fresh:
         made = replace(made, status="published")
         await offer.save_version(tx, made)
         make_default = make_default or found.default_version is None
@@ -120,7 +126,21 @@ async def change_version(
             raise Refusal("Only a published version can be the default.", code="not_published")
         found = replace(found, default_version=number)
         await offer.save(tx, found)
+    if fresh:
+        await _tell_published(tx, found, number, now=now)
     return found, made
+
+
+async def _tell_published(tx: AsyncConnection, of: Offer, number: int, *, now: datetime) -> None:
+    news = VersionPublished(
+        environment=of.environment,
+        id=of.product,
+        code=of.code,
+        version=number,
+        is_default=of.default_version == number,
+        created=now,
+    )
+    await notice.add(tx, environment=of.environment, customer_id=None, type="price.published", subject=news, now=now)
 
 
 async def edit_draft(

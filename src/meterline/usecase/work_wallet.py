@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -17,12 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Booked, Cause, Head, LedgerTransaction, Transfer
 from meterline.refusal import Conflict, Missing, Refusal
-from meterline.store import ledger, spending, top_up, wallet
+from meterline.store import customer as customers
+from meterline.store import ledger, notice, spending, top_up, wallet
 from meterline.store.database import driver
 from meterline.store.ledger import Connection
 from meterline.store.wallet import Operation, Touched, Wallet
 from meterline.usecase.watch_balance import watch_balances
 from meterline.wallet.hold import Hold
+from meterline.wallet.news import TransactionNews
 from meterline.wallet.pocket import Pocket, in_order
 
 Answer: TypeAlias = dict[str, Any]
@@ -35,6 +38,10 @@ EXPIRE = "expire_hold"
 STICKY = frozenset({"insufficient_funds", "budget_exceeded", "nothing_refundable"})
 """Refusals that depend on how much there is, and so are the answer of the id for good. A request that is wrong in
 itself uses no id up."""
+
+
+BY_HAND = frozenset({"adjustment", "fee", "grant", "refund"})
+"""Operations that move value for good, and are told."""
 
 
 class Refused(Refusal):
@@ -192,7 +199,32 @@ async def once(
             raise
         answer, refused = _kept(refusal), True
     await work.remember(Operation(id=id, kind=kind, digest=digest, refused=refused, outcome=answer, created=work.now))
+    if kind in BY_HAND and not refused:
+        await _tell(work, id, kind, answer)
     return _refused(answer) if refused else answer
+
+
+async def _tell(work: Work, id: str, kind: str, answer: Answer) -> None:
+    owner = (await customers.find_all(work.tx, [work.customer_id]))[work.customer_id]
+    news = TransactionNews(
+        environment=work.environment,
+        id=id,
+        customer=owner.id,
+        type=kind,
+        asset=answer["asset"],
+        amount=Decimal(answer["amount"]),
+        available=Decimal(answer["available"]),
+        description=answer.get("description"),
+        created=work.now,
+    )
+    await notice.add(
+        work.tx,
+        environment=work.environment,
+        customer_id=work.customer_id,
+        type="transaction.completed",
+        subject=news,
+        now=work.now,
+    )
 
 
 def _kept(refusal: Refusal) -> Answer:

@@ -63,3 +63,33 @@ class SubscriptionNews:
     started_at: datetime
     renews_at: datetime | None
     created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionNews:
+    """Value that was moved by hand under the caller's `id`. `amount` is negative for what was taken.
+
+    `type` is what it was: an adjustment, a fee, a grant, a refund. Instants are the customer's, UTC.
+    """
+
+    environment: str
+    id: str
+    customer: str
+    type: str
+    asset: str
+    amount: Decimal
+    available: Decimal
+    description: str | None
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionPublished:
+    """A version of a product that can be subscribed to from now on; `id` is the product's."""
+
+    environment: str
+    id: str
+    code: str
+    version: int
+    is_default: bool
+    created: datetime

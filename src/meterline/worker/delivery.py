@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from meterline.gateway.webhook import Answer, Sender
 from meterline.notice.endpoint import WebhookEndpoint
 from meterline.notice.schedule import next_attempt
-from meterline.notice.signature import signed
+from meterline.notice.signature import CREDYT, STRIPE, signed
 from meterline.refusal import Missing
 from meterline.store import delivery as store
 from meterline.store import notice, webhook_endpoint
@@ -173,10 +173,11 @@ class Deliveries:
                 status=None, headers={}, body="", error=f"not rendered: {type(error).__name__}", duration_ms=0
             )
             return _attempt_of(endpoint, claimed, began, b"", {}, failed)
+        signature = CREDYT if endpoint.payload == "wallet" else STRIPE
         headers = {
             "content-type": "application/json; charset=utf-8",
             "user-agent": "Meterline/1.0 (webhooks)",
-            "stripe-signature": signed(body, secrets=endpoint.signing_secrets(began), now=began),
+            signature.header: signed(body, secrets=endpoint.signing_secrets(began), now=began, scheme=signature.scheme),
         }
         answer = await self.sender.post(endpoint.url, body, headers, livemode=endpoint.livemode)
         return _attempt_of(endpoint, claimed, began, body, headers, answer)

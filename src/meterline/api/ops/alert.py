@@ -23,7 +23,7 @@ from meterline.store.identifier import public, uuid7
 from meterline.usecase.change_alert import become, create_alert
 from meterline.usecase.moment import moment
 from meterline.usecase.show_alerts import Standing, show_alerts
-from meterline.wallet.news import WalletNews
+from meterline.wallet.news import SubscriptionNews, TransactionNews, VersionPublished, WalletNews
 
 routes = Routes("billing_alerts")
 
@@ -135,6 +135,59 @@ def render_news(told: WalletNews) -> Json:
 
 
 snapshots(WalletNews, render_news, url=None)
+
+
+def render_subscription(told: SubscriptionNews) -> Json:
+    """What `subscription.*` carries: what became of a wallet's subscription."""
+    return {
+        "id": told.id,
+        "object": "wallet.subscription",
+        "created": unix(told.created),
+        "customer": told.customer,
+        "livemode": told.environment == "live",
+        "products": [{"product": id, "code": code, "version": version} for id, code, version in told.products],
+        "renews_at": unix_or_none(told.renews_at),
+        "started_at": unix(told.started_at),
+        "status": told.status,
+    }
+
+
+snapshots(SubscriptionNews, render_subscription, url=None)
+
+
+def render_transaction(told: TransactionNews) -> Json:
+    """What `transaction.completed` carries: value that was moved by hand."""
+    return {
+        "id": told.id,
+        "object": "wallet.transaction",
+        "amount": decimal_text(told.amount),
+        "asset": told.asset,
+        "available": decimal_text(told.available),
+        "created": unix(told.created),
+        "customer": told.customer,
+        "description": told.description,
+        "livemode": told.environment == "live",
+        "type": told.type,
+    }
+
+
+snapshots(TransactionNews, render_transaction, url=None)
+
+
+def render_published(told: VersionPublished) -> Json:
+    """What `price.published` carries: a version of a product that wallets can be sold."""
+    return {
+        "id": told.id,
+        "object": "wallet.product_version",
+        "code": told.code,
+        "created": unix(told.created),
+        "is_default": told.is_default,
+        "livemode": told.environment == "live",
+        "version": told.version,
+    }
+
+
+snapshots(VersionPublished, render_published, url=None)
 
 
 def render_refused(told: BudgetRefused) -> Json:

@@ -17,10 +17,10 @@ from meterline.api.stripe.version import LATEST, spoken
 from meterline.api.stripe.webhook_endpoint import Events
 from meterline.notice.endpoint import (
     PING,
-    Payload,
     Ping,
     Secret,
     Status,
+    StripePayload,
     WebhookEndpoint,
     check_address,
     check_events,
@@ -31,6 +31,9 @@ from meterline.store import webhook_endpoint as store
 from meterline.store.identifier import public, uuid7
 
 routes = Routes("event_destinations")
+
+_THESE: tuple[StripePayload, ...] = ("snapshot", "thin")
+"""What endpoints of the other dialect get is shown there alone."""
 
 _OBJECT = "v2.core.event_destination"
 _URL = "webhook_endpoint.url"
@@ -54,7 +57,7 @@ class Included(Params):
 class DestinationCreate(Included):
     name: Text
     type: Literal["webhook_endpoint", "amazon_eventbridge", "azure_event_grid"]
-    event_payload: Payload
+    event_payload: StripePayload
     enabled_events: Events
     description: str = ""
     events_from: List[Text] = ["@self"]
@@ -139,13 +142,13 @@ async def create(call: Call[DestinationCreate]) -> Json:
 
 @routes.get("/v2/core/event_destinations/{id}", Included)
 async def retrieve(call: Call[Included]) -> Json:
-    found = await store.find(call.tx, call.environment, call.path["id"])
+    found = await store.find(call.tx, call.environment, call.path["id"], among=_THESE)
     return render(found, include=_readable(call.params))
 
 
 @routes.post("/v2/core/event_destinations/{id}", DestinationUpdate)
 async def change(call: Call[DestinationUpdate]) -> Json:
-    before = await store.lock(call.tx, call.environment, call.path["id"])
+    before = await store.lock(call.tx, call.environment, call.path["id"], among=_THESE)
     asked = call.params
     if asked.webhook_endpoint is not None:
         check_address(asked.webhook_endpoint.url, livemode=call.livemode, param="webhook_endpoint.url")
@@ -169,7 +172,7 @@ async def change(call: Call[DestinationUpdate]) -> Json:
 
 @routes.delete("/v2/core/event_destinations/{id}", Params)
 async def delete(call: Call[Params]) -> Json:
-    endpoint = await store.lock(call.tx, call.environment, call.path["id"])
+    endpoint = await store.lock(call.tx, call.environment, call.path["id"], among=_THESE)
     await store.remove(call.tx, endpoint)
     await delivery.withdraw(call.tx, endpoint=endpoint.id, now=call.now)
     return {"id": endpoint.id, "object": _OBJECT}
@@ -188,7 +191,7 @@ async def disable(call: Call[Included]) -> Json:
 @routes.post("/v2/core/event_destinations/{id}/ping", Params)
 async def ping(call: Call[Params]) -> Json:
     """Send a test notice to this destination alone."""
-    endpoint = await store.find(call.tx, call.environment, call.path["id"])
+    endpoint = await store.find(call.tx, call.environment, call.path["id"], among=_THESE)
     if endpoint.status == "disabled":
         raise Refusal("The destination is disabled: enable it before pinging it.")
     id = await notice.add(
@@ -206,14 +209,14 @@ async def ping(call: Call[Params]) -> Json:
 @routes.get("/v2/core/event_destinations", DestinationList)
 async def listed(call: Call[DestinationList]) -> Json:
     asked = call.params
-    found = await store.listed(call.tx, call.environment, v2.cursor(asked))
+    found = await store.listed(call.tx, call.environment, v2.cursor(asked), among=_THESE)
     data = [render(row.load(WebhookEndpoint, each), include=list(asked.include)) for each in found.rows]
     filters = [("include[]", each) for each in asked.include]
     return v2.page_of(data, url=call.url, params=asked, has_more=found.has_more, filters=filters)
 
 
 async def _become(call: Call[Included], status: Status) -> Json:
-    before = await store.lock(call.tx, call.environment, call.path["id"])
+    before = await store.lock(call.tx, call.environment, call.path["id"], among=_THESE)
     after = before if before.status == status else replace(before, status=status, updated=call.now)
     await store.save(call.tx, after)
     if status == "enabled":

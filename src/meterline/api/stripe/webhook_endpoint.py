@@ -130,7 +130,7 @@ async def delete(call: Call[Params]) -> Json:
 
 @routes.get("/v1/webhook_endpoints", ListParams)
 async def listed(call: Call[ListParams]) -> Json:
-    found = await store.listed(call.tx, call.environment, cursor(call.params), payload=_V1)
+    found = await store.listed(call.tx, call.environment, cursor(call.params), among=[_V1])
     data = [render(row.load(WebhookEndpoint, each)) for each in found.rows]
     return list_of(data, url=call.url, has_more=found.has_more)
 

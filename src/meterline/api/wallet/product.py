@@ -243,6 +243,7 @@ async def _changed(call: Call[VersionPatch], offer: Offer, before: OfferVersion)
         number=before.version,
         publish=bool(asked.publish),
         make_default=bool(asked.make_default),
+        now=call.now,
     )
     return await render(call, changed, version)
 

@@ -17,6 +17,8 @@ from meterline.api.wallet import (
     top_up,
     vendor,
     wallet,
+    webhook,
+    webhook_log,
 )
 
 RESOURCES = [
@@ -36,4 +38,6 @@ RESOURCES = [
     portal_session.routes,
     vendor.routes,
     token.routes,
+    webhook_log.routes,
+    webhook.routes,
 ]
