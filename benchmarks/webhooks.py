@@ -79,7 +79,7 @@ async def measured(dsn: str, url: str, count: "Synchronized[int]", notices: int,
         with contextlib.suppress(asyncio.CancelledError):
             await running
     async with opened.begin() as tx:
-        for endpoint in await webhook_endpoint.all_of(tx, environment):
+        for endpoint in await webhook_endpoint.all_of(tx, environment, among=["snapshot"]):
             await webhook_endpoint.remove(tx, endpoint)
     await opened.close()
     return notices / spent
