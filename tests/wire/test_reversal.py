@@ -201,3 +201,26 @@ def test_a_cancellation_by_the_other_door_returns_it_too(
         {"event_name": "chat.tokens", "type": "cancel", "cancel": {"identifier": told.identifier}}
     )
     assert pocket(credyt, jane)["available"] == 1
+
+
+def test_all_of_a_task_is_taken_back_and_looked_at_before(credyt: httpx.Client, jane: str) -> None:
+    grant(credyt, jane, "all", "10")
+    events = [
+        {"id": str(uuid4()), "event_type": "chat", "subject": task, "data": {"tokens": 50, "model": "large"}}
+        for task in ("broken", "fine", "broken", "broken")
+    ]
+    answered = credyt.post("/events", json={"customer_id": jane, "events": events})
+    assert {each["status"] for each in answered.json()["events"]} == {"billed"}
+    assert pocket(credyt, jane)["available"] == 8.5
+
+    asked = {"reason": "the run broke", "subject": "broken"}
+    looked = credyt.post(f"/customers/{jane}/reversals", json=asked | {"preview": True}).json()
+    assert (looked["preview"], looked["events"], looked["returned"]) == (True, 3, "1")
+    assert pocket(credyt, jane)["available"] == 8.5
+    done = credyt.post(f"/customers/{jane}/reversals", json=asked).json()
+    assert [each["returned"] for each in done["items"]] == [each["returned"] for each in looked["items"]]
+    assert (done["events"], pocket(credyt, jane)["available"]) == (3, 9.5)
+    again = credyt.post(f"/customers/{jane}/reversals", json=asked).json()
+    assert (again["events"], pocket(credyt, jane)["available"]) == (0, 9.5)
+    nothing_said = credyt.post(f"/customers/{jane}/reversals", json={"reason": "because"})
+    assert nothing_said.status_code == 400

@@ -398,6 +398,21 @@ async def within(
     return [Stored(*row) for row in rows]
 
 
+async def parts_of(
+    connection: "asyncpg.Connection[asyncpg.Record]", *, customer_id: UUID, told: Sequence[tuple[str, datetime]]
+) -> list[Stored]:
+    """The events that count of those that the wallet dialect told, by id and time: one for each thing counted of it."""
+    rows = await connection.fetch(
+        f"SELECT {_STORED} FROM usage_event WHERE customer_id = $1 AND occurred_at = ANY($2::timestamptz[])"
+        " AND (identifier = ANY($3::text[]) OR regexp_replace(identifier, ':[^:]*$', '') = ANY($3::text[]))"
+        " AND voided_at IS NULL ORDER BY occurred_at, identifier16",
+        customer_id,
+        sorted({at for _, at in told}),
+        [id for id, _ in told],
+    )
+    return [Stored(*row) for row in rows]
+
+
 async def void(
     connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Stored], *, by: str, now: datetime
 ) -> int:

@@ -200,6 +200,34 @@ async def listed(
     return EventPage(events=found, count=count, more=beyond, earlier=offset > 0 or older_than is not None)
 
 
+async def fitting(
+    connection: Connection,
+    customer_id: UUID,
+    *,
+    ids: Sequence[str] | None,
+    subject: str | None,
+    event_type: str | None,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int,
+) -> list[tuple[str, datetime]]:
+    """The ids of a customer's events that fit everything that is said, and when they happened, earliest first."""
+    rows = await connection.fetch(
+        "SELECT id, occurred_at FROM wallet_event WHERE customer_id = $1 AND ($2::text[] IS NULL OR id = ANY($2))"
+        " AND ($3::text IS NULL OR subject = $3) AND ($4::text IS NULL OR event_type = $4)"
+        " AND ($5::timestamptz IS NULL OR occurred_at >= $5) AND ($6::timestamptz IS NULL OR occurred_at < $6)"
+        " ORDER BY occurred_at, id LIMIT $7",
+        customer_id,
+        None if ids is None else list(ids),
+        subject,
+        event_type,
+        since,
+        until,
+        limit,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 def _load(row: asyncpg.Record) -> WalletEvent:
     nested = {name: _decode(row[name]) for name in ("data", "costs", "receipt")}
     plain = {name: value for name, value in row.items() if name != "customer_id"}
