@@ -154,6 +154,19 @@ def test_late_usage_is_debited_when_it_comes_and_not_billed_on_the_next_invoice(
     assert ("Late usage of Tokens, 31 Jan 2026 to 28 Feb 2026", 0) in lines(billed)
 
 
+def test_a_discount_is_on_what_is_invoiced(raw: httpx.Client, month: Month) -> None:
+    coupon = month.client.v1.coupons.create({"percent_off": 50, "duration": "forever"})
+    month.client.v1.subscriptions.update(month.subscription.id, {"discounts": [{"coupon": coupon.id}]})
+    collect(raw, month, "wallet_then_invoice")
+    put_money(raw, month, 60)
+    month.use(80, at=FIRST)
+    assert pocket(raw, month) == (0, 0)
+    upcoming = preview(month)
+    assert (upcoming.subtotal, upcoming.total) == (2000, 1000)
+    month.advance(FINALIZED)
+    assert (month.latest_invoice().subtotal, month.latest_invoice().amount_paid) == (2000, 1000)
+
+
 def test_the_other_door_sees_how_usage_is_collected(raw: httpx.Client, month: Month) -> None:
     collect(raw, month, "wallet")
     [item] = month.client.v1.subscriptions.retrieve(month.subscription.id)["items"].data
