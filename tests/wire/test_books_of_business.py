@@ -56,7 +56,14 @@ class Business:
 
     def __init__(self, client: stripe.StripeClient, chance: random.Random) -> None:
         self.client, self.chance = client, chance
-        self.customers = [customer_with(client, card) for card in CARDS]
+        standings = ["none", "none", "exempt", "reverse"]
+        self.customers = [
+            customer_with(client, card, tax_exempt=standing) for card, standing in zip(CARDS, standings, strict=True)
+        ]
+        self.rates = [
+            client.v1.tax_rates.create({"display_name": "VAT", "inclusive": inclusive, "percentage": percentage}).id
+            for inclusive, percentage in ((False, 8.25), (True, 19), (False, 3))
+        ]
 
     def step(self) -> None:
         """Do one thing; being refused is business too."""
@@ -72,7 +79,9 @@ class Business:
 
     def bill(self) -> None:
         amounts = [self.chance.choice([-700, 20, 900, 1234, 5001]) for _ in range(self.chance.randrange(1, 4))]
-        self.client.v1.invoices.finalize_invoice(draft_of(self.client, self.customer(), *amounts).id)
+        rates = self.chance.sample(self.rates, self.chance.randrange(0, 4))
+        draft = draft_of(self.client, self.customer(), *amounts, default_tax_rates=rates)
+        self.client.v1.invoices.finalize_invoice(draft.id)
 
     def customer(self) -> stripe.Customer:
         return self.chance.choice(self.customers)

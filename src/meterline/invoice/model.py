@@ -146,6 +146,12 @@ class Invoice:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def rates(self) -> dict[str, TaxRate]:
+        """Every tax rate of the invoice and its lines, by id."""
+        own = [rate for line in self.lines for rate in line.tax_rates or ()]
+        return {rate.id: rate for rate in (*self.default_tax_rates, *own)}
+
+    @property
     def editable(self) -> bool:
         """Lines and amounts may still change."""
         return self.status == "draft"

@@ -32,20 +32,32 @@ def taxed(
     The result for a line does not depend on the order of its rates.
     """
     applied = [default if line.tax_rates is None else line.tax_rates for line in lines]
-    inside = _inside([line.net_amount for line in lines], applied, rounding)
-    bases = [line.net_amount - part for line, part in zip(lines, inside, strict=True)]
+    found = taxes_together([line.net_amount for line in lines], applied, exemption=exemption, rounding=rounding)
+    return tuple(replace(line, taxes=taxes) for line, taxes in zip(lines, found, strict=True))
+
+
+def taxes_together(
+    amounts: Sequence[int], applied: Sequence[Rates], *, exemption: TaxExemption, rounding: Rounding
+) -> list[tuple[LineTax, ...]]:
+    """The taxes of amounts that belong together, by the rates applied to each."""
+    inside = _inside(amounts, applied, rounding)
+    bases = [amount - part for amount, part in zip(amounts, inside, strict=True)]
     on_top = _on_top(bases, applied, rounding)
-    return tuple(
-        replace(line, taxes=_taxes(rates, part, base, above, exemption))
-        for line, rates, part, base, above in zip(lines, applied, inside, bases, on_top, strict=True)
-    )
+    return [
+        _taxes(rates, part, base, above, exemption)
+        for rates, part, base, above in zip(applied, inside, bases, on_top, strict=True)
+    ]
+
+
+def due_on_top(taxes: Sequence[LineTax]) -> int:
+    """What taxes add to the amount that they are on; negative where they take off it."""
+    return sum((0 if tax.inside else tax.amount) - tax.waived for tax in taxes)
 
 
 def taxes_on(amount: int, rates: Rates, *, exemption: TaxExemption) -> tuple[LineTax, ...]:
     """The taxes on a single amount by those rates."""
-    [inside] = _inside([amount], [rates], "line")
-    [on_top] = _on_top([amount - inside], [rates], "line")
-    return _taxes(rates, inside, amount - inside, on_top, exemption)
+    [taxes] = taxes_together([amount], [rates], exemption=exemption, rounding="line")
+    return taxes
 
 
 def tax_inside(amount: int, taxes: Sequence[LineTax]) -> int:

@@ -10,12 +10,19 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from meterline.invoice.line import LineCredit, LineDiscount, LineTax
-from meterline.invoice.tax import tax_inside
+from meterline.invoice.tax import due_on_top, tax_inside
 
 Name = TypeVar("Name", str, str | None)
 
 
-class Reckoned(Protocol):
+class Taxed(Protocol):
+    """Something with tax on it."""
+
+    @property
+    def taxes(self) -> tuple[LineTax, ...]: ...
+
+
+class Reckoned(Taxed, Protocol):
     """A line of an invoice, or of a credit note, with what goes off it and what comes on top."""
 
     @property
@@ -26,8 +33,6 @@ class Reckoned(Protocol):
     def discounts(self) -> tuple[LineDiscount, ...]: ...
     @property
     def credits(self) -> tuple[LineCredit, ...]: ...
-    @property
-    def taxes(self) -> tuple[LineTax, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +59,13 @@ def totals(lines: Sequence[Reckoned]) -> Totals:
         discount.amount for line in lines for discount in line.discounts if discount.level == "line"
     )
     net = sum(line.net_amount for line in lines)
-    taxes = _taxes(lines)
-    waived = sum(tax.waived for tax in taxes)
-    inclusive = sum(tax.amount for tax in taxes if tax.inside)
-    exclusive = sum(tax.amount for tax in taxes if not tax.inside)
+    taxes = summed_taxes(lines)
+    total = net + due_on_top(taxes)
     return Totals(
         subtotal=subtotal,
         subtotal_excluding_tax=subtotal - sum(_inside_subtotal(line) for line in lines),
-        total=net - waived + exclusive,
-        total_excluding_tax=net - waived - inclusive,
+        total=total,
+        total_excluding_tax=total - sum(tax.amount for tax in taxes),
         discounts=_summed([(d.discount, d.amount) for line in lines for d in line.discounts]),
         credits=_summed([(c.credit_balance_transaction, c.amount) for line in lines for c in line.credits]),
         taxes=taxes,
@@ -84,7 +87,7 @@ def _summed(amounts: Sequence[tuple[Name, int]]) -> tuple[tuple[Name, int], ...]
     return tuple(sums.items())
 
 
-def _taxes(lines: Sequence[Reckoned]) -> tuple[LineTax, ...]:
+def summed_taxes(lines: Sequence[Taxed]) -> tuple[LineTax, ...]:
     """One entry per rate and reason, in order of first appearance."""
     sums: dict[tuple[str, str, str], LineTax] = {}
     for tax in (tax for line in lines for tax in line.taxes):

@@ -94,12 +94,16 @@ def deferred_earned(*, asset: str, amount: Decimal) -> tuple[Transfer, ...]:
     return _move(Account("deferred", asset), Account("revenue", asset), amount)
 
 
-def payment_received(*, asset: str, amount: Decimal, processor: str, to: Kind = "receivable") -> tuple[Transfer, ...]:
+def payment_received(
+    *, asset: str, amount: Decimal, processor: str, to: Kind = "receivable", tax: Decimal = Decimal(0)
+) -> tuple[Transfer, ...]:
     """Money arrived at the processor (`outside` for money taken by other means) and settles what is owed.
 
-    `to` is `bad_debt` for an invoice that was written off, `revenue` for a payment that no invoice asked for.
+    `to` is `bad_debt` for an invoice that was written off, `revenue` for a payment that no invoice asked for; of such
+    a payment `tax` is the part that is tax.
     """
-    return _move(Account("clearing", asset, processor), Account(to, asset), amount)
+    clearing = Account("clearing", asset, processor)
+    return (*_move(clearing, Account(to, asset), amount - tax), *_move(clearing, Account("tax", asset), tax))
 
 
 def payout_received(*, asset: str, amount: Decimal, processor: str) -> tuple[Transfer, ...]:

@@ -6,7 +6,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from meterline.catalog import TaxRate
+from meterline.customer.model import TaxExemption
 from meterline.discount import Coupon, taken
+from meterline.invoice.line import LineTax
+from meterline.invoice.tax import Rounding, due_on_top, taxes_together
 from meterline.money import minimum_payment
 from meterline.refusal import Refusal
 
@@ -22,6 +26,8 @@ SHORTEST = timedelta(minutes=30)
 class CheckoutLine:
     """One thing sold. `quantity` is null for usage; `amount` (minor units) is what it costs today, `discount` what goes
     off that.
+
+    `tax_rates` are the line's own; `taxes` are those of them, or of the session's default ones, on what is left.
     """
 
     id: str
@@ -32,6 +38,18 @@ class CheckoutLine:
     amount: int
     recurring: bool
     discount: int = 0
+    tax_rates: tuple[TaxRate, ...] = ()
+    taxes: tuple[LineTax, ...] = ()
+
+    @property
+    def tax(self) -> int:
+        """The tax on it, inside the amount and on top of it."""
+        return sum(tax.amount for tax in self.taxes)
+
+    @property
+    def total(self) -> int:
+        """What it costs today after its discount, with its tax."""
+        return self.amount - self.discount + due_on_top(self.taxes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +106,9 @@ class Checkout:
 
     `coupon` is what will be redeemed when it is paid, by `promotion_code` where that is set; `discount` is what
     redeeming it made, where the session itself was paid. `allow_promotion_codes` says that the payer may type a code.
+
+    `default_tax_rates` tax the lines of a subscription that have none; `tax_exempt` and `tax_rounding` are the
+    customer's and the environment's as they were when the session was opened.
     """
 
     environment: str
@@ -108,6 +129,9 @@ class Checkout:
     email: str | None = None
     make_customer: bool = False
     trial_days: int | None = None
+    default_tax_rates: tuple[TaxRate, ...] = ()
+    tax_exempt: TaxExemption = "none"
+    tax_rounding: Rounding = "line"
     description: str | None = None
     setup_future_usage: Literal["off_session", "on_session"] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -131,6 +155,16 @@ class Checkout:
         return sum(line.amount for line in self.lines)
 
     @property
+    def tax(self) -> int:
+        """The tax in what is paid today."""
+        return 0 if self.trial_days else sum(line.tax for line in self.lines)
+
+    @property
+    def rates(self) -> dict[str, TaxRate]:
+        """Every tax rate of the session, by id."""
+        return {rate.id: rate for line in self.lines for rate in (*line.tax_rates, *self.default_tax_rates)}
+
+    @property
     def free(self) -> bool:
         """There is nothing to pay, though it was sold to be paid at once."""
         return self.mode == "payment" and self.amount == 0
@@ -146,18 +180,28 @@ def with_coupon(session: Checkout, coupon: Coupon | None, *, promotion_code: str
         room = [line.amount if coupon.terms.covers(line.product) else 0 for line in lines]
         shares = taken(coupon.terms, room, currency=session.currency)
         lines = [replace(line, discount=share) for line, share in zip(lines, shares, strict=True)]
-    amount = 0 if session.trial_days else sum(line.amount - line.discount for line in lines)
-    if session.mode == "payment" and session.currency and 0 < amount < minimum_payment(session.currency):
+    after = reckoned(replace(session, lines=tuple(lines), coupon=coupon, promotion_code=promotion_code))
+    if session.mode == "payment" and session.currency and 0 < after.amount < minimum_payment(session.currency):
         raise Refusal("This discount leaves less than the least amount that can be paid in this currency.", param=param)
-    return replace(
-        session,
-        lines=tuple(lines),
-        amount=amount,
-        payment_status="unpaid" if amount else "no_payment_required",
-        coupon=coupon,
-        promotion_code=promotion_code,
-        credit_order=None if session.credit_order is None else ordered(session.metadata, paid=amount),
+    return after
+
+
+def reckoned(session: Checkout) -> Checkout:
+    """The session with the tax on what discounts leave of its lines, and what is paid today with it."""
+    taxes = taxes_together(
+        [line.amount - line.discount for line in session.lines],
+        [line.tax_rates or session.default_tax_rates for line in session.lines],
+        exemption=session.tax_exempt,
+        rounding=session.tax_rounding,
     )
+    lines = tuple(replace(line, taxes=each) for line, each in zip(session.lines, taxes, strict=True))
+    amount = 0 if session.trial_days else sum(line.total for line in lines)
+    after = replace(
+        session, lines=lines, amount=amount, payment_status="unpaid" if amount else "no_payment_required"
+    )
+    if session.credit_order is None:
+        return after
+    return replace(after, credit_order=ordered(session.metadata, paid=amount - after.tax))
 
 
 def require_open(session: Checkout, *, now: datetime, act: str) -> None:

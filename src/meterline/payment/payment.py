@@ -73,9 +73,10 @@ Outcome: TypeAlias = Succeeded | Refused | ActionNeeded | Unknown
 class Payment:
     """Money to be taken once: for one invoice, for one top-up of a wallet, or for neither.
 
-    `id` is Stripe's PaymentIntent id (`pi_…`). Amounts are minor units. `amount_capturable` is what was authorized and
-    waits for its capture. A payment of nobody in particular (`customer` null) has books of its own. `latest_charge` is
-    the last attempt that a processor answered with a charge.
+    `id` is Stripe's PaymentIntent id (`pi_…`). Amounts are minor units; `tax` is the part of the amount that is tax,
+    where no invoice says it. `amount_capturable` is what was authorized and waits for its capture. A payment of nobody
+    in particular (`customer` null) has books of its own. `latest_charge` is the last attempt that a processor answered
+    with a charge.
     """
 
     environment: str
@@ -88,6 +89,7 @@ class Payment:
     status: PaymentStatus
     client_secret: str
     created: datetime
+    tax: int = 0
     payment_method: str | None = None
     last_refusal: Refused | None = None
     succeeded_at: datetime | None = None

@@ -10,11 +10,13 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.model import Invoice
+from meterline.invoice.total import summed_taxes
 from meterline.payment.checkout import Checkout
 from meterline.payment.payment import Payment
 from meterline.payment.setup import Setup
 from meterline.portal.card import card_of
 from meterline.portal.page import STYLE, form, not_found, page
+from meterline.portal.tax import shown_taxes
 from meterline.refusal import Declined, Missing, Refusal
 from meterline.store import checkout as checkouts
 from meterline.store import customer as customers
@@ -86,7 +88,9 @@ async def show_checkout(database: Database, _request: Request, environment: str,
 def _after_checkout(session: Checkout, *, problem: str | None = None, status: int = HTTPStatus.OK) -> Response:
     if session.status == "complete" and session.success_url is not None:
         return RedirectResponse(session.success_url.replace("{CHECKOUT_SESSION_ID}", session.id), _SEE_OTHER)
-    return page("checkout.html", status=status, session=session, problem=problem)
+    taxes = () if session.trial_days else summed_taxes(session.lines)
+    shown = shown_taxes(taxes, session.rates, currency=session.currency or "")
+    return page("checkout.html", status=status, session=session, taxes=shown, problem=problem)
 
 
 async def submit_checkout(database: Database, request: Request, environment: str, id: str) -> Response:
@@ -141,7 +145,8 @@ async def show_invoice(database: Database, _request: Request, environment: str, 
 def _invoice(invoice: Invoice, *, problem: str | None = None, status: int = HTTPStatus.OK) -> Response:
     if invoice.status == "draft":
         return not_found()
-    return page("invoice.html", status=status, invoice=invoice, problem=problem)
+    taxes = shown_taxes(invoice.amounts.taxes, invoice.rates, currency=invoice.currency)
+    return page("invoice.html", status=status, invoice=invoice, taxes=taxes, problem=problem)
 
 
 async def submit_invoice(database: Database, request: Request, environment: str, id: str) -> Response:

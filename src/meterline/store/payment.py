@@ -44,6 +44,7 @@ payment = Table(
     Column("customer", Text),
     Column("invoice", Text),
     Column("amount", BigInteger, nullable=False),
+    Column("tax", BigInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("client_secret", Text, nullable=False),

@@ -147,6 +147,7 @@ async def _payment(tx: AsyncConnection, session: Checkout, owner: Customer | Non
         customer=None if owner is None else owner.id,
         invoice=None,
         amount=session.amount,
+        tax=session.tax,
         currency=session.currency,
         status="requires_payment_method",
         client_secret=f"{id}_{public('secret')}",
@@ -189,9 +190,16 @@ async def _subscribe(tx: AsyncConnection, session: Checkout, method: PaymentMeth
         environment=session.environment,
         customer=owner.id,
         items=[
-            AskedItem(param=f"line_items[{place}]", price=line.price, quantity=line.quantity)
+            AskedItem(
+                param=f"line_items[{place}]",
+                price=line.price,
+                quantity=line.quantity,
+                tax_rates=[rate.id for rate in line.tax_rates],
+            )
             for place, line in enumerate(session.lines)
         ],
+        default_tax_rates=[rate.id for rate in session.default_tax_rates],
+        agreed_rates=list(session.rates.values()),
         trial_period_days=session.trial_days,
         default_payment_method=attached.id,
         description=session.description,

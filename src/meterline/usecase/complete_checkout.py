@@ -61,7 +61,7 @@ async def _granted(tx: AsyncConnection, session: Checkout, *, now: datetime) -> 
             name=order.name,
             metadata={"checkout_session": session.id},
         ),
-        price=session.amount,
+        price=session.amount - session.tax,
         now=now,
     )
     return made.id

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.catalog import Price
+from meterline.catalog import Price, TaxRate
 from meterline.catalog.tax_rate import check_behavior
 from meterline.customer import Customer
 from meterline.refusal import Missing, Refusal
@@ -59,7 +59,10 @@ class AskedItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A subscription as the caller asks for it. Null is "not said". Instants are UTC."""
+    """A subscription as the caller asks for it. Null is "not said". Instants are UTC.
+
+    `agreed_rates` are tax rates that were agreed on before, and may be inactive by now.
+    """
 
     environment: str
     customer: str
@@ -78,6 +81,7 @@ class Asked:
     days_until_due: int | None = None
     default_payment_method: str | None = None
     default_tax_rates: Sequence[str] = ()
+    agreed_rates: Sequence[TaxRate] = ()
     description: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     invoice_settings: InvoiceSettings = field(default_factory=InvoiceSettings)
@@ -153,10 +157,13 @@ async def plan_subscription(tx: AsyncConnection, asked: Asked, *, now: datetime)
 
 async def _taxed(tx: AsyncConnection, draft: Subscription, asked: Asked, sold: Mapping[str, Price]) -> Subscription:
     """The draft with the tax rates that are asked for. Raises Missing, or Refusal for rates that it cannot have."""
-    environment = asked.environment
-    default = await find_tax_rates(tx, environment, asked.default_tax_rates, param="default_tax_rates")
+
+    async def found(ids: Sequence[str], param: str) -> tuple[TaxRate, ...]:
+        return await find_tax_rates(tx, asked.environment, ids, already=asked.agreed_rates, param=param)
+
+    default = await found(asked.default_tax_rates, "default_tax_rates")
     items = [
-        replace(item, tax_rates=await find_tax_rates(tx, environment, each.tax_rates, param=f"{each.param}[tax_rates]"))
+        replace(item, tax_rates=await found(each.tax_rates, f"{each.param}[tax_rates]"))
         for item, each in zip(draft.items, asked.items, strict=True)
     ]
     for item, each in zip(items, asked.items, strict=True):

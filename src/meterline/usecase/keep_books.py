@@ -115,10 +115,15 @@ async def money_received(
     settles: Kind,
     cause: Cause,
     now: datetime,
+    tax: int = 0,
 ) -> None:
-    """Money arrived at a processor and `settles` what is owed, or is earned where nothing was."""
+    """Money arrived at a processor and `settles` what is owed, or is earned where nothing was, save for its `tax`."""
     transfers = posting.payment_received(
-        asset=currency.upper(), amount=to_major(amount, currency), processor=processor, to=settles
+        asset=currency.upper(),
+        amount=to_major(amount, currency),
+        tax=to_major(tax, currency),
+        processor=processor,
+        to=settles,
     )
     await _post(tx, environment, customer_id, cause, transfers, now=now)
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Cause
+from meterline.money import allocate
 from meterline.payment.method import PaymentMethod
 from meterline.payment.payment import (
     CONFIRMABLE,
@@ -197,6 +198,7 @@ async def _received(tx: AsyncConnection, payment: Payment, amount: int, attempt:
         environment=payment.environment,
         customer_id=payment.customer_id,
         amount=amount,
+        tax=payment.tax if amount == payment.amount else allocate(payment.tax, [amount, payment.amount - amount])[0],
         currency=payment.currency,
         processor=attempt.processor,
         settles="revenue",

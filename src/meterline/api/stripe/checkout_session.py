@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.api import link
+from meterline.api.stripe import tax_rate
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher, includable
 from meterline.api.stripe.json import Json, unix
@@ -31,10 +32,14 @@ from meterline.api.stripe.params import (
     merge_metadata,
 )
 from meterline.api.stripe.payment_intent import check_amount
+from meterline.api.stripe.price_amount import TaxBehavior
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
-from meterline.catalog import PerUnit, Price, Product
+from meterline.catalog import PerUnit, Price, Product, TaxRate
+from meterline.catalog.tax_rate import check_behavior
 from meterline.customer import Customer
+from meterline.invoice.line import LineTax
+from meterline.invoice.total import summed_taxes
 from meterline.payment.checkout import (
     LIFETIME,
     SHORTEST,
@@ -43,6 +48,7 @@ from meterline.payment.checkout import (
     CheckoutMode,
     CreditOrder,
     ordered,
+    reckoned,
 )
 from meterline.rating import rate
 from meterline.refusal import Missing, Refusal
@@ -50,10 +56,11 @@ from meterline.store import checkout as store
 from meterline.store import customer as customers
 from meterline.store import price as prices
 from meterline.store import product as products
-from meterline.store import row
+from meterline.store import row, tax_policy
 from meterline.store.identifier import public, uuid7
 from meterline.usecase.check_out import expire_checkout, open_checkout
 from meterline.usecase.create_price import create_price
+from meterline.usecase.find_tax_rates import find_tax_rates
 from meterline.usecase.grant_credits import check_prices
 from meterline.usecase.moment import moment
 from meterline.usecase.offer_discount import offer_discount
@@ -82,6 +89,7 @@ class PriceData(Hash):
     currency: Currency
     product: Text | None = None
     product_data: ProductData | None = None
+    tax_behavior: TaxBehavior = "unspecified"
     unit_amount: Natural
 
 
@@ -89,6 +97,7 @@ class LineItem(Hash):
     price: Text | None = None
     price_data: PriceData | None = None
     quantity: Annotated[Int, Field(gt=0, le=999_999)] | None = None
+    tax_rates: List[Text] = []
 
 
 class ResultData(Hash):
@@ -103,6 +112,7 @@ class IntentData(ResultData):
 
 
 class SubscriptionData(ResultData):
+    default_tax_rates: List[Text] = []
     trial_period_days: Annotated[Int, Field(ge=1, le=730)] | None = None
 
 
@@ -215,7 +225,24 @@ def _discounts(session: Checkout) -> list[Json]:
 
 def _total_details(session: Checkout) -> Json:
     off = sum(line.discount for line in session.lines)
-    return {"amount_discount": off, "amount_shipping": 0, "amount_tax": 0}
+    taxes = () if session.trial_days else summed_taxes(session.lines)
+    return includable(
+        {"amount_discount": off, "amount_shipping": 0, "amount_tax": session.tax},
+        breakdown={"discounts": [], "taxes": _taxes(taxes, session)},
+    )
+
+
+def _taxes(taxes: Sequence[LineTax], session: Checkout) -> list[Json]:
+    """Taxes as checkouts show them: with the whole rate."""
+    return [
+        {
+            "amount": tax.amount,
+            "rate": tax_rate.render(session.rates[tax.tax_rate]),
+            "taxability_reason": tax.reason,
+            "taxable_amount": tax.taxable_amount,
+        }
+        for tax in taxes
+    ]
 
 
 def _details(session: Checkout) -> Json | None:
@@ -234,18 +261,19 @@ def _details(session: Checkout) -> Json | None:
 
 
 def _line(line: CheckoutLine, session: Checkout) -> Json:
-    return {
+    body: Json = {
         "id": line.id,
         "object": "item",
         "amount_discount": line.discount,
         "amount_subtotal": line.amount,
-        "amount_tax": 0,
-        "amount_total": line.amount - line.discount,
+        "amount_tax": line.tax,
+        "amount_total": line.total,
         "currency": session.currency,
         "description": line.description,
         "price": line.price,
         "quantity": line.quantity,
     }
+    return includable(body, taxes=_taxes(line.taxes, session))
 
 
 expandable("item", "price", kind="price")
@@ -271,10 +299,7 @@ async def create(call: Call[SessionCreate]) -> Json:
     owner = None if asked.customer is None else await customers.get(call.tx, call.environment, asked.customer)
     now = await _now(call, owner)
     lines, currency = await _lines(call.tx, call.environment, asked, now=now)
-    amount = 0 if asked.subscription_data.trial_period_days else sum(line.amount for line in lines)
-    if asked.mode == "payment":
-        assert currency is not None
-        check_amount(amount, currency, param="line_items")
+    default_rates = await _default_rates(call.tx, call.environment, asked, lines)
     expires_at = asked.expires_at or now + LIFETIME
     if not now + SHORTEST <= expires_at <= now + LIFETIME:
         raise Refusal(
@@ -282,7 +307,6 @@ async def create(call: Call[SessionCreate]) -> Json:
             param="expires_at",
         )
     metadata = merge_metadata({}, asked.metadata)
-    order = await _order(call.tx, call.environment, asked, metadata, amount)
     data = {"payment": asked.payment_intent_data, "setup": asked.setup_intent_data}
     said = data.get(asked.mode or "", asked.subscription_data)
     kind = "live" if call.livemode else "test"
@@ -293,11 +317,10 @@ async def create(call: Call[SessionCreate]) -> Json:
         customer=None if owner is None else owner.id,
         mode=asked.mode or "payment",
         status="open",
-        payment_status="unpaid" if amount else "no_payment_required",
+        payment_status="unpaid",
         created=now,
         expires_at=expires_at,
         currency=currency,
-        amount=amount,
         lines=tuple(lines),
         success_url=asked.success_url,
         cancel_url=asked.cancel_url,
@@ -305,13 +328,21 @@ async def create(call: Call[SessionCreate]) -> Json:
         email=asked.customer_email or (None if owner is None else owner.email),
         make_customer=asked.customer_creation == "always",
         trial_days=asked.subscription_data.trial_period_days,
+        default_tax_rates=default_rates,
+        tax_exempt="none" if owner is None else owner.tax_exempt,
+        tax_rounding=(await tax_policy.find(call.tx, call.environment)).rounding,
         description=said.description,
         setup_future_usage=asked.payment_intent_data.setup_future_usage,
         metadata=metadata,
-        credit_order=order,
         result_metadata=merge_metadata({}, said.metadata),
         allow_promotion_codes=asked.allow_promotion_codes,
     )
+    new = reckoned(new)
+    if new.mode == "payment":
+        assert currency is not None
+        check_amount(new.amount, currency, param="line_items")
+    order = await _order(call.tx, call.environment, asked, metadata, new.amount - new.tax)
+    new = replace(new, credit_order=order)
     for each in asked.discounts:
         entry = AskedDiscount(param="discounts[0]", coupon=each.coupon, promotion_code=each.promotion_code)
         new = await offer_discount(call.tx, new, entry, owner=owner, now=now)
@@ -378,6 +409,20 @@ async def _lines(
     return lines, currency
 
 
+async def _default_rates(
+    tx: AsyncConnection, environment: str, asked: SessionCreate, lines: Sequence[CheckoutLine]
+) -> tuple[TaxRate, ...]:
+    """What taxes the lines of a subscription that have no rates of their own."""
+    param = "subscription_data[default_tax_rates]"
+    rates = await find_tax_rates(tx, environment, asked.subscription_data.default_tax_rates, param=param)
+    if rates and asked.mode != "subscription":
+        raise Refusal("You can only pass `subscription_data` in `subscription` mode.", param="subscription_data")
+    bare = {line.price for line in lines if not line.tax_rates}
+    for price in (await prices.find(tx, environment, bare)).values():
+        check_behavior(price.tax_behavior, rates, param=param)
+    return rates
+
+
 async def _sold(tx: AsyncConnection, price: Price, item: LineItem, asked: SessionCreate, *, at: str) -> CheckoutLine:
     if asked.mode == "payment" and price.recurring is not None:
         raise Refusal(
@@ -399,6 +444,8 @@ async def _sold(tx: AsyncConnection, price: Price, item: LineItem, asked: Sessio
     amount = 0
     if item.quantity is not None:
         amount = sum(line.amount for line in rate(price=price, quantity=Decimal(item.quantity)))
+    rates = await find_tax_rates(tx, price.environment, item.tax_rates, param=f"{at}[tax_rates]")
+    check_behavior(price.tax_behavior, rates, param=f"{at}[tax_rates]")
     return CheckoutLine(
         id=public("li"),
         price=price.id,
@@ -407,6 +454,7 @@ async def _sold(tx: AsyncConnection, price: Price, item: LineItem, asked: Sessio
         quantity=item.quantity,
         amount=amount,
         recurring=price.recurring is not None,
+        tax_rates=rates,
     )
 
 
@@ -443,6 +491,7 @@ async def _price(tx: AsyncConnection, environment: str, item: LineItem, *, at: s
         product=product,
         currency=data.currency,
         model=PerUnit(unit=Decimal(data.unit_amount)),
+        tax_behavior=data.tax_behavior,
         inline=True,
         created=now,
     )
