@@ -196,9 +196,7 @@ def reckoned(session: Checkout) -> Checkout:
     )
     lines = tuple(replace(line, taxes=each) for line, each in zip(session.lines, taxes, strict=True))
     amount = 0 if session.trial_days else sum(line.total for line in lines)
-    after = replace(
-        session, lines=lines, amount=amount, payment_status="unpaid" if amount else "no_payment_required"
-    )
+    after = replace(session, lines=lines, amount=amount, payment_status="unpaid" if amount else "no_payment_required")
     if session.credit_order is None:
         return after
     return replace(after, credit_order=ordered(session.metadata, paid=amount - after.tax))

@@ -188,6 +188,8 @@ def upgrade() -> None:
         sa.Column("make_customer", sa.Boolean(), nullable=False),
         sa.Column("trial_days", sa.Integer(), nullable=True),
         sa.Column("default_tax_rates", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("tax_exempt", sa.Text(), nullable=False),
+        sa.Column("tax_rounding", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("setup_future_usage", sa.Text(), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
