@@ -81,10 +81,10 @@ class Month:
             }
         )
 
-    def subscribe(self, *, seats: int) -> None:
+    def subscribe(self, *, seats: int, **more: Any) -> None:
         """Buy that many seats, and tokens by use."""
         licensed = [{"price": self.seat.id, "quantity": seats}] if seats else []
-        asked = {"customer": self.customer.id, "items": [*licensed, {"price": self.tokens.id}]}
+        asked = {"customer": self.customer.id, "items": [*licensed, {"price": self.tokens.id}], **more}
         self.subscription = self.client.v1.subscriptions.create(cast("SubscriptionCreateParams", asked))
 
     def use(self, tokens: int, *, at: datetime) -> None:

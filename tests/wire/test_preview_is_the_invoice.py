@@ -26,7 +26,7 @@ def worker(dsn: str) -> Iterator[None]:
 
 @st.composite
 def stories(draw: st.DrawFn) -> dict[str, Any]:
-    """Tiers, seats, a change of seats in the middle, usage, waiting items and a balance."""
+    """Tiers, seats, a change of seats in the middle, usage, waiting items, discounts and a balance."""
     bounds = sorted(draw(st.lists(st.integers(1, 2000), min_size=0, max_size=3, unique=True)))
     unit = st.decimals(0, 30, places=4)
     flat = st.none() | st.decimals(0, 300, places=1)
@@ -45,18 +45,43 @@ def stories(draw: st.DrawFn) -> dict[str, Any]:
         "used": draw(st.integers(0, 5000)),
         "waiting": draw(st.lists(st.integers(-5000, 5000), max_size=3)),
         "balance": draw(st.integers(-8000, 8000)),
+        "coupons": draw(st.lists(coupons, max_size=2)),
+        "seats_coupons": draw(st.lists(coupons, max_size=1)),
+        "itemized": draw(st.booleans()),
     }
+
+
+coupons = st.fixed_dictionaries({"duration": st.sampled_from(["once", "forever"])}).flatmap(
+    lambda lasting: st.one_of(
+        st.integers(1, 100).map(lambda percent: {"percent_off": percent, **lasting}),
+        st.integers(1, 9000).map(lambda amount: {"amount_off": amount, "currency": "usd", **lasting}),
+    )
+)
 
 
 @settings(max_examples=8, deadline=None)
 @given(story=stories())
 def test_the_preview_is_the_invoice(client: stripe.StripeClient, story: dict[str, Any]) -> None:
     month = Month(client, start=START, tiers=story["tiers"], tiers_mode=story["mode"])
-    month.subscribe(seats=story["seats"])
+    shown = "itemized" if story["itemized"] else "included"
+    month.subscribe(
+        seats=story["seats"],
+        billing_mode={"type": "flexible", "flexible": {"proration_discounts": shown}},
+        discounts=_redeemable(client, story["coupons"]),
+    )
     month.advance(CHANGE)
     seats = next(item for item in month.subscription["items"].data if item.price.id == month.seat.id)
     client.v1.subscriptions.update(
-        month.subscription.id, {"items": [{"id": seats.id, "quantity": story["later_seats"]}]}
+        month.subscription.id,
+        {
+            "items": [
+                {
+                    "id": seats.id,
+                    "quantity": story["later_seats"],
+                    "discounts": _redeemable(client, story["seats_coupons"]),
+                }
+            ]
+        },
     )
     month.use(story["used"], at=CHANGE)
     for amount in story["waiting"]:
@@ -77,7 +102,12 @@ def test_the_preview_is_the_invoice(client: stripe.StripeClient, story: dict[str
         assert _totals(made) == _totals(preview)
     assert issued.ending_balance == preview.ending_balance
     assert issued.amount_due == issued.amount_paid
-    assert issued.total == sum(line.amount for line in issued.lines.auto_paging_iter())
+    off = sum(each.amount for each in issued.total_discount_amounts or [])
+    assert issued.total == sum(line.amount for line in issued.lines.auto_paging_iter()) - off
+
+
+def _redeemable(client: stripe.StripeClient, asked: list[dict[str, Any]]) -> Any:
+    return [{"coupon": client.v1.coupons.create(each).id} for each in asked]  # type: ignore[arg-type]
 
 
 def _lines(invoice: stripe.Invoice) -> list[dict[str, Any]]:

@@ -207,6 +207,17 @@ def test_itemized_prorations_show_what_is_taken_off(shop: Shop, client: stripe.S
     assert totals(shop, made) == [900, 3600]
 
 
+def test_prorations_are_itemized_from_a_migration_on(shop: Shop) -> None:
+    made = shop.subscribe(shop.customer(), shop.price(1000))
+    itemized: Any = {"billing_mode": {"type": "flexible", "flexible": {"proration_discounts": "itemized"}}}
+    included: Any = {"billing_mode": {"type": "flexible"}}
+    changed = shop.v1.subscriptions.migrate(made.id, itemized)
+    assert changed.to_dict()["billing_mode"]["flexible"] == {"proration_discounts": "itemized"}
+    for again in (itemized, included):
+        with pytest.raises(stripe.InvalidRequestError, match="flexibly already"):
+            shop.v1.subscriptions.migrate(made.id, again)
+
+
 def test_the_customer_s_discount_is_for_bills_that_have_none(
     shop: Shop, client: stripe.StripeClient, raw: httpx.Client
 ) -> None:
@@ -225,6 +236,11 @@ def test_the_customer_s_discount_is_for_bills_that_have_none(
     shop.v1.invoice_items.create({"customer": buyer.id, "amount": 1000, "currency": "usd"})
     by_hand: Any = {"customer": buyer.id, "pending_invoice_items_behavior": "include", "discounts": ""}
     assert shop.v1.invoices.create(by_hand).total == 1000
+
+    switched = raw.post(f"/ops/customers/{buyer.id}/discount", data={"coupon": other.id}).json()["discount"]
+    [event] = told(client, "customer.discount.updated", switched["id"])
+    assert event.data.to_dict()["previous_attributes"]["source"] == {"coupon": offered.id}
+    assert shop.v1.invoices.create_preview({"subscription": plain.id}).total == 500
 
     gone = shop.v1.customers.delete_discount(buyer.id)
     assert gone.to_dict()["deleted"] is True
@@ -326,3 +342,9 @@ def test_usage_that_comes_while_draft_is_discounted_too(shop: Shop, client: stri
     shop.use(event, buyer, 500, "2026-07-02")
     shop.advance(clock, "2026-08-02")
     assert shop.invoices(made)[-1].total == 500
+
+
+def test_the_books_agree_after_all_of_this(raw: httpx.Client) -> None:
+    report = raw.get("/ops/invariants").json()
+
+    assert (report["holds"], report["violations"]) == (True, 0), report

@@ -128,11 +128,10 @@ async def discount_customer(
         now=now,
         currency=before.currency,
     )
-    [made] = await redeem(tx, [asked], purchase)
+    [made] = await redeem(tx, [asked], purchase, replaced=before.discount)
     new = (await store.of_customer(tx, customer_id=before.customer_id, ids=[made]))[made]
     if before.discount is not None:
         await due.remove(tx, customer_id=before.customer_id, subject=before.discount.id, kinds=[END])
-        await tell_discount(tx, "customer.discount.deleted", before.discount, now=now)
     after = replace(before, discount=new)
     await customers.save(tx, after)
     await notice.add(

@@ -69,10 +69,16 @@ class Wanted:
 
 
 async def redeem(
-    tx: AsyncConnection, asked: Sequence[AskedDiscount], purchase: Purchase, *, reuse: Collection[str] = ()
+    tx: AsyncConnection,
+    asked: Sequence[AskedDiscount],
+    purchase: Purchase,
+    *,
+    reuse: Collection[str] = (),
+    replaced: Discount | None = None,
 ) -> tuple[str, ...]:
     """The ids of the discounts, in the order asked for: new ones, and existing ones that are among `reuse`.
 
+    A new one takes the place of the one that is `replaced`, and is told so.
     Raises Missing for what does not exist, Refusal for what cannot be redeemed; then nothing was counted.
     """
     wanted = await find_wanted(tx, asked, purchase, reuse=reuse)
@@ -82,7 +88,8 @@ async def redeem(
     for each in new:
         await store.add(tx, each)
         await _plan_end(tx, each, clock=purchase.test_clock)
-        await tell_discount(tx, "customer.discount.created", each, now=purchase.now)
+        type = "customer.discount.created" if replaced is None else "customer.discount.updated"
+        await tell_discount(tx, type, each, previous=replaced, now=purchase.now)
     return tuple(each if isinstance(each, str) else each.id for each in made)
 
 

@@ -44,7 +44,9 @@ async def tell_code(
     )
 
 
-async def tell_discount(tx: AsyncConnection, type: str, subject: Discount, *, now: datetime) -> None:
+async def tell_discount(
+    tx: AsyncConnection, type: str, subject: Discount, *, previous: Discount | None = None, now: datetime
+) -> None:
     """Announce a discount of a customer, a subscription or an item; those of one bill are told with it."""
     if subject.kept_on in ("customer", "subscription", "subscription_item"):
         await notice.add(
@@ -53,5 +55,6 @@ async def tell_discount(tx: AsyncConnection, type: str, subject: Discount, *, no
             customer_id=subject.customer_id,
             type=type,
             subject=subject,
+            previous=previous,
             now=now,
         )
