@@ -88,8 +88,13 @@ def sell(webs: list[Web], event_name: str) -> None:
 def left(webs: list[Web]) -> dict[str, Decimal]:
     """What each wallet has available."""
     with talking(webs) as client:
-        answers = {id: client.get(f"/customers/{id}/wallet/default:USD") for id in PAYING}
-        return {id: Decimal(json.loads(a.text, parse_float=str)["available"]) for id, a in answers.items()}
+        return {id: _available(client, id) for id in PAYING}
+
+
+def _available(client: httpx.Client, customer: str) -> Decimal:
+    while (answer := client.get(f"/customers/{customer}/wallet/default:USD")).status_code == 503:
+        time.sleep(0.1)  # an old connection is found to be gone when it is used
+    return Decimal(json.loads(answer.text, parse_float=str)["available"])
 
 
 @contextmanager
