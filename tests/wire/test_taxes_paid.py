@@ -42,16 +42,13 @@ def test_discount_credit_tax_and_balance_in_their_order(client: stripe.StripeCli
             "customer": month.customer.id,
             "items": [{"price": month.tokens.id}],
             "default_tax_rates": [ten],
+            "discounts": [{"coupon": coupon.id}],
         }
     )
     client.v1.customers.balance_transactions.create(month.customer.id, {"amount": -1000, "currency": "usd"})
     month.advance(datetime(2026, 6, 10, tzinfo=UTC))
     month.use(10_000, at=datetime(2026, 6, 10, tzinfo=UTC))
-    preview = client.v1.invoices.create_preview(
-        {"subscription": month.subscription.id, "discounts": [{"coupon": coupon.id}]}
-    )
-    month.advance(JULY + timedelta(minutes=30))
-    client.v1.invoices.update(str(month.latest_invoice().id), {"discounts": [{"coupon": coupon.id}]})
+    preview = client.v1.invoices.create_preview({"subscription": month.subscription.id})
     month.advance(JULY + timedelta(hours=2))
 
     billed = month.latest_invoice()
@@ -183,6 +180,21 @@ def test_a_checkout_takes_tax_and_books_it(client: stripe.StripeClient, browser:
     assert submit(browser, session.url, PAYER).status_code == 303
     books = standing(dsn)
     assert (books[customer.id, "revenue"], books[customer.id, "tax"]) == (Decimal(100), Decimal(10))
+
+
+def test_a_checkout_is_taxed_on_what_its_discount_leaves(client: stripe.StripeClient) -> None:
+    coupon = client.v1.coupons.create({"percent_off": 10, "duration": "once"})
+    line = {
+        "price_data": {"currency": "usd", "unit_amount": 3000, "product_data": {"name": "Book"}},
+        "quantity": 1,
+        "tax_rates": [rate(client, 5)],
+    }
+
+    session = sold(client, "payment", line_items=[line], discounts=[{"coupon": coupon.id}])
+
+    assert session.total_details is not None
+    assert (session.total_details.amount_discount, session.total_details.amount_tax) == (300, 135)
+    assert (session.amount_subtotal, session.amount_total) == (3000, 2835)
 
 
 def test_a_subscription_is_bought_with_tax_by_rates_that_were_agreed_on(
