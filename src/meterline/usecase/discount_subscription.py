@@ -14,10 +14,11 @@ from meterline.rating import billed_total, rate
 from meterline.refusal import Missing
 from meterline.store import customer as customers
 from meterline.store import discount as store
-from meterline.store import due, notice
+from meterline.store import due
 from meterline.store import subscription as subscriptions
 from meterline.store.due import Due
 from meterline.subscription.model import Subscription, SubscriptionItem
+from meterline.usecase.change_customer import change_customer
 from meterline.usecase.moment import moment
 from meterline.usecase.record_subscription import record_change
 from meterline.usecase.redeem_coupon import END, AskedDiscount, Purchase, redeem
@@ -132,18 +133,7 @@ async def discount_customer(
     new = (await store.of_customer(tx, customer_id=before.customer_id, ids=[made]))[made]
     if before.discount is not None:
         await due.remove(tx, customer_id=before.customer_id, subject=before.discount.id, kinds=[END])
-    after = replace(before, discount=new)
-    await customers.save(tx, after)
-    await notice.add(
-        tx,
-        environment=environment,
-        customer_id=after.customer_id,
-        type="customer.updated",
-        subject=after,
-        previous=before,
-        now=now,
-    )
-    return after
+    return await change_customer(tx, before=before, after=replace(before, discount=new), now=now)
 
 
 async def remove_customer_discount(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> Discount:

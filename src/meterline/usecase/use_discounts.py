@@ -15,10 +15,9 @@ from meterline.invoice.gathered import Gathered, PricedItem
 from meterline.invoice.line import InvoiceLine
 from meterline.invoice.model import Invoice
 from meterline.rating import exact_total, rate
-from meterline.store import customer as customers
 from meterline.store import discount as store
-from meterline.store import notice
 from meterline.subscription.model import Subscription
+from meterline.usecase.change_customer import change_customer
 from meterline.usecase.find_prices import find_prices
 from meterline.usecase.tell_coupon import tell_discount
 
@@ -156,15 +155,4 @@ def without(subscription: Subscription, ids: Iterable[str]) -> Subscription:
 
 async def clear_customer(tx: AsyncConnection, customer: Customer, *, now: datetime) -> Customer:
     """The locked customer without its discount, stored and told."""
-    after = replace(customer, discount=None)
-    await customers.save(tx, after)
-    await notice.add(
-        tx,
-        environment=after.environment,
-        customer_id=after.customer_id,
-        type="customer.updated",
-        subject=after,
-        previous=customer,
-        now=now,
-    )
-    return after
+    return await change_customer(tx, before=customer, after=replace(customer, discount=None), now=now)
