@@ -110,8 +110,8 @@ def test_a_plan_is_changed_among_those_offered(client: stripe.StripeClient, visi
     month = Month(client, start=JUNE)
     month.subscribe(seats=0)
     monthly: Any = {"currency": "usd", "recurring": {"interval": "month"}, "product": str(month.seat.product)}
-    larger = client.v1.prices.create({**monthly, "unit_amount": 5000})
-    hidden = client.v1.prices.create({**monthly, "unit_amount": 1})
+    larger = client.v1.prices.create(monthly | {"unit_amount": 5000})
+    hidden = client.v1.prices.create(monthly | {"unit_amount": 1})
     asked: Any = {"customer": month.customer.id, "items": [{"price": month.seat.id, "quantity": 2}]}
     own = client.v1.subscriptions.create(asked)
     [item] = own["items"].data
@@ -171,3 +171,23 @@ def test_yen_and_dinars_are_shown_to_the_unit(raw: httpx.Client, visit: Enter) -
         assert raw.post(f"/customers/{jane}/wallet/adjustments", json=gift).status_code == 201
     shown = visit(jane).see("balance")
     assert "¥12,345" in shown and "KWD 1.234" in shown and "¥10,000" in shown
+
+
+def test_who_has_paid_for_a_subscription_is_led_into_the_portal(raw: httpx.Client, base_url: str) -> None:
+    fee = {
+        "name": "Monthly",
+        "type": "fixed",
+        "billing_model": {"type": "recurring", "recurring": {"interval": "month"}},
+        "pricing": [{"asset": "USD", "values": [{"unit_price": 20}]}],
+    }
+    assert raw.post("/products", json={"name": "Club", "code": "club", "prices": [fee], "publish": True}).is_success
+    asked = {"products": [{"code": "club"}], "redirect_to": "portal", "return_url": "https://club.example/home"}
+    made = raw.post("/customers", json={"name": "Jane", "subscriptions": [asked]}).json()
+    [waiting] = made["subscriptions"]
+    assert waiting["status"] == "action_required"
+    [action] = waiting["required_actions"]
+    with httpx.Client(base_url=base_url, follow_redirects=True, timeout=30) as browser:
+        card = {"number": "4242424242424242", "expiry": "12/34", "cvc": "123"}
+        inside = browser.post(action["redirect_url"], data=card)
+        assert inside.status_code == 200
+        assert "Overview" in inside.text and "https://club.example/home" in inside.text

@@ -192,14 +192,19 @@ class PortalSession:
     recovery: Recovery | None = None
 
 
-def check_link(url: str, *, param: str) -> None:
-    """Refuse an address that a page should not link to: only http and https lead to pages."""
+def is_link(url: str) -> bool:
+    """Whether a page may link to the address: only http and https lead to pages."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        host = None
-    if not host or parts.scheme not in ("http", "https"):
+        return False
+    return bool(host) and parts.scheme in ("http", "https")
+
+
+def check_link(url: str, *, param: str) -> None:
+    """Refuse an address that a page should not link to."""
+    if not is_link(url):
         raise Refusal("Not a valid URL", code="url_invalid", param=param)
 
 

@@ -21,7 +21,9 @@ from meterline.store.page import Cursor
 from meterline.store.row import load
 from meterline.store.top_up import TopUp
 from meterline.usecase.create_payment_method import create_payment_method
+from meterline.usecase.lead_on import lead_on
 from meterline.usecase.moment import moment
+from meterline.usecase.open_portal import Opened
 from meterline.usecase.top_up_wallet import Paid, pay
 
 
@@ -33,7 +35,7 @@ def router(database: Database) -> APIRouter:
     async def show(id: str, request: Request) -> Response:
         async with database.begin() as tx:
             found = await _opened(tx, id, request.query_params.get("secret", ""))
-            return not_found() if found is None else _after(found, await _saved(tx, found))
+            return not_found() if found is None else await _after(tx, found)
 
     @serving.post("/top-ups/{id}/pay")
     async def submit(id: str, request: Request) -> Response:
@@ -43,7 +45,6 @@ def router(database: Database) -> APIRouter:
                 found = await _opened(tx, id, request.query_params.get("secret", ""))
                 if found is None:
                     return not_found()
-                cards = await _saved(tx, found)
                 paid = await _pay(tx, found, said)
         except Refusal as refusal:
             status = HTTPStatus.PAYMENT_REQUIRED if isinstance(refusal, Declined) else HTTPStatus.BAD_REQUEST
@@ -51,7 +52,8 @@ def router(database: Database) -> APIRouter:
         if paid.payment is not None and paid.payment.status == "requires_action":
             asking = f"/hosted/authentication/{found.environment}/{paid.payment.id}"
             return RedirectResponse(f"{asking}?secret={paid.payment.client_secret}", HTTPStatus.SEE_OTHER)
-        return _after(paid.top_up, cards)
+        async with database.begin() as tx:
+            return await _after(tx, paid.top_up)
 
     return serving
 
@@ -93,10 +95,15 @@ async def _again(database: Database, id: str, request: Request, problem: str, st
         return _shown(found, await _saved(tx, found), problem=problem, status=status)
 
 
-def _after(paid: TopUp, cards: list[PaymentMethod]) -> Response:
-    if paid.status == "succeeded" and paid.return_url is not None:
-        return RedirectResponse(paid.return_url, HTTPStatus.SEE_OTHER)
-    return _shown(paid, cards, problem=paid.failure)
+async def _after(tx: AsyncConnection, paid: TopUp) -> Response:
+    if paid.status == "succeeded":
+        onwards = await lead_on(tx, paid, now=datetime.now(UTC))
+        if isinstance(onwards, Opened):
+            session = onwards.session
+            onwards = f"/portal/{session.environment}/{session.id}/open/{onwards.secret}"
+        if onwards is not None:
+            return RedirectResponse(onwards, HTTPStatus.SEE_OTHER)
+    return _shown(paid, await _saved(tx, paid), problem=paid.failure)
 
 
 def _shown(
