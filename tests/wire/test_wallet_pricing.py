@@ -1,6 +1,7 @@
 """What prices of the wallet dialect come to: several assets, units and volumes, tiers, packages, bounds, fixed fees."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -131,6 +132,20 @@ def test_dimensions_fall_back_and_what_nothing_prices_is_parked(credyt: httpx.Cl
     [answer] = credyt.post("/events", json={"customer_id": joe, "events": [told]}).json()["events"]
     assert (answer["status"], answer["code"]) == ("parked", "rate_missing")
     assert credyt.get(f"/events/{told['id']}").json()["status"] == "parked"
+
+
+def test_usage_before_the_subscription_is_parked_until_one_begins_earlier(credyt: httpx.Client) -> None:
+    product = sell(credyt, price("early", usd({"unit_price": 2})))
+    customer = credyt.post("/customers", json={"name": "Early"}).json()["id"]
+    told = {"id": str(uuid4()), "event_type": "early"}
+    [answer] = credyt.post("/events", json={"customer_id": customer, "events": [told]}).json()["events"]
+    assert (answer["status"], answer["code"]) == ("parked", "no_subscription")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    asked = {"products": [{"code": product.json()["code"]}], "starts_at": yesterday}
+    assert credyt.post(f"/customers/{customer}/subscriptions", json=asked).json()["status"] == "active"
+    [again] = credyt.post("/events", json={"customer_id": customer, "events": [told]}).json()["events"]
+    assert (again["status"], again["fees"][0]["amount"]) == ("billed", "2")
+    assert credyt.get(f"/events/{told['id']}").json()["status"] == "billed"
 
 
 def test_a_fixed_fee_is_paid_by_the_first_asset_that_has_it_and_once(credyt: httpx.Client) -> None:

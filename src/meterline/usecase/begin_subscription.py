@@ -61,9 +61,7 @@ def owed_by(versions: Iterable[OfferVersion], at: datetime, *, recurring: bool =
     return tuple(Owed(sold=sold, at=at) for sold in fixed_prices(versions, recurring=recurring))
 
 
-async def start(
-    work: Work, subscription: WalletSubscription, *, clock: str | None, restarted: bool = False
-) -> WalletSubscription:
+async def start(work: Work, subscription: WalletSubscription, *, clock: str | None) -> WalletSubscription:
     """Pay what it owes and let it be active, or let it wait for what is missing. The caller has stored it before.
 
     One that waited from the beginning begins when it is paid.
@@ -78,9 +76,9 @@ async def start(
     if missing is not None:
         return await wait(work, subscription, missing)
     if not scheduled or subscription.owed:
-        await debit_by(work.tx, subscription, versions, at=subscription.starts_at if scheduled else now)
+        await debit_by(work.tx, subscription, versions, at=now if subscription.begun else subscription.starts_at)
     active = replace(subscription, status="active", begun=True, owed=(), top_up=None)
-    await _give_all(work, active, versions, first=not subscription.begun, restarted=restarted, clock=clock)
+    await _give_all(work, active, versions, first=not subscription.begun, clock=clock)
     await plan_renewals(work, active, versions, after=now, clock=clock)
     active = replace(active, renews_at=renewal(active, versions, after=now))
     await offer.save_subscription(work.tx, active)
@@ -198,17 +196,16 @@ async def _give_all(
     versions: Iterable[OfferVersion],
     *,
     first: bool,
-    restarted: bool,
     clock: str | None,
 ) -> None:
     """Give what comes with it: all of it when it begins, else what belongs to the span that goes on."""
     for version in versions:
         for each in version.entitlements:
-            if first or (restarted and each.refreshed):
-                await entitle(work, subscription, each, at=subscription.starts_at, clock=clock)
-            elif each.refreshed and each.every is not None:
+            if each.refreshed and each.every is not None:
                 span = span_of(subscription.anchor, each.every, work.now, start=subscription.starts_at)
                 await entitle(work, subscription, each, at=span, clock=clock)
+            elif first:
+                await entitle(work, subscription, each, at=subscription.starts_at, clock=clock)
 
 
 async def entitle(

@@ -105,7 +105,10 @@ async def debit_events(
     """What became of each event, in order: its receipt. `now` is the customer's time, `wall` the wall clock."""
     priced, known = await _load(database, customer, events)
     catalog = await ingest.directory.catalog(customer.environment)
-    if not {each.meter for each in priced.tariffs} <= {each.id for each in catalog.meters.values()}:
+    known_here = {each.id for each in catalog.meters.values()}
+    if not {each.meter for each in priced.tariffs} <= known_here or not all(
+        _parts(event, catalog.meters, customer) for event in events
+    ):
         catalog = await ingest.directory.reload(customer.environment)
     found = _Sorted()
     for n, event in enumerate(events):

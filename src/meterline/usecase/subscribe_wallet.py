@@ -66,7 +66,7 @@ async def subscribe(
     clock: str | None,
     now: datetime,
 ) -> WalletSubscription:
-    """Subscribe a customer who has a wallet. Usage from the start on is debited.
+    """Subscribe a customer who has a wallet. Usage from the start on is debited, also from a start in the past.
 
     A fixed fee that the wallet cannot pay then leaves the subscription waiting for it (`action_required`), and no
     usage is debited until it is paid.
@@ -78,8 +78,8 @@ async def subscribe(
         raise Refusal("A subscription is to one product at least.", code="required", param="products")
     if len({version.product for version in versions}) < len(versions):
         raise Refusal("A subscription is to each product once.", code="duplicate_product", param="products")
-    starts = max(when.starts_at or now, now)
-    if when.renews_at is not None and when.renews_at <= starts:
+    starts = when.starts_at or now
+    if when.renews_at is not None and when.renews_at <= max(starts, now):
         raise Refusal("A subscription renews after it starts.", code="renews_too_early", param="renews_at")
     new = WalletSubscription(
         environment=environment,
@@ -248,7 +248,7 @@ async def set_status(
         return await start(work, subscription, clock=clock)
     versions = await versions_of(tx, subscription)
     again = replace(subscription, starts_at=now, anchor=now, owed=owed_by(versions, now, recurring=subscription.begun))
-    return await start(work, again, clock=clock, restarted=True)
+    return await start(work, again, clock=clock)
 
 
 async def one(tx: AsyncConnection, customer_id: UUID, id: str) -> WalletSubscription:
