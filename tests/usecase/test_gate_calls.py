@@ -10,8 +10,11 @@ from decimal import Decimal
 import pytest
 
 from meterline.refusal import Refusal
+from meterline.limit.budget import Budget
+from meterline.store import spending
 from meterline.store.database import Database
-from meterline.usecase import hold_funds
+from meterline.store.spending import Spent
+from meterline.usecase import hold_funds, keep_budget
 from meterline.usecase.gate_calls import GateCall, Gatekeeper
 from meterline.usecase.hold_funds import Estimate, captured_as, extended_as, released_as
 from meterline.usecase.work_wallet import Answer, Refused, Work, work_on
@@ -133,6 +136,13 @@ async def one_by_one(database: Database, janes: Sequence[Jane], steps: Sequence[
     return answers
 
 
+async def spent(jane: Jane) -> list[Spent]:
+    """What the wallet was spent on, as charts show it."""
+    async with jane.database.pool.acquire() as connection:
+        days = {"start": NOW - timedelta(days=1), "end": NOW + timedelta(days=2)}
+        return list(await spending.between(connection, jane.customer_id, **days))
+
+
 def plain(answer: Answer | Refusal) -> object:
     return (type(answer), answer.code, answer.message) if isinstance(answer, Refusal) else answer
 
@@ -150,6 +160,7 @@ async def test_a_batch_comes_to_what_its_calls_come_to_one_by_one(database: Data
     for mine, theirs in zip(batched, serial, strict=True):
         await mine.audit()
         assert await mine.available() == await theirs.available()
+        assert await spent(mine) == await spent(theirs)
 
 
 async def test_a_call_for_a_wallet_that_is_not_there_leaves_the_others_alone(database: Database) -> None:
@@ -170,3 +181,29 @@ async def test_two_keepers_share_a_balance(database: Database) -> None:
     assert sum(not isinstance(each, Refusal) for each in answers) == 100
     assert await jane.available() == 0
     await jane.audit()
+
+
+async def test_a_budget_that_is_set_while_a_call_waits_for_the_wallet_holds_for_it(database: Database) -> None:
+    jane = await opened(database)
+    await jane.give("5")
+    step = Step(0, "authorize", "call", "", Decimal(3), "reject", True, False)
+    async with database.begin() as tx:
+        work = await work_on(tx, environment="test", customer_id=jane.customer_id, now=NOW)
+        asked = asyncio.create_task(together(database, [jane], [step]))
+        await waiting_for_the_wallet(database)
+        await keep_budget.put(work, Budget(id="all", asset="USD", amount=Decimal(2), window="day"))
+    (answer,) = await asked
+    assert isinstance(answer, Refused) and answer.rule == "budget_exceeded"
+
+
+async def waiting_for_the_wallet(database: Database) -> None:
+    """Until somebody waits for a lock on the books."""
+    async with database.pool.acquire() as connection:
+        for _ in range(200):
+            if await connection.fetchval(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                " AND wait_event_type = 'Lock' AND query LIKE '%ledger_head%'"
+            ):
+                return
+            await asyncio.sleep(0.02)
+    raise AssertionError("nobody waits")

@@ -503,15 +503,23 @@ async def remember(connection: Connection, *, environment: str, rows: Sequence[t
     )
 
 
-async def in_use(connection: Connection, customer_ids: Iterable[UUID]) -> tuple[set[UUID], set[UUID]]:
-    """Which of these customers are there still, and which of them have budgets, or had some while they held value."""
+async def living(connection: Connection, customer_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of these customers are there still."""
     rows = await connection.fetch(
-        "SELECT customer_id, EXISTS (SELECT FROM budget WHERE budget.customer_id = customer.customer_id)"
-        " OR EXISTS (SELECT FROM budget_reservation r WHERE r.customer_id = customer.customer_id)"
-        " FROM customer WHERE customer_id = ANY($1::uuid[]) AND NOT deleted",
+        "SELECT customer_id FROM customer WHERE customer_id = ANY($1::uuid[]) AND NOT deleted", list(customer_ids)
+    )
+    return {row[0] for row in rows}
+
+
+async def budgeted(connection: Connection, customer_ids: Iterable[UUID]) -> set[UUID]:
+    """Which of these customers, whose books the caller has locked, have budgets, or had some while they held value."""
+    rows = await connection.fetch(
+        "SELECT id FROM unnest($1::uuid[]) AS of (id)"
+        " WHERE EXISTS (SELECT FROM budget WHERE budget.customer_id = of.id)"
+        " OR EXISTS (SELECT FROM budget_reservation r WHERE r.customer_id = of.id)",
         list(customer_ids),
     )
-    return {row[0] for row in rows}, {row[0] for row in rows if row[1]}
+    return {row[0] for row in rows}
 
 
 def _json(value: object) -> str:

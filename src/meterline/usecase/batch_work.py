@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Booked, Cause, LedgerTransaction, Transfer, book
-from meterline.store import ledger, top_up, wallet
+from meterline.store import ledger, spending, top_up, wallet
 from meterline.store.database import driver
 from meterline.store.wallet import Operation, Touched
 from meterline.usecase.watch_balance import watch_balances
@@ -91,9 +91,10 @@ async def share(
     customer on a test clock sets the customer's.
     """
     connection = await driver(tx)
-    living, budgeted = await wallet.in_use(connection, customer_ids)
+    living = await wallet.living(connection, customer_ids)
     heads = await ledger.lock(connection, environment=environment, customer_ids=living)
     found = await wallet.find(connection, living)
+    budgeted = await wallet.budgeted(connection, found)
     pockets = await wallet.pockets(connection, found)
     known = await wallet.operations(connection, operations)
     held = await wallet.holds(connection, holds) if holds else {}
@@ -133,6 +134,10 @@ async def write(works: Iterable[BatchWork]) -> None:
         booked={each.customer_id: each.booked for each in moved},
         ends={each.customer_id: each.head for each in moved},
     )
+    parts = (
+        part for each in moved for one in each.booked for part in spending.parts_of(each.customer_id, one.transaction)
+    )
+    await spending.add(connection, environment=environment, parts=parts)
     touched = [pocket for each in done for pocket in each.touched()]
     await wallet.write(connection, environment=environment, touched=touched)
     by_id = {each.customer_id: each for each in done}
