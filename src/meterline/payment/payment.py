@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from meterline.payment.method import PaymentMethod
 from meterline.refusal import Refusal
 
 PaymentStatus = Literal[
@@ -76,7 +77,7 @@ class Payment:
     `id` is Stripe's PaymentIntent id (`pi_…`). Amounts are minor units; `tax` is the part of the amount that is tax,
     where no invoice says it. `amount_capturable` is what was authorized and waits for its capture. A payment of nobody
     in particular (`customer` null) has books of its own. `latest_charge` is the last attempt that a processor answered
-    with a charge.
+    with a charge. `refused_method` is the method of the last refusal, as it was then.
     """
 
     environment: str
@@ -92,6 +93,7 @@ class Payment:
     tax: int = 0
     payment_method: str | None = None
     last_refusal: Refused | None = None
+    refused_method: PaymentMethod | None = None
     succeeded_at: datetime | None = None
     canceled_at: datetime | None = None
     amount_received: int = 0
@@ -115,7 +117,9 @@ class Attempt:
 
     `outcome` is null while the answer is not known, and never changes afterwards, except that what waits for the
     card's holder comes to an end. `automatic` says that the calendar of retries asked. `captured` money is taken, not
-    only authorized; `capturing` is what is being taken of it, `amount_refunded` of it went back.
+    only authorized; `capturing` is what is being taken of it, `amount_refunded` of it went back. `authenticated` says
+    that the card's holder confirmed. `presented` is the method as it was when it was asked, and the description, the
+    address for the receipt and the metadata are the payment's of then: a charge does not change when they do.
     """
 
     environment: str
@@ -141,6 +145,12 @@ class Attempt:
     disputed: bool = False
     capturing: int | None = None
     balance_transaction: str | None = None
+    authenticated: bool = False
+    presented: PaymentMethod | None = None
+    description: str | None = None
+    receipt_email: str | None = None
+    statement_descriptor: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def refundable(self) -> int:
@@ -196,7 +206,12 @@ def answered(attempt: Attempt, outcome: Outcome, *, capture: bool) -> Attempt:
         case Succeeded():
             taken = attempt.amount if capture else 0
             return replace(
-                attempt, outcome=outcome.kind, reference=outcome.reference, captured=capture, amount_captured=taken
+                attempt,
+                outcome=outcome.kind,
+                reference=outcome.reference,
+                captured=capture,
+                amount_captured=taken,
+                authenticated=attempt.authenticated or attempt.outcome == "action_needed",
             )
         case Refused():
             return replace(
@@ -222,6 +237,7 @@ def after_attempt(payment: Payment, attempt: Attempt, outcome: Outcome, *, now: 
                 status="requires_capture",
                 amount_capturable=attempt.amount,
                 last_refusal=None,
+                refused_method=None,
                 latest_charge=attempt.id,
             )
         case Succeeded():
@@ -230,6 +246,7 @@ def after_attempt(payment: Payment, attempt: Attempt, outcome: Outcome, *, now: 
                 status="succeeded",
                 amount_received=attempt.amount,
                 last_refusal=None,
+                refused_method=None,
                 latest_charge=attempt.id,
                 succeeded_at=now,
             )
@@ -239,12 +256,15 @@ def after_attempt(payment: Payment, attempt: Attempt, outcome: Outcome, *, now: 
                 status="requires_payment_method",
                 payment_method=None,
                 last_refusal=outcome,
+                refused_method=attempt.presented,
                 latest_charge=attempt.id,
             )
         case ActionNeeded():
-            return replace(asked, status="requires_action", last_refusal=None, action_url=outcome.url)
+            return replace(
+                asked, status="requires_action", last_refusal=None, refused_method=None, action_url=outcome.url
+            )
         case Unknown():
-            return replace(asked, status="processing", last_refusal=None, latest_charge=attempt.id)
+            return replace(asked, status="processing", last_refusal=None, refused_method=None, latest_charge=attempt.id)
 
 
 def captured(payment: Payment, *, amount: int | None, now: datetime) -> tuple[Payment, int]:

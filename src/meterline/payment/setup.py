@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from meterline.payment.method import PaymentMethod
 from meterline.payment.payment import Refused
 from meterline.refusal import Refusal
 
@@ -18,7 +19,10 @@ CONFIRMABLE: tuple[SetupStatus, ...] = ("requires_payment_method", "requires_con
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """An intent to save a card (`seti_…`). Once it succeeded the method is the customer's."""
+    """An intent to save a card (`seti_…`). Once it succeeded the method is the customer's.
+
+    `refused_method` is the method of the last refusal, as it was then.
+    """
 
     environment: str
     customer_id: UUID
@@ -30,6 +34,7 @@ class Setup:
     usage: Literal["off_session", "on_session"] = "off_session"
     payment_method: str | None = None
     last_refusal: Refused | None = None
+    refused_method: PaymentMethod | None = None
     cancellation_reason: Literal["abandoned", "duplicate", "requested_by_customer"] | None = None
     description: str | None = None
     return_url: str | None = None

@@ -4,6 +4,7 @@ import hmac
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, RedirectResponse, Response
@@ -16,6 +17,7 @@ from meterline.payment.payment import Payment
 from meterline.payment.setup import Setup
 from meterline.portal.card import card_of
 from meterline.portal.page import STYLE, form, not_found, page
+from meterline.portal.receipt import show_receipt
 from meterline.portal.tax import shown_taxes
 from meterline.refusal import Declined, Missing, Refusal
 from meterline.store import checkout as checkouts
@@ -33,6 +35,9 @@ from meterline.usecase.set_up_method import confirm_setup, fail_setup
 from meterline.usecase.take_payment import confirm_payment, fail_authentication
 
 _SEE_OTHER = HTTPStatus.SEE_OTHER
+
+_CONFIRMED = ("succeeded", "requires_capture", "processing")
+"""How a payment or a setup stands whose card's holder has confirmed."""
 
 
 async def _time(tx: AsyncConnection, thing: Checkout | Invoice | Payment | Setup) -> datetime:
@@ -53,6 +58,7 @@ def router(database: Database) -> APIRouter:
     ):
         serving.add_api_route(path, served(database, show), methods=["GET"])
         serving.add_api_route(path, served(database, submit), methods=["POST"])
+    serving.add_api_route("/receipt/{environment}/{id}", served(database, show_receipt), methods=["GET"])
 
     @serving.get("/style.css")
     async def style() -> FileResponse:
@@ -237,7 +243,9 @@ async def _back(database: Database, thing: Payment | Setup) -> Response:
     if thing.return_url is not None:
         joint = "&" if "?" in thing.return_url else "?"
         name = "setup_intent" if isinstance(thing, Setup) else "payment_intent"
-        return RedirectResponse(f"{thing.return_url}{joint}{name}={thing.id}", _SEE_OTHER)
+        came = "succeeded" if thing.status in _CONFIRMED else "failed"
+        said = {name: thing.id, f"{name}_client_secret": thing.client_secret, "redirect_status": came}
+        return RedirectResponse(f"{thing.return_url}{joint}{urlencode(said)}", _SEE_OTHER)
     if isinstance(thing, Payment) and thing.invoice is not None:
         return RedirectResponse(f"/hosted/invoice/{thing.environment}/{thing.invoice}", _SEE_OTHER)
     async with database.begin() as tx:

@@ -27,6 +27,7 @@ setup_intent = Table(
     Column("usage", Text, nullable=False),
     Column("payment_method", Text),
     Column("last_refusal", JSONB(none_as_null=True)),
+    Column("refused_method", JSONB(none_as_null=True)),
     Column("cancellation_reason", Text),
     Column("description", Text),
     Column("return_url", Text),

@@ -69,6 +69,12 @@ async def ask(
         processor=method.processor,
         automatic=automatic,
         off_session=off_session,
+        authenticated=authenticated,
+        presented=method,
+        description=payment.description,
+        receipt_email=payment.receipt_email,
+        statement_descriptor=payment.statement_descriptor,
+        metadata=payment.metadata,
     )
     processor = PROCESSORS[method.processor]
     outcome: Outcome = Unknown()

@@ -88,7 +88,13 @@ async def collect_payment(
         refused = payment.last_refusal
     if refused is not None or chosen is None:
         assert refused is not None
-        failed = replace(payment, status="requires_payment_method", payment_method=None, last_refusal=refused)
+        failed = replace(
+            payment,
+            status="requires_payment_method",
+            payment_method=None,
+            last_refusal=refused,
+            refused_method=payment.refused_method if chosen is not None else None,
+        )
         after = await _missed(tx, invoice, payment, failed, refused, now=now, automatic=automatic)
         return Collected(invoice=after, outcome=refused)
     attempt, outcome = await ask(

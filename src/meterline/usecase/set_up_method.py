@@ -65,20 +65,22 @@ async def confirm_setup(
         )
     found = await _method(tx, setup, wanted, now=now)
     if not authenticated and _needs_holder(found):
-        waiting = replace(setup, status="requires_action", payment_method=found.id, last_refusal=None)
+        waiting = replace(
+            setup, status="requires_action", payment_method=found.id, last_refusal=None, refused_method=None
+        )
         await _became(tx, waiting, "setup_intent.requires_action", now=now)
         return SetUp(setup=waiting)
     processor = PROCESSORS[found.processor]
     refused = None if processor.networked else processor.verify(found.reference)
     if refused is not None:
-        return SetUp(setup=await _failed(tx, setup, refused, now=now), refused=refused)
+        return SetUp(setup=await _failed(tx, setup, refused, found, now=now), refused=refused)
     if setup.customer is not None and found.customer is None:
         owner = await customers.lock(tx, setup.customer_id)
         try:
             found = await attach_payment_method(tx, customer=owner, id=found.id, now=now)
         except Declined as declined:
             raise Refusal(declined.message, code=declined.code) from declined
-    done = replace(setup, status="succeeded", payment_method=found.id, last_refusal=None)
+    done = replace(setup, status="succeeded", payment_method=found.id, last_refusal=None, refused_method=None)
     await _became(tx, done, "setup_intent.succeeded", now=now)
     return SetUp(setup=done)
 
@@ -91,7 +93,8 @@ async def fail_setup(tx: AsyncConnection, seen: Setup, *, now: datetime) -> Setu
         code="setup_intent_authentication_failure",
         message="The provided PaymentMethod has failed authentication. Provide another payment method.",
     )
-    return await _failed(tx, setup, refused, now=now)
+    asked = await _method(tx, setup, setup.payment_method, now=now) if setup.payment_method is not None else None
+    return await _failed(tx, setup, refused, asked, now=now)
 
 
 async def cancel_setup(tx: AsyncConnection, seen: Setup, *, reason: object, now: datetime) -> Setup:
@@ -112,8 +115,12 @@ def _needs_holder(method: PaymentMethod) -> bool:
     return not processor.networked and isinstance(processor.collect(question), ActionNeeded)
 
 
-async def _failed(tx: AsyncConnection, setup: Setup, refused: Refused, *, now: datetime) -> Setup:
-    failed = replace(setup, status="requires_payment_method", payment_method=None, last_refusal=refused)
+async def _failed(
+    tx: AsyncConnection, setup: Setup, refused: Refused, asked: PaymentMethod | None, *, now: datetime
+) -> Setup:
+    failed = replace(
+        setup, status="requires_payment_method", payment_method=None, last_refusal=refused, refused_method=asked
+    )
     await _became(tx, failed, "setup_intent.setup_failed", now=now)
     return failed
 

@@ -227,7 +227,14 @@ async def fail_authentication(tx: AsyncConnection, seen: Payment, *, now: dateti
         message="The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new"
         " PaymentMethod to attempt to fulfill this PaymentIntent again.",
     )
-    after = replace(payment, status="requires_payment_method", payment_method=None, last_refusal=refused)
+    asked = (await payments.attempts(tx, payment))[-1].presented
+    after = replace(
+        payment,
+        status="requires_payment_method",
+        payment_method=None,
+        last_refusal=refused,
+        refused_method=asked,
+    )
     await record_payment.became(tx, after, now=now)
     if after.top_up is not None:
         await settle_top_up(tx, after, None, refused, now=now)

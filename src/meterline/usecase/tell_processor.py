@@ -55,7 +55,7 @@ async def capture(database: Database, *, environment: str, id: str, now: datetim
             await settle_capture(tx, payment, charge, amount, now=now)
             return
         await payments.save_attempt(tx, replace(charge, capturing=None))
-        back = replace(payment, status="requires_capture", last_refusal=refused)
+        back = replace(payment, status="requires_capture", last_refusal=refused, refused_method=charge.presented)
         await record_payment.became(tx, back, now=now)
 
 

@@ -4,13 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api import link
 from meterline.api.stripe.call import Call, cursor
+from meterline.api.stripe.charged_card import payment_method_details
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import InstantFilter, ListParams, RetrieveParams, Text
+from meterline.api.stripe.payment_method import billing_details
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
+from meterline.payment.method import BillingDetails
 from meterline.payment.payment import Attempt
 from meterline.refusal import Missing
 from meterline.store import customer as customers
@@ -44,41 +48,37 @@ def render(charge: Attempt) -> Json:
         "application_fee": None,
         "application_fee_amount": None,
         "balance_transaction": charge.balance_transaction,
-        "billing_details": {
-            "address": dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state")),
-            "email": None,
-            "name": None,
-            "phone": None,
-            "tax_id": None,
-        },
-        "calculated_statement_descriptor": None,
+        "billing_details": billing_details(
+            BillingDetails() if charge.presented is None else charge.presented.billing_details
+        ),
+        "calculated_statement_descriptor": charge.statement_descriptor,
         "captured": charge.captured,
         "created": unix(charge.created),
         "currency": charge.currency,
         "customer": charge.customer,
-        "description": None,
+        "description": charge.description,
         "disputed": charge.disputed,
         "failure_balance_transaction": None,
         "failure_code": charge.code,
         "failure_message": charge.message,
         "fraud_details": {},
         "livemode": charge.environment == "live",
-        "metadata": {},
+        "metadata": dict(charge.metadata),
         "on_behalf_of": None,
         "outcome": _outcome(charge),
         "paid": paid,
         "payment_intent": charge.payment,
         "payment_method": charge.payment_method,
-        "payment_method_details": None,
-        "receipt_email": None,
+        "payment_method_details": payment_method_details(charge),
+        "receipt_email": charge.receipt_email,
         "receipt_number": None,
-        "receipt_url": None,
+        "receipt_url": link.hosted("receipt", charge.environment, charge.id) if paid else None,
         "refunded": charge.amount_refunded > 0 and charge.refundable == 0,
         "review": None,
         "shipping": None,
         "source": None,
         "source_transfer": None,
-        "statement_descriptor": None,
+        "statement_descriptor": charge.statement_descriptor,
         "statement_descriptor_suffix": None,
         "status": _STATUS[charge.outcome],
         "transfer_data": None,

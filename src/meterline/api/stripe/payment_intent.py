@@ -21,6 +21,8 @@ from meterline.api.stripe.payment_intent_params import (
     IntentList,
     IntentUpdate,
 )
+from meterline.api.stripe.payment_method import render as render_method
+from meterline.api.stripe.refused_card import told_refusal
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.customer import Customer
@@ -71,7 +73,7 @@ def render(payment: Payment) -> Json:
         "customer_account": None,
         "description": payment.description,
         "excluded_payment_method_types": None,
-        "last_payment_error": _error(payment.last_refusal),
+        "last_payment_error": _error(payment),
         "latest_charge": payment.latest_charge,
         "livemode": payment.environment == "live",
         "metadata": dict(payment.metadata),
@@ -95,12 +97,13 @@ def render(payment: Payment) -> Json:
     }
 
 
-def _error(refused: Refused | None) -> Json | None:
-    if refused is None:
+def _error(payment: Payment) -> Json | None:
+    """`last_payment_error`. A holder who did not confirm made no charge."""
+    if payment.last_refusal is None:
         return None
-    error: Json = {"code": refused.code, "message": refused.message, "type": "card_error"}
-    if refused.decline_code is not None:
-        error["decline_code"] = refused.decline_code
+    error = told_refusal(payment.last_refusal, payment.refused_method)
+    if error["type"] == "card_error" and payment.latest_charge is not None:
+        error["charge"] = payment.latest_charge
     return error
 
 
@@ -183,6 +186,8 @@ def _answer(taken: Taken) -> Json | Refusal:
         return render(taken.payment)
     refused = taken.outcome
     about: dict[str, object] = {"payment_intent": render(taken.payment)}
+    if taken.payment.refused_method is not None:
+        about["payment_method"] = render_method(taken.payment.refused_method)
     if taken.payment.latest_charge is not None:
         about["charge"] = taken.payment.latest_charge
     return Declined(refused.message, code=refused.code, decline_code=refused.decline_code, about=about)

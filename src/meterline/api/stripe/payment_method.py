@@ -44,18 +44,11 @@ _ADDRESS = ("city", "country", "line1", "line2", "postal_code", "state")
 
 def render(method: PaymentMethod) -> Json:
     """The payment method object."""
-    details = method.billing_details
     return {
         "id": method.id,
         "object": "payment_method",
         "allow_redisplay": method.allow_redisplay,
-        "billing_details": {
-            "address": {name: details.address.get(name) for name in _ADDRESS},
-            "email": details.email,
-            "name": details.name,
-            "phone": details.phone,
-            "tax_id": details.tax_id,
-        },
+        "billing_details": billing_details(method.billing_details),
         "card": _card(method.card),
         "created": unix(method.created),
         "customer": method.customer,
@@ -63,6 +56,17 @@ def render(method: PaymentMethod) -> Json:
         "livemode": method.environment == "live",
         "metadata": dict(method.metadata),
         "type": method.type,
+    }
+
+
+def billing_details(details: BillingDetails) -> Json:
+    """Who holds a method, as methods and charges say it."""
+    return {
+        "address": {name: details.address.get(name) for name in _ADDRESS},
+        "email": details.email,
+        "name": details.name,
+        "phone": details.phone,
+        "tax_id": details.tax_id,
     }
 
 

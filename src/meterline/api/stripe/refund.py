@@ -74,7 +74,10 @@ def render(refund: Refund) -> Json:
         "currency": refund.currency,
         "customer": refund.customer,
         "customer_account": None,
-        "destination_details": None,
+        "destination_details": {
+            "card": {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"},
+            "type": "card",
+        },
         "metadata": dict(refund.metadata),
         "payment_intent": refund.payment,
         "payment_method": refund.payment_method,

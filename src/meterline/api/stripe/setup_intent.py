@@ -23,10 +23,11 @@ from meterline.api.stripe.params import (
     merge_metadata,
 )
 from meterline.api.stripe.payment_intent_params import AutomaticMethods, Description, Future, OnlyCard
+from meterline.api.stripe.payment_method import render as render_method
+from meterline.api.stripe.refused_card import told_refusal
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.snapshot import snapshots
 from meterline.customer import Customer
-from meterline.payment.payment import Refused
 from meterline.payment.setup import Setup
 from meterline.refusal import Declined, Refusal
 from meterline.store import customer as customers
@@ -93,7 +94,7 @@ def render(setup: Setup) -> Json:
         "description": setup.description,
         "excluded_payment_method_types": None,
         "flow_directions": None,
-        "last_setup_error": _error(setup.last_refusal),
+        "last_setup_error": setup.last_refusal and told_refusal(setup.last_refusal, setup.refused_method),
         "latest_attempt": None,
         "livemode": setup.environment == "live",
         "mandate": None,
@@ -108,15 +109,6 @@ def render(setup: Setup) -> Json:
         "status": setup.status,
         "usage": setup.usage,
     }
-
-
-def _error(refused: Refused | None) -> Json | None:
-    if refused is None:
-        return None
-    error: Json = {"code": refused.code, "message": refused.message, "type": "card_error"}
-    if refused.decline_code is not None:
-        error["decline_code"] = refused.decline_code
-    return error
 
 
 def _next_action(setup: Setup) -> Json | None:
@@ -168,7 +160,9 @@ def _answer(done: SetUp) -> Json | Refusal:
     if done.refused is None:
         return render(done.setup)
     refused = done.refused
-    about = {"setup_intent": render(done.setup)}
+    about: dict[str, object] = {"setup_intent": render(done.setup)}
+    if done.setup.refused_method is not None:
+        about["payment_method"] = render_method(done.setup.refused_method)
     return Declined(refused.message, code=refused.code, decline_code=refused.decline_code, about=about)
 
 

@@ -871,6 +871,7 @@ def upgrade() -> None:
         sa.Column("created", sa.DateTime(timezone=True), nullable=False),
         sa.Column("payment_method", sa.Text(), nullable=True),
         sa.Column("last_refusal", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("refused_method", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("succeeded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("canceled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("amount_received", sa.BigInteger(), nullable=False),
@@ -924,6 +925,12 @@ def upgrade() -> None:
         sa.Column("disputed", sa.Boolean(), nullable=False),
         sa.Column("capturing", sa.BigInteger(), nullable=True),
         sa.Column("balance_transaction", sa.Text(), nullable=True),
+        sa.Column("authenticated", sa.Boolean(), nullable=False),
+        sa.Column("presented", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("description", sa.Text(), nullable=True),
+        sa.Column("receipt_email", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
     )
     op.create_index("ix_payment_attempt_customer", "payment_attempt", ["customer_id", "sequence"], unique=False)
@@ -1224,6 +1231,7 @@ def upgrade() -> None:
         sa.Column("usage", sa.Text(), nullable=False),
         sa.Column("payment_method", sa.Text(), nullable=True),
         sa.Column("last_refusal", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
+        sa.Column("refused_method", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("cancellation_reason", sa.Text(), nullable=True),
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("return_url", sa.Text(), nullable=True),
