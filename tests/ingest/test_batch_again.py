@@ -53,3 +53,27 @@ async def test_a_part_refused_by_a_newer_catalog_is_answered_once_though_the_bat
         assert refused.ticket.fates[0] == Refused(GONE)
         assert isinstance(kept.ticket.settled()[0], Accepted)
         assert await w.used() == 2
+
+
+async def test_an_event_without_an_identifier_counts_once_though_its_answer_was_lost_and_the_catalog_changed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world(database) as w:
+        await w.add_meter()
+        await w.add_customer()
+        real = write_events.record_at_once
+        lost: list[bool] = []
+
+        async def record_at_once(*arguments: Any) -> Any:
+            fates = await real(*arguments)
+            if fates and not lost:
+                lost.append(True)
+                await w.add_meter("calls")
+                raise ConnectionResetError
+            return fates
+
+        await w.tell(event("1", id="first"))
+        monkeypatch.setattr(write_events, "record_at_once", record_at_once)
+        fates = await w.tell(event("2"))
+        assert lost and isinstance(fates[0], Accepted)
+        assert await w.used() == 3

@@ -9,8 +9,8 @@ from decimal import Decimal
 
 import pytest
 
-from meterline.refusal import Refusal
 from meterline.limit.budget import Budget
+from meterline.refusal import Refusal
 from meterline.store import spending
 from meterline.store.database import Database
 from meterline.store.spending import Spent

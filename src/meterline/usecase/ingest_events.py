@@ -213,8 +213,12 @@ class Ingest:
     async def _recheck(
         self, environment: str, told: Sequence[Any], before: Sequence[NewEvent]
     ) -> tuple[int, "list[NewEvent | Problem]"]:
-        """The same events against the catalog as it is now, for a batch that met a newer one."""
+        """The same events against the catalog as it is now, for a batch that met a newer one.
+
+        They keep the identifiers that they were given: an earlier attempt that was committed is known by them.
+        """
         catalog = await self.directory.reload(environment)
+        told = [msgspec.structs.replace(one, identifier=was.identifier) for one, was in zip(told, before, strict=True)]
         received = [each.received_at for each in before]
         through_stripe = before[0].through_stripe
         return catalog.version, await self._check(told, environment, catalog, received, through_stripe=through_stripe)
