@@ -1,5 +1,6 @@
 """The story of a wallet, told with plain HTTP: two calls to set up, one per image, a top-up, a new price."""
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from uuid import uuid4
@@ -48,6 +49,12 @@ def balance(credyt: httpx.Client, customer: str) -> Decimal:
     return Decimal(str(found.json()["available"]))
 
 
+def written(credyt: httpx.Client, path: str) -> dict[str, str]:
+    """The members of an answer, numbers as they are written in it."""
+    members: dict[str, object] = json.loads(credyt.get(path).text, parse_float=str, parse_int=str)
+    return {name: str(value) for name, value in members.items()}
+
+
 def image(**more: object) -> dict[str, object]:
     return {"id": str(uuid4()), "event_type": "image_generated", "subject": "img_1", **more}
 
@@ -67,6 +74,17 @@ def test_an_image_costs_five_cents_at_once(credyt: httpx.Client, jane: str) -> N
     assert receipt["fees"][0]["amount"] == "0.05"
     assert receipt["available"] == {"USD": "0.95"}
     assert balance(credyt, jane) == Decimal("0.95")
+
+
+def test_amounts_have_no_exponent_and_no_empty_decimals(credyt: httpx.Client, jane: str) -> None:
+    amounts = written(credyt, f"/customers/{jane}/wallet/default:USD")
+    assert [amounts[name] for name in ("available", "promotional", "paid", "debt")] == ["0.95", "0.95", "0", "0"]
+    asked = {"customer_id": jane, "amount": 25.00, "currency": "USD"}
+    top_up = credyt.post("/top-ups", json=asked).json()["id"]
+    assert written(credyt, f"/top-ups/{top_up}")["amount"] == "25"
+    tiny = {"transaction_id": "gift_2", "asset": "USD", "amount": "0.000000000001", "reason": "gift"}
+    assert credyt.post(f"/customers/{jane}/wallet/adjustments", json=tiny).status_code == 201
+    assert written(credyt, f"/customers/{jane}/wallet/default:USD")["available"] == "0.950000000001"
 
 
 def test_the_same_event_again_costs_nothing_and_has_the_same_receipt(credyt: httpx.Client, jane: str) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TypeVar
 
-import msgspec
-
+from meterline.api.wallet.json import encode
 from meterline.api.wallet.route import Json
 from meterline.customer import Customer
 from meterline.limit.balance import WalletPassed
@@ -16,8 +15,6 @@ from meterline.notice.endpoint import TEST, TopicTest
 from meterline.store.notice import Notice, kind_of
 from meterline.store.row import load
 from meterline.wallet.news import SubscriptionNews, TransactionNews, VersionPublished, WalletNews
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 T = TypeVar("T")
 
@@ -41,7 +38,7 @@ def body(told: Notice, *, live: bool) -> bytes:
         "live_mode": live,
         "data": data(told),
     }
-    return _encode(envelope)
+    return encode(envelope)
 
 
 def topic(told: Notice) -> str:

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import msgspec
 from fastapi import Response
 from pydantic import ValidationError
 
+from meterline.api.wallet.json import encode
 from meterline.refusal import Conflict, Missing, Refusal
 
 _PAYMENT_REQUIRED = frozenset({"insufficient_funds", "budget_exceeded", "nothing_refundable"})
 _FORBIDDEN = frozenset({"wallet_frozen", "wallet_closed", "budget_of_seller"})
 _TAKEN = frozenset({"code_taken", "external_id_taken", "id_conflict"})
-
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 class Problem(Exception):
@@ -51,7 +49,7 @@ class Problem(Exception):
         }
         if self.errors is not None:
             body["errors"] = self.errors
-        return Response(_encode(body), self.status, self.headers, media_type="application/problem+json")
+        return Response(encode(body), self.status, self.headers, media_type="application/problem+json")
 
 
 def of_refusal(refusal: Refusal) -> Problem:

@@ -20,6 +20,7 @@ from meterline.api import link
 from meterline.api.asgi import Answer, Asked, BodyRefused, Hot
 from meterline.api.auth import Keys, secret_in
 from meterline.api.wallet import problem
+from meterline.api.wallet.json import encode
 from meterline.api.wallet.params import Params
 from meterline.api.wallet.problem import Problem
 from meterline.refusal import Refusal
@@ -40,7 +41,6 @@ P = TypeVar("P", bound=Params)
 P_co = TypeVar("P_co", bound=Params, covariant=True)
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
-_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +308,7 @@ def _answer(route: Route, result: Json | Reply | Refusal | None, heard: Heard) -
     reply = result if isinstance(result, Reply) else Reply(status=route.status, body=result)
     if reply.body is None:
         return Response(status_code=reply.status, headers=dict(reply.headers))
-    return Response(_encode(reply.body), reply.status, dict(reply.headers), media_type="application/json")
+    return Response(encode(reply.body), reply.status, dict(reply.headers), media_type="application/json")
 
 
 def wants_nothing(headers: Mapping[str, str]) -> bool:
