@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from tests.wire import working
-from tests.wire.billing import Month
+from tests.wire.billing import Month, customer_with, draft_of
 
 START = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 IN_TIME = datetime(2026, 2, 10, tzinfo=UTC)
@@ -109,6 +109,16 @@ def test_a_draft_shows_credits_and_balance_as_they_would_be_used_now(month: Mont
     month.advance(FINALIZED)
     issued = month.client.v1.invoices.retrieve(drafted.id)
     assert (issued.total, issued.amount_due, issued.amount_paid) == (shown.total, shown.amount_due, shown.amount_due)
+
+
+def test_a_draft_without_usage_shows_the_balance_as_it_is_now(client: stripe.StripeClient) -> None:
+    customer = customer_with(client)
+    drafted = str(draft_of(client, customer, 900).id)
+    client.v1.customers.balance_transactions.create(customer.id, {"amount": -250, "currency": "usd"})
+
+    shown = client.v1.invoices.retrieve(drafted)
+    assert (shown.starting_balance, shown.ending_balance, shown.amount_due) == (-250, None, 650)
+    assert client.v1.invoices.finalize_invoice(drafted).amount_due == 650
 
 
 def test_looking_at_a_draft_stores_nothing(month: Month) -> None:

@@ -8,6 +8,7 @@ import pytest
 import stripe
 
 from meterline.gateway.stripe_processor import StripeProcessor
+from tests.wire.billing import draft_of
 from tests.wire.live import events, payer, polled, told, upstream_payments, work
 from tests.wire.test_books_of_business import cents, standing
 
@@ -34,10 +35,15 @@ def asked(live: stripe.StripeClient, customer: stripe.Customer, **more: Any) -> 
     return payment
 
 
+def answer(payment: stripe.PaymentIntent, decision: str) -> httpx.Response:
+    """What the page says that Stripe showed the card's holder, once they have decided."""
+    assert payment.next_action is not None and payment.next_action.redirect_to_url is not None
+    return httpx.post(str(payment.next_action.redirect_to_url.url), data={"decision": decision}, timeout=30)
+
+
 def decide(payment: stripe.PaymentIntent, decision: str) -> None:
     """The card's holder decides, on the page that Stripe showed them."""
-    assert payment.next_action is not None and payment.next_action.redirect_to_url is not None
-    back = httpx.post(str(payment.next_action.redirect_to_url.url), data={"decision": decision}, timeout=30)
+    back = answer(payment, decision)
     assert back.headers["location"].startswith("https://shop.example/back")
 
 
@@ -114,6 +120,31 @@ def test_a_payment_that_was_called_off_gives_back_what_its_holder_confirms_too_l
     assert (refund.status, refund.amount, refund.reason) == ("succeeded", 3000, "duplicate")
     books = standing(dsn)
     assert {books[customer.id, "clearing:stripe"], books[customer.id, "refunds"]} == {cents(0)}
+
+
+def test_a_holder_who_confirms_more_than_a_credit_note_has_left_gets_it_back_and_is_asked_again(
+    live: stripe.StripeClient, client: stripe.StripeClient, processor: StripeProcessor, dsn: str
+) -> None:
+    customer = payer(live, client, THREE_D)
+    invoice = live.v1.invoices.finalize_invoice(str(draft_of(live, customer, 3000).id))
+    [asked_for] = live.v1.payment_intents.list({"customer": customer.id}).data
+    live.v1.payment_intents.confirm(
+        asked_for.id, {"payment_method": method_of(customer), "return_url": "https://shop.example/back"}
+    )
+    work(dsn)
+    payment = live.v1.payment_intents.retrieve(asked_for.id)
+    assert payment.status == "requires_action"
+    live.v1.credit_notes.create({"invoice": str(invoice.id), "amount": 1000})
+    answer(payment, "confirm")
+    polled(dsn, processor)
+    work(dsn)
+    owed = live.v1.invoices.retrieve(str(invoice.id))
+    assert (owed.status, owed.amount_paid, owed.amount_remaining) == ("open", 0, 2000)
+    [refund] = live.v1.refunds.list({"payment_intent": payment.id}).data
+    assert (refund.status, refund.amount) == ("succeeded", 3000)
+    books = standing(dsn)
+    assert {books[customer.id, "clearing:stripe"], books[customer.id, "refunds"]} == {cents(0)}
+    assert -books[customer.id, "receivable"] == cents(2000)
 
 
 def test_authorized_money_is_captured_at_stripe_in_part(

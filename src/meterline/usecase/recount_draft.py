@@ -17,7 +17,7 @@ from meterline.refusal import Refusal
 from meterline.store import customer as customers
 from meterline.store.identifier import derived
 from meterline.usecase.bill_late_usage import bill_late_usage
-from meterline.usecase.bill_to import bill_to
+from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.count_usage import with_late_usage
 from meterline.usecase.reckon_draft import reckoned
 
@@ -33,9 +33,9 @@ async def recounted(tx: AsyncConnection, draft: Invoice) -> tuple[InvoiceLine, .
 async def as_known_now(tx: AsyncConnection, invoices: Sequence[Invoice]) -> list[Invoice]:
     """These invoices, in their order, the drafts as they would be finalized now. Nothing is stored.
 
-    A draft shows its customer, its usage and its tax as they are now; its credits stay tentative. Any other invoice
-    costs nothing here. A draft that could not be finalized, because no rate is known for some of its usage, is as it
-    was stored.
+    A draft shows its customer, with their balance, its usage and its tax as they are now; its credits stay tentative.
+    Any other invoice costs nothing here. A draft that could not be finalized, because no rate is known for some of its
+    usage, is as it was stored.
     """
     drafts = [each for each in invoices if each.status == "draft"]
     if not drafts:
@@ -52,7 +52,8 @@ def _bills_usage(invoice: Invoice) -> bool:
 
 async def _known(tx: AsyncConnection, draft: Invoice, customer: Customer) -> Invoice:
     if not _bills_usage(draft):
-        stands = draft.bill_to == bill_to(customer) and not draft.amounts.taxes
+        owed = draft.amounts.starting_balance == balance_for(customer, draft.currency)
+        stands = owed and draft.bill_to == bill_to(customer) and not draft.amounts.taxes
         return draft if stands else await reckoned(tx, draft, draft.lines, customer=customer)
     try:
         counted = await recounted(tx, draft)

@@ -133,7 +133,7 @@ async def _waited(tx: AsyncConnection, payment: Payment, attempt: Attempt, outco
     if isinstance(outcome, Refused):
         await payments.save_attempt(tx, answered(attempt, outcome, capture=True))
         return
-    if payment.status in ("succeeded", "canceled"):
+    if payment.status in ("succeeded", "canceled") or attempt.amount != payment.amount:
         await _give_back(tx, payment, attempt, outcome, now=now)
         return
     for later in attempts:
@@ -152,7 +152,7 @@ async def _refused(tx: AsyncConnection, later: Attempt, *, now: datetime) -> Pay
 async def _give_back(
     tx: AsyncConnection, payment: Payment, attempt: Attempt, outcome: Succeeded, *, now: datetime
 ) -> None:
-    """Money arrived for a payment that was over: it is booked as what it is, and goes back."""
+    """Money arrived for a payment that was over, or is about another amount: it is booked, and goes back."""
     taken = answered(attempt, outcome, capture=True)
     await payments.save_attempt(tx, taken)
     await record_payment.tell_attempt(tx, taken, outcome, now=now)
