@@ -57,6 +57,8 @@ def test_a_checkout_is_paid_and_leads_back_to_the_shop(client: stripe.StripeClie
     assert isinstance(done.payment_intent, stripe.PaymentIntent)
     assert (done.payment_intent.status, done.payment_intent.metadata["order"]) == ("succeeded", "7")
     assert done.line_items is not None and done.line_items.data[0].amount_total == 5000
+    [sold] = client.v1.checkout.sessions.line_items.list(session.id).data
+    assert sold.price is not None and (sold.price.object, sold.price.unit_amount) == ("price", 5000)
     assert submit(browser, f"/hosted/checkout/test/{session.id}", PAYER).status_code == 303
     assert len(client.v1.charges.list({"payment_intent": done.payment_intent.id}).data) == 1
 

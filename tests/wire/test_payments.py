@@ -180,6 +180,11 @@ def test_a_dispute_is_argued_and_decided(client: stripe.StripeClient, said: str,
     assert (kept.status, kept.evidence_details.submission_count) == ("needs_response", 0)
     decided = client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": said}})
     assert decided.status == ends
+    moved = [(each.type, each.amount) for each in decided.balance_transactions]
+    assert moved == [("adjustment", -2000), ("adjustment", 2000)][: 2 if ends == "won" else 1]
+    how = decided.payment_method_details
+    assert how is not None and how.card is not None
+    assert (how.card.brand, how.card.case_type) == ("visa", "chargeback")
     assert "already closed" in str(refused(client.v1.disputes.close, dispute.id).user_message)
 
 

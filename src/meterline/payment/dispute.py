@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from meterline.payment.statement import StatementLine
 from meterline.refusal import Refusal
 from meterline.wallet.taken import Taken
 
@@ -39,6 +40,8 @@ CLOSED: frozenset[DisputeStatus] = frozenset({"warning_closed", "won", "lost", "
 class Dispute:
     """A bank's objection to a charge. `amount` (minor units) stays away from the house unless it is won.
 
+    `brand` is the card's; `balance_transactions` are the lines of the statement that moved the money, the oldest
+    first, as they were written.
     `reference` is the dispute's name at a processor over a network; `unsent` is what that one has not been told yet.
     """
 
@@ -59,6 +62,8 @@ class Dispute:
     taken: Taken | None = None
     reference: str | None = None
     unsent: Literal["staged", "submitted", "accepted"] | None = None
+    brand: str | None = None
+    balance_transactions: tuple[StatementLine, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -49,6 +49,8 @@ dispute = Table(
     Column("taken", JSONB(none_as_null=True)),
     Column("reference", Text),
     Column("unsent", Text),
+    Column("brand", Text),
+    schema.document("balance_transactions"),
     schema.document("metadata"),
     PrimaryKeyConstraint("customer_id", "id"),
     UniqueConstraint("customer_id", "processor", "reference", name="uq_dispute_reference"),

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.payment.dispute import CLOSED, Dispute, DisputeStatus, told
 from meterline.payment.payment import Attempt
 from meterline.store import dispute as store
-from meterline.store import notice, payment_method
+from meterline.store import notice, payment_method, statement
 from meterline.store import payment as payments
 from meterline.store.identifier import public
 from meterline.usecase import keep_books
@@ -63,6 +63,7 @@ async def open_dispute(tx: AsyncConnection, charge: Attempt, said: Objection, *,
         created=now,
         due_by=said.due_by or now + TIME_TO_ANSWER,
         reference=said.reference,
+        brand=charge.presented.card.brand if charge.presented is not None else None,
     )
     await store.add(tx, new)
     await _tell(tx, "charge.dispute.created", new, now=now)
@@ -135,7 +136,7 @@ async def _moved(tx: AsyncConnection, before: Dispute, after: Dispute, *, now: d
     charge = await payments.lock_attempt(tx, customer_id=after.customer_id, id=after.charge)
     await payments.save_attempt(tx, replace(charge, disputed=after.away))
     await keep_books.money_disputed(tx, after, won=not after.away, now=now)
-    await state_movement(
+    line = await state_movement(
         tx,
         environment=after.environment,
         customer_id=after.customer_id,
@@ -146,6 +147,10 @@ async def _moved(tx: AsyncConnection, before: Dispute, after: Dispute, *, now: d
         currency=after.currency,
         now=now,
     )
+    if line is not None:
+        written = (await statement.find(tx, after.environment, [line]))[line]
+        after = replace(after, balance_transactions=(*after.balance_transactions, written))
+        await store.save(tx, after)
     if after.away:
         taken = await take_back_value(tx, going_back(after, before=charge.amount_refunded), now=now)
         after = replace(after, taken=taken)

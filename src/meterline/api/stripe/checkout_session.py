@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api import link
 from meterline.api.stripe import tax_rate
 from meterline.api.stripe.call import Call, cursor
-from meterline.api.stripe.expand import expandable, fetcher, includable
+from meterline.api.stripe.expand import embedded, expandable, fetcher, includable
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of, nested_list
 from meterline.api.stripe.params import (
@@ -276,7 +276,7 @@ def _line(line: CheckoutLine, session: Checkout) -> Json:
     return includable(body, taxes=_taxes(line.taxes, session))
 
 
-expandable("item", "price", kind="price")
+embedded("item", "price", kind="price")
 
 
 def _url(session: Checkout) -> str:

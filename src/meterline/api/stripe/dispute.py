@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from meterline.api.stripe import statement_line
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
 from meterline.api.stripe.json import Json, unix
@@ -80,7 +81,7 @@ def render(dispute: Dispute) -> Json:
         "id": dispute.id,
         "object": "dispute",
         "amount": dispute.amount,
-        "balance_transactions": [],
+        "balance_transactions": [statement_line.render(line) for line in dispute.balance_transactions],
         "charge": dispute.charge,
         "created": unix(dispute.created),
         "currency": dispute.currency,
@@ -97,10 +98,21 @@ def render(dispute: Dispute) -> Json:
         "is_charge_refundable": False,
         "livemode": dispute.environment == "live",
         "metadata": dict(dispute.metadata),
+        "network_reason_code": None,
         "payment_intent": dispute.payment,
+        "payment_method_details": _card(dispute),
         "reason": dispute.reason,
         "status": dispute.status,
     }
+
+
+def _card(dispute: Dispute) -> Json | None:
+    """`payment_method_details`. A warning is an inquiry; null of disputes about a card that was not kept."""
+    if dispute.brand is None:
+        return None
+    kind = "inquiry" if dispute.status.startswith("warning") else "chargeback"
+    brand = dispute.brand
+    return {"card": {"brand": brand, "case_type": kind, "network": brand, "network_reason_code": None}, "type": "card"}
 
 
 snapshots(Dispute, render, url="/v1/disputes/{id}")

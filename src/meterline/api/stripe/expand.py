@@ -4,7 +4,7 @@ Renderers put an id where Stripe puts one, and hide what is only sent when asked
 `includable`. Resource modules register which fields are expandable and how a kind of object is fetched.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, TypeAlias
 
@@ -27,6 +27,7 @@ _MAX_DEPTH = 4
 _fetchers: dict[str, Fetch] = {}
 _resources: dict[str, str] = {}
 _expandable: dict[tuple[str, str], str] = {}
+_embedded: set[tuple[str, str]] = set()
 
 
 def fetcher(kind: str, *, resource: str | None = None) -> Callable[[Fetch], Fetch]:
@@ -52,6 +53,16 @@ def expandable(object: str, field: str, *, kind: str) -> None:
     _expandable[object, field] = kind
 
 
+def embedded(object: str, field: str, *, kind: str) -> None:
+    """Declare that `field` of `object`, rendered as the id (or ids) of a `kind`, is always sent whole."""
+    expandable(object, field, kind=kind)
+    _embedded.add((object, field))
+
+
+def _always_whole(object: object, field: str) -> bool:
+    return isinstance(object, str) and (object, field) in _embedded
+
+
 def unfetched() -> set[str]:
     """The kinds that are expandable and that nobody fetches: none, in a complete server."""
     return set(_expandable.values()) - _fetchers.keys()
@@ -75,7 +86,32 @@ async def expand(tx: AsyncConnection, key: ApiKey, body: Json, paths: Sequence[s
                 f"You cannot expand more than {_MAX_DEPTH} levels of a property. Property: {path}"
             )
         await _expand_path(tx, key, [(str(body.get("object")), body)], segments, path)
+    await embed(tx, key.environment, body)
     conceal(body)
+
+
+async def embed(tx: AsyncConnection, environment: str, body: Json) -> None:
+    """Put in place, in a rendered response, what is always sent whole, one query per kind."""
+    places = list(_places(body))
+    wanted: dict[str, set[str]] = {}
+    for node, field, kind in places:
+        wanted.setdefault(kind, set()).update(_ids(node[field]))
+    found = {kind: await _fetchers[kind](tx, environment, sorted(ids)) for kind, ids in wanted.items() if ids}
+    for node, field, kind in places:
+        _replace(node, field, found.get(kind, {}))
+
+
+def _places(node: Any) -> Iterator[tuple[Json, str, str]]:
+    """Where something is embedded: the object, the field, and the kind of what goes there."""
+    if isinstance(node, dict):
+        for name, member in node.items():
+            if name != _HIDDEN:
+                yield from _places(member)
+            if _always_whole(node.get("object"), name):
+                yield node, name, _expandable[str(node["object"]), name]
+    elif isinstance(node, list):
+        for member in node:
+            yield from _places(member)
 
 
 def conceal(node: Any) -> None:

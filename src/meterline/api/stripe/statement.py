@@ -7,11 +7,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api.stripe import charge, dispute, payout, refund
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
-from meterline.api.stripe.json import Json, unix
+from meterline.api.stripe.json import Json
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import Currency, InstantFilter, ListParams, RetrieveParams, Text
 from meterline.api.stripe.route import Routes
-from meterline.payment.statement import LineType, StatementLine
+from meterline.api.stripe.statement_line import render
+from meterline.payment.statement import StatementLine
 from meterline.store import row
 from meterline.store import statement as store
 
@@ -21,20 +22,6 @@ for _object in ("charge", "refund", "payout"):
     expandable(_object, "balance_transaction", kind="balance_transaction")
 expandable("balance_transaction", "source", kind="balance_transaction.source")
 
-_CATEGORY: dict[LineType, str] = {
-    "charge": "charge",
-    "payment": "charge",
-    "refund": "refund",
-    "payment_refund": "refund",
-    "refund_failure": "refund_failure",
-    "payment_failure_refund": "charge_failure",
-    "stripe_fee": "fee",
-    "payout": "payout",
-    "payout_failure": "payout_reversal",
-    "payout_cancel": "payout_reversal",
-    "other": "other_adjustment",
-}
-
 
 class LineList(ListParams):
     created: InstantFilter | None = None
@@ -42,36 +29,6 @@ class LineList(ListParams):
     payout: Text | None = None
     source: Text | None = None
     type: Text | None = None
-
-
-def render(line: StatementLine) -> Json:
-    """The balance transaction object."""
-    category = _CATEGORY.get(line.type) or ("dispute" if line.amount < 0 else "dispute_reversal")
-    return {
-        "id": line.id,
-        "object": "balance_transaction",
-        "amount": line.amount,
-        "available_on": unix(line.available_on),
-        "balance_type": "payments",
-        "created": unix(line.created),
-        "currency": line.currency,
-        "description": line.description,
-        "exchange_rate": None,
-        "fee": line.fee,
-        "fee_details": _fees(line),
-        "net": line.net,
-        "reporting_category": category,
-        "source": line.source,
-        "status": "available",
-        "type": "adjustment" if line.type == "other" else line.type,
-    }
-
-
-def _fees(line: StatementLine) -> list[Json]:
-    if not line.fee:
-        return []
-    fee = {"amount": line.fee, "application": None, "currency": line.currency}
-    return [fee | {"description": "Processing fees", "type": "stripe_fee"}]
 
 
 @fetcher("balance_transaction", resource="balance")

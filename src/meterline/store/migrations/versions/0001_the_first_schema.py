@@ -448,6 +448,8 @@ def upgrade() -> None:
         sa.Column("taken", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("reference", sa.Text(), nullable=True),
         sa.Column("unsent", sa.Text(), nullable=True),
+        sa.Column("brand", sa.Text(), nullable=True),
+        sa.Column("balance_transactions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_dispute")),
         sa.UniqueConstraint("customer_id", "processor", "reference", name="uq_dispute_reference"),
