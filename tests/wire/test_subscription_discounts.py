@@ -172,6 +172,7 @@ def test_an_item_that_leaves_is_given_back_net_of_its_discount(
     )
     invoice: Any = made.latest_invoice
     assert invoice.total == 2500
+    assert sorted(lines(invoice)) == [(1000, [166]), (2000, [334])]
 
     shop.advance(clock, "2026-04-16")
     [item] = [each for each in made["items"].data if each.price.id == small.id]
@@ -260,6 +261,35 @@ def test_a_customer_s_discount_for_one_invoice_is_used_up(
 
     assert shop.v1.invoices.create({"customer": buyer.id, "pending_invoice_items_behavior": "include"}).total == 900
     assert shop.v1.customers.retrieve(buyer.id).discount is None
+
+
+@pytest.mark.parametrize("where", ["invoice", "item", "new item", "line"])
+def test_a_customer_s_discount_for_one_invoice_is_used_up_by_a_draft_that_gets_it_later(
+    shop: Shop, client: stripe.StripeClient, raw: httpx.Client, where: str
+) -> None:
+    buyer = shop.customer()
+    draft = str(shop.v1.invoices.create({"customer": buyer.id}).id)
+    thing: Any = {"amount": 1000, "currency": "usd"}
+    item = shop.v1.invoice_items.create({"customer": buyer.id, "invoice": draft, **thing})
+    raw.post(f"/ops/customers/{buyer.id}/discount", data={"coupon": coupon(client).id})
+    mine = shop.v1.customers.retrieve(buyer.id).discount
+    assert mine is not None
+    by_name: Any = {"discounts": [{"discount": mine.id}]}
+    match where:
+        case "invoice":
+            shop.v1.invoices.update(draft, by_name)
+        case "item":
+            shop.v1.invoices.update(draft, by_name)
+            shop.v1.invoice_items.update(item.id, by_name)
+        case "new item":
+            shop.v1.invoice_items.create({"customer": buyer.id, "invoice": draft, **thing, **by_name})
+        case _:
+            shop.v1.invoices.add_lines(draft, {"lines": [{"amount": 1000, **by_name}]})
+
+    assert shop.v1.invoices.retrieve(draft).total in (810, 900, 1900)
+    seen = shop.v1.customers.retrieve(buyer.id)
+    assert (seen.discount, seen.currency) == (None, "usd")
+    assert len(told(client, "customer.discount.deleted", mine.id)) == 1
 
 
 def test_a_minimum_is_asked_of_a_new_subscription_and_refused_of_a_change(

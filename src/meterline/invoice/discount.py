@@ -45,10 +45,29 @@ def _take(
     currency: str,
 ) -> None:
     """Take one discount off what is left of the lines at these places; a line that it is not for loses nothing."""
+    places = _by_age(lines, places)
     room = [left[place] if discount.terms.covers(lines[place].product) else 0 for place in places]
     for place, amount in zip(places, taken(discount.terms, room, currency=currency), strict=True):
         left[place] -= amount
         found[place].append(LineDiscount(discount=discount.id, amount=amount, level=level))
+
+
+def _by_age(lines: Sequence[InvoiceLine], places: Sequence[int]) -> list[int]:
+    """The places, with those of a subscription's items in the order of the items: an invoice lists the newest first.
+
+    What rounding leaves of a discount is so taken off the newest item. The lines of one item stay in their order.
+    """
+    items: dict[str, list[int]] = {}
+    for place in places:
+        if (item := _item(lines[place])) is not None:
+            items.setdefault(item, []).append(place)
+    turned = iter([place for own in reversed(items.values()) for place in own])
+    return [place if _item(lines[place]) is None else next(turned) for place in places]
+
+
+def _item(line: InvoiceLine) -> str | None:
+    """The subscription item that a line bills by itself, not by way of an invoice item."""
+    return line.subscription_item if line.invoice_item is None else None
 
 
 def _kept(line: InvoiceLine) -> tuple[LineDiscount, ...]:

@@ -113,7 +113,7 @@ async def create_invoice_item(
     default_rates = locked.invoice.default_tax_rates if locked else ()
     item = await new_item(tx, owner, asked, currency=currency, default_rates=default_rates, now=now, reuse=reuse)
     item = replace(item, subscription=subscription, invoice=invoice)
-    await fix_currency(tx, owner, item.currency, now=now)
+    owner = await fix_currency(tx, owner, item.currency, now=now)
     await invoice_item.add(tx, [item])
     await tell_item(tx, "invoiceitem.created", item, now=now)
     if locked is not None:

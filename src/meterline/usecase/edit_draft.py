@@ -16,6 +16,7 @@ from meterline.usecase import record_invoice
 from meterline.usecase.draft_invoice import named
 from meterline.usecase.lock_invoice import Locked
 from meterline.usecase.reckon_draft import reckoned
+from meterline.usecase.use_discounts import use_up_added
 
 
 async def edit_lines(tx: AsyncConnection, locked: Locked, lines: Sequence[InvoiceLine], *, now: datetime) -> Invoice:
@@ -25,6 +26,7 @@ async def edit_lines(tx: AsyncConnection, locked: Locked, lines: Sequence[Invoic
     if len(lines) > MAX_LINES:
         raise Refusal(f"An invoice can have at most {MAX_LINES} lines.", param="lines")
     after = await reckoned(tx, before, named(lines), customer=locked.customer)
+    await use_up_added(tx, before, after, locked.customer, now=now)
     await record_invoice.changed(tx, before, after, types=("invoice.updated",), now=now)
     return after
 

@@ -17,7 +17,7 @@ from meterline.usecase.find_tax_rates import find_tax_rates, require_agreement
 from meterline.usecase.lock_invoice import lock_invoice
 from meterline.usecase.reckon_draft import reckoned
 from meterline.usecase.redeem_coupon import AskedDiscount, redeem_for
-from meterline.usecase.use_discounts import ids_of
+from meterline.usecase.use_discounts import ids_of, use_up_added
 
 _AFTER_FINALIZATION = frozenset({"auto_advance", "default_payment_method", "metadata", "payment_method_types"})
 """What may still change once an invoice is finalized."""
@@ -66,6 +66,7 @@ async def update_invoice(
         reuse = {*before.discounts, *ids_of(locked.customer)}
         after = replace(after, discounts=await redeem_for(tx, after, discounts, reuse=reuse, now=now))
         after = await reckoned(tx, after, after.lines, customer=locked.customer)
+        await use_up_added(tx, before, after, locked.customer, now=now)
     if after == before:
         return before
     await record_invoice.changed(tx, before, after, types=("invoice.updated",), now=now)

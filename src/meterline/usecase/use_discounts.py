@@ -131,7 +131,7 @@ async def use_up(
 
     The customer is locked. A subscription's draft that has nothing to discount leaves them for the next one.
     """
-    named = {*draft.discounts, *(id for line in draft.lines for id in own_of(line))}
+    named = _named(draft)
     if not named or (draft.billing_reason != "manual" and not uses_up_once(draft.lines)):
         return Left(customer=customer, subscription=subscription)
     known = await store.of_customer(tx, customer_id=draft.customer_id, ids=named)
@@ -142,6 +142,20 @@ async def use_up(
     if customer.discount is None or customer.discount.id not in spent:
         return Left(customer=customer, subscription=after)
     return Left(customer=await clear_customer(tx, customer, now=now), subscription=after)
+
+
+async def use_up_added(
+    tx: AsyncConnection, before: Invoice, after: Invoice, customer: Customer, *, now: datetime
+) -> None:
+    """Take away the locked customer's own discount for one invoice, where a change has put it on this draft."""
+    mine = customer.discount
+    if mine is not None and mine.once and mine.id in _named(after) - _named(before):
+        await tell_discount(tx, "customer.discount.deleted", mine, now=now)
+        await clear_customer(tx, customer, now=now)
+
+
+def _named(draft: Invoice) -> set[str]:
+    return {*draft.discounts, *(id for line in draft.lines for id in own_of(line))}
 
 
 def without(subscription: Subscription, ids: Iterable[str]) -> Subscription:

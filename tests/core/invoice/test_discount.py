@@ -35,6 +35,15 @@ def test_an_amount_off_is_shared_with_the_rest_on_the_last_line() -> None:
     assert totals(lines).total == 2500
 
 
+def test_the_rest_is_taken_off_the_newest_item_of_a_subscription_though_it_is_listed_first() -> None:
+    newest = replace(line(2000), subscription_item="si_2")
+    oldest = [replace(line(400), subscription_item="si_1"), replace(line(600), subscription_item="si_1", flat=True)]
+    by_hand = replace(line(0), subscription_item="si_3", invoice_item="ii_1")
+
+    lines = reduced([by_hand, newest, *oldest], discount("di_1", off(500)))
+    assert [one[0][1] for one in taken_off(lines)] == [0, 334, 66, 100]
+
+
 def test_ten_percent_off_thirty_dollars() -> None:
     summed = totals(reduced([line(3000)], discount("di_1", percent("10"))))
 
