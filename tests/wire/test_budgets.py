@@ -89,6 +89,8 @@ def test_recorded_usage_counts_on_every_level_and_is_never_refused(credyt: httpx
     assert checked["resets_at"] is not None and checked["affordable_quantity"] == 0
     refused = credyt.post("/gate/authorize", json=call(jane, 1, id="held"))
     assert (refused.status_code, refused.json()["level"]) == (402, "team")
+    assert (refused.json()["left"], refused.json()["asked"]) == ("-1", "0.01")
+    assert refused.json()["detail"].endswith("leaves 0 USD; 0.01 USD were asked for.")
     events = credyt.get("/v1/events", params={"type": "budget.passed"}, headers={"Authorization": f"Bearer {SECRET}"})
     told = [each["data"]["object"] for each in events.json()["data"] if each["data"]["object"]["customer"] == jane]
     assert sorted((each["budget"], each["spent"], each["hard"]) for each in told) == [

@@ -111,6 +111,8 @@ def test_paying_a_draft_finalizes_and_collects(client: stripe.StripeClient) -> N
     assert (payment.status, payment.amount_paid, payment.is_default) == ("paid", 1250, True)
     assert client.v1.invoice_payments.retrieve(payment.id) == payment
     assert client.v1.invoice_payments.list({"invoice": paid.id}).data == [payment]
+    told = client.v1.events.list({"type": "invoice_payment.paid"}).data
+    assert [event.data.object["status"] for event in told if event.data.object["id"] == payment.id] == ["paid"]
 
 
 def test_a_declined_payment_leaves_the_invoice_open_and_counted(client: stripe.StripeClient) -> None:

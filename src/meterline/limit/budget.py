@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
 
-from meterline.money import add, subtract
+from meterline.money import add, decimal_text, subtract
 from meterline.refusal import Refusal
 
 Window: TypeAlias = Literal["hour", "day", "week", "month", "total"]
@@ -108,8 +108,9 @@ class BudgetExceeded(Refusal):
         budget = standing.budget
         whose = "the customer" if budget.spender is None else f"'{budget.spender}'"
         super().__init__(
-            f"The {budget.window} budget '{budget.id}' of {whose} leaves {max(standing.left, Decimal(0)):f}"
-            f" {budget.of}; {asked:f} {budget.of} were asked for.",
+            f"The {budget.window} budget '{budget.id}' of {whose} leaves"
+            f" {decimal_text(max(standing.left, Decimal(0)))} {budget.of}; {decimal_text(asked)} {budget.of} were"
+            " asked for.",
             code="budget_exceeded",
         )
         resets = standing.resets_at
@@ -117,8 +118,8 @@ class BudgetExceeded(Refusal):
             "budget": budget.id,
             "level": budget.spender or "customer",
             "asset": budget.of,
-            "asked": f"{asked:f}",
-            "left": f"{standing.left:f}",
+            "asked": decimal_text(asked),
+            "left": decimal_text(standing.left),
             "resets_at": None if resets is None else resets.isoformat(),
         }
 

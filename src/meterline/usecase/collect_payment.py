@@ -23,7 +23,7 @@ from meterline.payment.payment import (
     after_attempt,
 )
 from meterline.refusal import Missing, Refusal
-from meterline.store import due, payment_method
+from meterline.store import due, notice, payment_method
 from meterline.store import payment as payments
 from meterline.subscription.status import Standing
 from meterline.usecase import keep_books, record_invoice, record_payment
@@ -192,7 +192,16 @@ async def _received(
         now=now,
     )
     await record_payment.became(tx, payment, now=now)
-    await payments.save_link(tx, replace(link, status="paid", amount_paid=attempt.amount, paid_at=now))
+    received = replace(link, status="paid", amount_paid=attempt.amount, paid_at=now)
+    await payments.save_link(tx, received)
+    await notice.add(
+        tx,
+        environment=invoice.environment,
+        customer_id=invoice.customer_id,
+        type="invoice_payment.paid",
+        subject=received,
+        now=now,
+    )
     await record_invoice.changed(
         tx, invoice, after, types=("invoice.updated", "invoice.paid", "invoice.payment_succeeded"), now=now
     )
