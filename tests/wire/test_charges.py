@@ -148,6 +148,79 @@ def test_a_setup_that_was_refused_names_the_card(client: stripe.StripeClient) ->
     assert error.payment_method.card.last4 == "0002"
 
 
+CARD: Any = {"type": "card", "card": {"token": "tok_mastercard"}, "billing_details": {"name": "Ada"}}
+
+
+def test_an_intent_brings_its_card_along(client: stripe.StripeClient) -> None:
+    once = client.v1.payment_intents.create(
+        {"amount": 2000, "currency": "usd", "payment_method_data": CARD, "confirm": True, "expand": ["latest_charge"]}
+    )
+    assert isinstance(once.latest_charge, stripe.Charge)
+    assert (once.status, card_of(once.latest_charge).brand) == ("succeeded", "mastercard")
+    assert once.latest_charge.billing_details.name == "Ada"
+    later = client.v1.payment_intents.create({"amount": 2000, "currency": "usd"})
+    chosen = client.v1.payment_intents.update(later.id, {"payment_method_data": CARD})
+    assert (chosen.status, chosen.payment_method is not None) == ("requires_confirmation", True)
+    assert client.v1.payment_intents.confirm(later.id, {"payment_method_data": CARD}).status == "succeeded"
+    customer = client.v1.customers.create({})
+    saved = client.v1.setup_intents.create({"customer": customer.id, "payment_method_data": CARD, "confirm": True})
+    assert client.v1.payment_methods.retrieve(str(saved.payment_method)).customer == customer.id
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"payment_method": "pm_card_visa", "payment_method_data": CARD}, "payment_method_data"),
+        ({"payment_method_data": {"type": "card"}}, "payment_method_data[card]"),
+        ({"payment_method_data": {"type": "klarna"}}, "payment_method_data[type]"),
+        ({"allowed_payment_method_types": ["klarna"]}, "allowed_payment_method_types[0]"),
+        ({"excluded_payment_method_types": ["card"]}, "excluded_payment_method_types"),
+        ({"payment_method_types": ["card"]}, "payment_method_types"),
+        ({"statement_descriptor_suffix": "A*B"}, "statement_descriptor_suffix"),
+        ({"statement_descriptor": "1234"}, "statement_descriptor"),
+        ({"receipt_email": "nobody"}, "receipt_email"),
+        ({"amount": 100_000_000}, "amount"),
+        ({"off_session": "sometimes"}, "off_session"),
+        ({"shipping": {"name": "Ada"}}, "shipping[address]"),
+    ],
+)
+def test_what_an_intent_cannot_be_asked_for(client: stripe.StripeClient, asked: dict[str, Any], param: str) -> None:
+    wrong: Any = {"amount": 2000, "currency": "usd"} | asked
+    with pytest.raises(stripe.InvalidRequestError) as told:
+        client.v1.payment_intents.create(wrong)
+    assert (told.value.http_status, told.value.param) == (400, param)
+
+
+def test_what_is_sent_and_what_the_bank_shows_stand_on_the_charge(client: stripe.StripeClient) -> None:
+    to: Any = {"name": "Ada", "address": {"line1": "1 Rd", "country": "GB"}}
+    charge = charged(
+        client,
+        shipping=to,
+        statement_descriptor_suffix="EGGS 7",
+        allowed_payment_method_types=["card"],
+        excluded_payment_method_types=["klarna"],
+        off_session="one_off",
+    )
+    assert charge.shipping is not None and charge.shipping.address is not None
+    assert (charge.shipping.name, charge.shipping.address.country) == ("Ada", "GB")
+    assert (charge.statement_descriptor_suffix, charge.calculated_statement_descriptor) == ("EGGS 7", "EGGS 7")
+    short: Any = {"number": "4242424242424242", "exp_month": 1, "exp_year": 2040, "cvc": "12"}
+    with pytest.raises(stripe.CardError) as told:
+        client.v1.payment_methods.create({"type": "card", "card": short})
+    assert told.value.code == "invalid_cvc"
+
+
+def test_before_endive_the_kinds_of_method_had_another_name(raw: httpx.Client) -> None:
+    asked = {"amount": "2000", "currency": "usd", "payment_method_types[0]": "card"}
+    older = {"stripe-version": "2026-08-26.dahlia"}
+    made = raw.post("/v1/payment_intents", data=asked, headers=older)
+    assert made.status_code == 200
+    assert made.json()["payment_method_types"] == ["card"]
+    assert "allowed_payment_method_types" not in made.json()
+    now = raw.get(f"/v1/payment_intents/{made.json()['id']}").json()
+    assert now["allowed_payment_method_types"] == ["card"]
+
+
 def test_a_receipt_is_a_page(client: stripe.StripeClient) -> None:
     charge = charged(client, description="Two <eggs>")
     shown = httpx.get(str(charge.receipt_url))

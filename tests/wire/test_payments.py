@@ -11,7 +11,6 @@ from tests.wire.billing import customer_with, draft_of
 from tests.wire.typed import assert_typed
 
 NOT_OFFERED = (
-    "allowed_payment_method_types",
     "attach_to_self",
     "hooks",
     "managed_payments",

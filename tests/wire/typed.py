@@ -66,7 +66,7 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "charge.fraud_details": dict.fromkeys(["stripe_report", "user_report"], WHEN_SET),
     "charge.outcome": dict.fromkeys(["risk_score", "rule"], NOT_OFFERED),
     "payment_intent": dict.fromkeys(
-        ["allowed_payment_method_types", "hooks", "managed_payments", "payment_details", "payment_record",
+        ["hooks", "managed_payments", "payment_details", "payment_record",
          "presentment_details"],
         NOT_OFFERED,
     ),

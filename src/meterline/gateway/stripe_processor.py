@@ -29,6 +29,9 @@ from meterline.payment.dispute import DisputeStatus
 from meterline.payment.method import Card
 from meterline.payment.payment import Outcome, Refused, Unknown
 
+_VERSION = "2026-08-26.dahlia"
+"""What payments are asked for in: endive gave `payment_method_types` a name that servers in Stripe's manner do not know."""
+
 _SLACK = timedelta(hours=1)
 """How far apart our clock and Stripe's may be."""
 
@@ -103,7 +106,7 @@ class StripeProcessor:
             if intent is None:
                 intent = self._client.v1.payment_intents.create(
                     asked,  # type: ignore[arg-type]
-                    {"idempotency_key": collection.key},
+                    {"idempotency_key": collection.key, "stripe_version": _VERSION},
                 )
         except stripe.CardError as error:
             return _refused(error)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from meterline.customer import Shipping
 from meterline.payment.method import PaymentMethod
 from meterline.refusal import Refusal
 
@@ -105,6 +106,8 @@ class Payment:
     description: str | None = None
     receipt_email: str | None = None
     statement_descriptor: str | None = None
+    statement_descriptor_suffix: str | None = None
+    shipping: Shipping | None = None
     return_url: str | None = None
     top_up: str | None = None
     action_url: str | None = None
@@ -150,6 +153,8 @@ class Attempt:
     description: str | None = None
     receipt_email: str | None = None
     statement_descriptor: str | None = None
+    statement_descriptor_suffix: str | None = None
+    shipping: Shipping | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -74,6 +74,8 @@ async def ask(
         description=payment.description,
         receipt_email=payment.receipt_email,
         statement_descriptor=payment.statement_descriptor,
+        statement_descriptor_suffix=payment.statement_descriptor_suffix,
+        shipping=payment.shipping,
         metadata=payment.metadata,
     )
     processor = PROCESSORS[method.processor]

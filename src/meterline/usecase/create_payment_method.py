@@ -104,6 +104,8 @@ def _check_expiry(details: CardDetails, now: datetime) -> None:
     whole = None if year is None else year + 2000 if year < 100 else year
     if whole is None or not (now.year, now.month) <= (whole, month) < (now.year + 50, 0):
         raise Declined("Your card's expiration year is invalid.", code="invalid_expiry_year", param="exp_year")
+    if details.cvc is not None and not (details.cvc.isascii() and details.cvc.isdigit() and len(details.cvc) in (3, 4)):
+        raise Declined("Your card's security code is invalid.", code="invalid_cvc", param="cvc")
 
 
 def _param(code: str) -> str | None:

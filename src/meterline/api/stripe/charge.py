@@ -13,6 +13,7 @@ from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import InstantFilter, ListParams, RetrieveParams, Text
 from meterline.api.stripe.payment_method import billing_details
 from meterline.api.stripe.route import Routes
+from meterline.api.stripe.shipping import shown_shipping
 from meterline.api.stripe.snapshot import snapshots
 from meterline.payment.method import BillingDetails
 from meterline.payment.payment import Attempt
@@ -51,7 +52,7 @@ def render(charge: Attempt) -> Json:
         "billing_details": billing_details(
             BillingDetails() if charge.presented is None else charge.presented.billing_details
         ),
-        "calculated_statement_descriptor": charge.statement_descriptor,
+        "calculated_statement_descriptor": charge.statement_descriptor_suffix or charge.statement_descriptor,
         "captured": charge.captured,
         "created": unix(charge.created),
         "currency": charge.currency,
@@ -75,11 +76,11 @@ def render(charge: Attempt) -> Json:
         "receipt_url": link.hosted("receipt", charge.environment, charge.id) if paid else None,
         "refunded": charge.amount_refunded > 0 and charge.refundable == 0,
         "review": None,
-        "shipping": None,
+        "shipping": shown_shipping(charge.shipping),
         "source": None,
         "source_transfer": None,
         "statement_descriptor": charge.statement_descriptor,
-        "statement_descriptor_suffix": None,
+        "statement_descriptor_suffix": charge.statement_descriptor_suffix,
         "status": _STATUS[charge.outcome],
         "transfer_data": None,
         "transfer_group": None,

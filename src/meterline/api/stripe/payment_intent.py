@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api import link
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
+from meterline.api.stripe.given_method import given_method
 from meterline.api.stripe.json import Json, unix, unix_or_none
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import RetrieveParams, merge_metadata
@@ -24,6 +25,7 @@ from meterline.api.stripe.payment_intent_params import (
 from meterline.api.stripe.payment_method import render as render_method
 from meterline.api.stripe.refused_card import told_refusal
 from meterline.api.stripe.route import Routes
+from meterline.api.stripe.shipping import shown_shipping
 from meterline.api.stripe.snapshot import snapshots
 from meterline.customer import Customer
 from meterline.money import display, minimum_payment
@@ -45,6 +47,9 @@ from meterline.usecase.take_payment import (
 
 routes = Routes("payment_intents")
 
+_MOST = 99_999_999
+"""Minor units: as much as a payment by card can be."""
+
 expandable("payment_intent", "customer", kind="customer")
 expandable("payment_intent", "latest_charge", kind="charge")
 expandable("payment_intent", "payment_method", kind="payment_method")
@@ -55,6 +60,7 @@ def render(payment: Payment) -> Json:
     return {
         "id": payment.id,
         "object": "payment_intent",
+        "allowed_payment_method_types": ["card"],
         "amount": payment.amount,
         "amount_capturable": payment.amount_capturable,
         "amount_details": None,
@@ -87,10 +93,10 @@ def render(payment: Payment) -> Json:
         "receipt_email": payment.receipt_email,
         "review": None,
         "setup_future_usage": payment.setup_future_usage,
-        "shipping": None,
+        "shipping": shown_shipping(payment.shipping),
         "source": None,
         "statement_descriptor": payment.statement_descriptor,
-        "statement_descriptor_suffix": None,
+        "statement_descriptor_suffix": payment.statement_descriptor_suffix,
         "status": payment.status,
         "transfer_data": None,
         "transfer_group": None,
@@ -114,6 +120,11 @@ def _next_action(payment: Payment) -> Json | None:
     page = payment.action_url or link.hosted("authentication", payment.environment, payment.id, secret=secret)
     return {"redirect_to_url": {"return_url": payment.return_url, "url": page}, "type": "redirect_to_url"}
 
+
+_CHANGEABLE = (
+    "amount", "currency", "capture_method", "description", "receipt_email", "setup_future_usage",
+    "statement_descriptor", "statement_descriptor_suffix", "payment_method",
+)  # fmt: skip
 
 snapshots(Payment, render, url="/v1/payment_intents/{id}")
 
@@ -148,12 +159,14 @@ async def create(call: Call[IntentCreate]) -> Json | Refusal:
         status="requires_payment_method",
         client_secret=f"{id}_{public('secret')}",
         created=now,
-        payment_method=asked.payment_method,
+        payment_method=await given_method(call, asked.payment_method, asked.payment_method_data),
         capture_method=asked.capture_method,
         setup_future_usage=asked.setup_future_usage,
         description=asked.description,
         receipt_email=asked.receipt_email,
+        shipping=asked.shipping.shipping() if asked.shipping is not None else None,
         statement_descriptor=asked.statement_descriptor,
+        statement_descriptor_suffix=asked.statement_descriptor_suffix,
         return_url=asked.return_url,
         metadata=merge_metadata({}, asked.metadata),
     )
@@ -178,6 +191,8 @@ def check_amount(amount: int, currency: str, *, param: str = "amount") -> None:
         raise Refusal(
             f"Amount must be at least {display(least, currency)} {currency}", code="amount_too_small", param=param
         )
+    if amount > _MOST:
+        raise Refusal(f"Amount must be no more than {display(_MOST, currency)}", code="amount_too_large", param=param)
 
 
 def _answer(taken: Taken) -> Json | Refusal:
@@ -204,10 +219,11 @@ async def change(call: Call[IntentUpdate]) -> Json:
     """Change a payment that was not taken yet."""
     asked = call.params
     seen, now = await _seen(call)
-    names = ("amount", "currency", "capture_method", "description", "receipt_email", "setup_future_usage")
-    changes: dict[str, object] = {
-        name: getattr(asked, name) for name in (*names, "statement_descriptor", "payment_method") if asked.sent(name)
-    }
+    changes: dict[str, object] = {name: getattr(asked, name) for name in _CHANGEABLE if asked.sent(name)}
+    if asked.payment_method_data is not None:
+        changes["payment_method"] = await given_method(call, asked.payment_method, asked.payment_method_data)
+    if asked.sent("shipping"):
+        changes["shipping"] = asked.shipping and asked.shipping.shipping()
     if asked.customer is not None and asked.customer != seen.customer:
         raise Refusal("The customer of a PaymentIntent cannot be changed.", param="customer")
     if changes.keys() & {"amount", "currency"}:
@@ -227,12 +243,14 @@ async def confirm(call: Call[IntentConfirm]) -> Json | Refusal:
         for name in ("capture_method", "receipt_email", "return_url", "setup_future_usage")
         if asked.sent(name)
     }
+    if asked.sent("shipping"):
+        changes["shipping"] = asked.shipping and asked.shipping.shipping()
     if changes:
         seen = await change_payment(call.tx, seen, changes, now=now)
     taken = await confirm_payment(
         call.tx,
         seen,
-        method=asked.payment_method,
+        method=await given_method(call, asked.payment_method, asked.payment_method_data),
         off_session=asked.off_session,
         refuse_action=asked.error_on_requires_action,
         now=now,

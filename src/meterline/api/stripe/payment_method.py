@@ -14,6 +14,7 @@ from meterline.api.stripe.params import RetrieveParams, merge_metadata
 from meterline.api.stripe.payment_method_params import (
     Attach,
     BillingDetailsParams,
+    CardGiven,
     CustomerMethodList,
     Detach,
     MethodCreate,
@@ -104,11 +105,16 @@ async def fetch(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> di
 @routes.post("/v1/payment_methods", MethodCreate)
 async def create(call: Call[MethodCreate]) -> Json:
     """Create a payment method from a card or a token of one."""
-    asked = call.params
-    asked.require_card()
+    call.params.require_card()
+    return render(await make(call, call.params))
+
+
+async def make(call: Call[Any], asked: CardGiven, *, within: str | None = None) -> PaymentMethod:
+    """A new method of the card that was given, at the top of a call or `within` a hash of it."""
     card = asked.card
     if card is None:
-        raise Refusal("Missing required param: card.", code="parameter_missing", param="card")
+        missing = "card" if within is None else f"{within}[card]"
+        raise Refusal(f"Missing required param: {missing}.", code="parameter_missing", param=missing)
     details = CardDetails(
         token=card.token, number=card.number, exp_month=card.exp_month, exp_year=card.exp_year, cvc=card.cvc
     )
@@ -116,9 +122,9 @@ async def create(call: Call[MethodCreate]) -> Json:
         raise Refusal(
             "You must specify either `card[token]`, or `card[number]` with its expiry.",
             code="parameter_missing",
-            param="card[number]",
+            param="card[number]" if within is None else f"{within}[card][number]",
         )
-    method = await create_payment_method(
+    return await create_payment_method(
         call.tx,
         environment=call.environment,
         details=details,
@@ -127,7 +133,6 @@ async def create(call: Call[MethodCreate]) -> Json:
         metadata=merge_metadata({}, asked.metadata),
         now=call.now,
     )
-    return render(method)
 
 
 def _details(before: BillingDetails, asked: BillingDetailsParams | None) -> BillingDetails:

@@ -111,12 +111,17 @@ class OtherKinds(Params):
     zip: Off = None
 
 
-class MethodCreate(OtherKinds):
+class CardGiven(OtherKinds):
+    """A card as a client gives it."""
+
     allow_redisplay: AllowRedisplay | None = None
     billing_details: BillingDetailsParams | None = None
     card: CardParams | None = None
-    customer: NoAccount = None
     metadata: Metadata = {}
+
+
+class MethodCreate(CardGiven):
+    customer: NoAccount = None
     payment_method: NoAccount = None
     radar_options: Off = None
     type: Kind | None = None

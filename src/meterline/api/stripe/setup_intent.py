@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.api import link
 from meterline.api.stripe.call import Call, cursor
 from meterline.api.stripe.expand import expandable, fetcher
+from meterline.api.stripe.given_method import given_method
 from meterline.api.stripe.json import Json, unix
 from meterline.api.stripe.listing import list_of
 from meterline.api.stripe.params import (
@@ -22,7 +23,7 @@ from meterline.api.stripe.params import (
     Unset,
     merge_metadata,
 )
-from meterline.api.stripe.payment_intent_params import AutomaticMethods, Description, Future, OnlyCard
+from meterline.api.stripe.payment_intent_params import AutomaticMethods, Description, Future, MethodChoice
 from meterline.api.stripe.payment_method import render as render_method
 from meterline.api.stripe.refused_card import told_refusal
 from meterline.api.stripe.route import Routes
@@ -43,27 +44,25 @@ expandable("setup_intent", "customer", kind="customer")
 expandable("setup_intent", "payment_method", kind="payment_method")
 
 
-class SetupCreate(Params):
+class SetupCreate(MethodChoice):
     automatic_payment_methods: AutomaticMethods | None = None
     confirm: Bool = False
     customer: Text | None = None
     description: Description | None = None
     metadata: Metadata = {}
     payment_method: Text | None = None
-    payment_method_types: OnlyCard = ["card"]
     return_url: Text | None = None
     usage: Future = "off_session"
     use_stripe_sdk: Bool = False
 
 
-class SetupUpdate(Params):
+class SetupUpdate(MethodChoice):
     description: Unset[Description] = None
     metadata: Metadata = {}
     payment_method: Unset[Text] = None
-    payment_method_types: OnlyCard = ["card"]
 
 
-class SetupConfirm(Params):
+class SetupConfirm(MethodChoice):
     payment_method: Text | None = None
     return_url: Text | None = None
     use_stripe_sdk: Bool = False
@@ -85,6 +84,7 @@ def render(setup: Setup) -> Json:
         "id": setup.id,
         "object": "setup_intent",
         "application": None,
+        "allowed_payment_method_types": ["card"],
         "automatic_payment_methods": None,
         "cancellation_reason": setup.cancellation_reason,
         "client_secret": setup.client_secret,
@@ -144,7 +144,7 @@ async def create(call: Call[SetupCreate]) -> Json | Refusal:
         client_secret=f"{id}_{public('secret')}",
         created=now,
         usage=asked.usage,
-        payment_method=asked.payment_method,
+        payment_method=await given_method(call, asked.payment_method, asked.payment_method_data),
         description=asked.description,
         return_url=asked.return_url,
         metadata=merge_metadata({}, asked.metadata),
@@ -180,6 +180,8 @@ async def change(call: Call[SetupUpdate]) -> Json:
     changes: dict[str, object] = {
         name: getattr(asked, name) for name in ("description", "payment_method") if asked.sent(name)
     }
+    if asked.payment_method_data is not None:
+        changes["payment_method"] = await given_method(call, asked.payment_method, asked.payment_method_data)
     if asked.sent("metadata"):
         changes["metadata"] = merge_metadata(dict(seen.metadata), asked.metadata)
     return render(await change_setup(call.tx, seen, changes, now=now))
@@ -192,7 +194,8 @@ async def confirm(call: Call[SetupConfirm]) -> Json | Refusal:
     seen, now = await _seen(call)
     if asked.return_url is not None:
         seen = await change_setup(call.tx, seen, {"return_url": asked.return_url}, now=now)
-    return _answer(await confirm_setup(call.tx, seen, method=asked.payment_method, now=now))
+    method = await given_method(call, asked.payment_method, asked.payment_method_data)
+    return _answer(await confirm_setup(call.tx, seen, method=method, now=now))
 
 
 @routes.post("/v1/setup_intents/{intent}/cancel", SetupCancel)

@@ -885,6 +885,8 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("receipt_email", sa.Text(), nullable=True),
         sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor_suffix", sa.Text(), nullable=True),
+        sa.Column("shipping", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("return_url", sa.Text(), nullable=True),
         sa.Column("top_up", sa.Text(), nullable=True),
         sa.Column("action_url", sa.Text(), nullable=True),
@@ -932,6 +934,8 @@ def upgrade() -> None:
         sa.Column("description", sa.Text(), nullable=True),
         sa.Column("receipt_email", sa.Text(), nullable=True),
         sa.Column("statement_descriptor", sa.Text(), nullable=True),
+        sa.Column("statement_descriptor_suffix", sa.Text(), nullable=True),
+        sa.Column("shipping", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.Column("metadata", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "id", name=op.f("pk_payment_attempt")),
     )
