@@ -30,7 +30,7 @@ from meterline.payment.method import Card
 from meterline.payment.payment import Outcome, Refused, Unknown
 
 _VERSION = "2026-08-26.dahlia"
-"""What payments are asked for in: endive gave `payment_method_types` a name that servers in Stripe's manner do not know."""
+"""What payments are asked for in: endive renamed `payment_method_types`, which stand-ins of Stripe do not know yet."""
 
 _SLACK = timedelta(hours=1)
 """How far apart our clock and Stripe's may be."""
