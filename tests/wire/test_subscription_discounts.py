@@ -269,8 +269,8 @@ def test_a_customer_s_discount_for_one_invoice_is_used_up_by_a_draft_that_gets_i
 ) -> None:
     buyer = shop.customer()
     draft = str(shop.v1.invoices.create({"customer": buyer.id}).id)
-    thing: Any = {"amount": 1000, "currency": "usd"}
-    item = shop.v1.invoice_items.create({"customer": buyer.id, "invoice": draft, **thing})
+    thing: Any = {"customer": buyer.id, "invoice": draft, "amount": 1000, "currency": "usd"}
+    item = shop.v1.invoice_items.create(thing)
     raw.post(f"/ops/customers/{buyer.id}/discount", data={"coupon": coupon(client).id})
     mine = shop.v1.customers.retrieve(buyer.id).discount
     assert mine is not None
@@ -282,9 +282,9 @@ def test_a_customer_s_discount_for_one_invoice_is_used_up_by_a_draft_that_gets_i
             shop.v1.invoices.update(draft, by_name)
             shop.v1.invoice_items.update(item.id, by_name)
         case "new item":
-            shop.v1.invoice_items.create({"customer": buyer.id, "invoice": draft, **thing, **by_name})
+            shop.v1.invoice_items.create(thing | by_name)
         case _:
-            shop.v1.invoices.add_lines(draft, {"lines": [{"amount": 1000, **by_name}]})
+            shop.v1.invoices.add_lines(draft, {"lines": [{"amount": 1000} | by_name]})
 
     assert shop.v1.invoices.retrieve(draft).total in (810, 900, 1900)
     seen = shop.v1.customers.retrieve(buyer.id)
