@@ -126,12 +126,35 @@ def test_fees_are_booked_and_a_payout_is_explained_undone_and_made_again(
     assert {"payout.created", "payout.updated", "payout.paid", "payout.failed"} <= types
 
 
+def test_a_payout_that_comes_back_leaves_alone_what_an_earlier_one_took_of_the_same_line(
+    live: stripe.StripeClient, client: stripe.StripeClient, raw: httpx.Client, dsn: str
+) -> None:
+    payment = asked(live, payer(live, client), currency="eur")
+    work(dsn)
+    charge = str(live.v1.payment_intents.retrieve(payment.id).latest_charge)
+    line = movement("txn_eur", "charge", 3000, currency="eur", payment=reference_of(dsn, charge))
+    first = replace(payout(1000, "paid"), reference="po_first", currency="eur", automatic=False)
+    second = replace(first, reference="po_second", amount=2000)
+    failed = replace(second, status="failed")
+
+    def left() -> int:
+        return sum(each.amount for each in live.v1.balance.retrieve().available if each.currency == "eur")
+
+    for told, rest in (([first], 2000), ([second, first], 0), ([failed, first], 2000)):
+        read(dsn, Account(movements=[line], payouts=list(told)))
+        assert left() == rest
+        unbroken(raw, SECRET)
+
+
 def test_a_payout_whose_lines_do_not_add_up_is_shown(raw: httpx.Client, live: stripe.StripeClient, dsn: str) -> None:
     off = replace(payout(999, "paid"), reference="po_off", arrival_date=NOW - timedelta(days=2))
     read(dsn, Account(payouts=[off]))
     headers = {"authorization": f"Bearer {SECRET}"}
     report = raw.get("/ops/invariants", params={"name": "payouts_explained"}, headers=headers).json()
     assert [(row["amount"], row["explained"]) for row in report["data"][0]["rows"]] == [(999, 0)]
+    read(dsn, Account(payouts=[off]))
+    paid = live.v1.events.list({"type": "payout.paid", "limit": 100}).data
+    assert [each.data.object["amount"] for each in paid].count(999) == 1
 
 
 def test_what_is_about_nothing_of_ours_yet_is_left_for_later(

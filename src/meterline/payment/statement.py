@@ -86,3 +86,18 @@ def allocate(amount: int, lines: Iterable[StatementLine]) -> list[tuple[Statemen
             parts.append((line, part))
             rest -= part
     return parts
+
+
+def taken_by(payout: Payout, lines: Iterable[StatementLine]) -> list[tuple[StatementLine, int]]:
+    """How much of each of its lines, the oldest first, the payout brought to the bank.
+
+    An earlier payout may have taken a part of a line whose rest this one took: of the oldest lines first.
+    """
+    found = list(lines)
+    earlier = sum(line.paid_out for line in found) - payout.explained
+    parts: list[tuple[StatementLine, int]] = []
+    for line in found:
+        others = min(max(line.paid_out, 0), max(earlier, 0))
+        earlier -= others
+        parts.append((line, line.paid_out - others))
+    return parts

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.ledger import posting
 from meterline.ledger.transaction import Cause, Transfer
 from meterline.money import to_major
-from meterline.payment.statement import Payout, StatementLine, allocate
+from meterline.payment.statement import Payout, StatementLine, allocate, taken_by
 from meterline.refusal import Refusal
 from meterline.store import notice, statement
 from meterline.store import payout as store
@@ -105,9 +105,9 @@ async def settle_payout(
 async def undo_payout(tx: AsyncConnection, payout: Payout, *, now: datetime) -> Payout:
     """A payout did not arrive: its lines are at the processor again."""
     lines = await statement.lock_paid_by(tx, payout.environment, payout.id)
-    parts = [(line, line.paid_out) for line in lines]
-    for line in lines:
-        await statement.save(tx, replace(line, paid_out=0, payout=None))
+    parts = taken_by(payout, lines)
+    for line, part in parts:
+        await statement.save(tx, replace(line, paid_out=line.paid_out - part, payout=None))
     await _book(tx, payout, parts, cause="payout.failed", sign=-1, now=now)
     after = replace(payout, explained=0)
     await store.save(tx, after)

@@ -169,7 +169,8 @@ async def record_payout(
     arrived = payout.status == "paid" and payout.explained == payout.amount
     if told.status == "paid" and not arrived:
         payout = await _settled(tx, replace(payout, status="paid"), made_of, now=now)
-        await tell_payout(tx, "payout.paid", payout, now=now)
+        if before is None or before.status != "paid":
+            await tell_payout(tx, "payout.paid", payout, now=now)
     elif told.status in ("failed", "canceled") and payout.status != told.status:
         payout = await undo_payout(tx, replace(payout, status=told.status), now=now)
         await tell_payout(tx, f"payout.{told.status}", payout, now=now)
