@@ -147,6 +147,23 @@ def test_a_holder_who_confirms_more_than_a_credit_note_has_left_gets_it_back_and
     assert -books[customer.id, "receivable"] == cents(2000)
 
 
+def test_a_holder_who_confirms_what_is_not_asked_for_any_more_gets_it_back(
+    live: stripe.StripeClient, client: stripe.StripeClient, processor: StripeProcessor, dsn: str
+) -> None:
+    customer = payer(live, client, THREE_D)
+    payment = asked(live, customer)
+    work(dsn)
+    waiting = live.v1.payment_intents.retrieve(payment.id)
+    assert live.v1.payment_intents.update(payment.id, {"amount": 2000}).status == "requires_confirmation"
+    decide(waiting, "confirm")
+    polled(dsn, processor)
+    work(dsn)
+    seen = live.v1.payment_intents.retrieve(payment.id)
+    assert (seen.status, seen.amount, seen.amount_received) == ("requires_confirmation", 2000, 0)
+    [refund] = live.v1.refunds.list({"payment_intent": payment.id}).data
+    assert (refund.status, refund.amount) == ("succeeded", 3000)
+
+
 def test_authorized_money_is_captured_at_stripe_in_part(
     live: stripe.StripeClient, client: stripe.StripeClient, dsn: str
 ) -> None:

@@ -76,7 +76,10 @@ async def chosen_method(tx: AsyncConnection, payment: Payment, id: str, *, now: 
 async def change_payment(
     tx: AsyncConnection, seen: Payment, changes: Mapping[str, object], *, now: datetime
 ) -> Payment:
-    """The payment with `changes`, fields of `Payment` by name, while it still waits for its confirmation."""
+    """The payment with `changes`, fields of `Payment` by name, while it still waits for its confirmation.
+
+    A card's holder who was asked about another amount is asked again.
+    """
     before = await payments.lock(tx, customer_id=seen.customer_id, id=seen.id)
     if changes.keys() - {"metadata", "description", "receipt_email"}:
         require(before, CONFIRMABLE, "updated")
@@ -85,6 +88,8 @@ async def change_payment(
         if before.top_up is not None and changes.keys() & {"amount", "currency", "customer", "capture_method"}:
             raise Refusal("What a top-up asks for is the top-up's own.")
     after = replace(before, **changes)  # type: ignore[arg-type]
+    if before.status == "requires_action" and (after.amount, after.currency) != (before.amount, before.currency):
+        after = replace(after, status="requires_confirmation")
     if isinstance(method := changes.get("payment_method"), str):
         found = await chosen_method(tx, after, method, now=now)
         after = replace(after, payment_method=found.id, status="requires_confirmation")
