@@ -1,11 +1,13 @@
 """Usage that a wallet paid is taken back: its value returns to what paid for it."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx
 import pytest
 import stripe
@@ -224,3 +226,35 @@ def test_all_of_a_task_is_taken_back_and_looked_at_before(credyt: httpx.Client, 
     assert (again["events"], pocket(credyt, jane)["available"]) == (0, 9.5)
     nothing_said = credyt.post(f"/customers/{jane}/reversals", json={"reason": "because"})
     assert nothing_said.status_code == 400
+
+
+def test_a_reversal_that_the_database_stops_to_break_a_deadlock_is_begun_anew(
+    credyt: httpx.Client, jane: str, dsn: str
+) -> None:
+    grant(credyt, jane, "g", "10")
+    chat(credyt, jane, 100)
+    answered = asyncio.run(_crossed(credyt, jane, dsn))
+    assert (answered.status_code, answered.json()["returned"]) == (200, "1"), answered.text
+    assert pocket(credyt, jane)["available"] == 10
+
+
+async def _crossed(credyt: httpx.Client, jane: str, dsn: str) -> httpx.Response:
+    """A reversal that has voided the event and waits for the books, while the books' holder wants the event."""
+    whose = "(SELECT customer_id FROM public_id WHERE id = $1)"
+    connection = await asyncpg.connect(dsn, server_settings={"deadlock_timeout": "30s"})
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SELECT FROM ledger_head WHERE customer_id = {whose} FOR UPDATE", jane)
+            path, body = f"/customers/{jane}/reversals", {"reason": "a test", "event_type": "chat"}
+            asked = asyncio.create_task(asyncio.to_thread(credyt.post, path, json=body))
+            for _ in range(500):
+                if await connection.fetchval(
+                    "SELECT count(*) FROM (SELECT pg_stat_clear_snapshot()) AS anew, pg_stat_activity"
+                    " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%ledger_head%'"
+                ):
+                    break
+                await asyncio.sleep(0.02)
+            await connection.execute(f"UPDATE usage_event SET value = value WHERE customer_id = {whose}", jane)
+        return await asked
+    finally:
+        await connection.close()

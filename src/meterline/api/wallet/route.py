@@ -25,7 +25,7 @@ from meterline.api.wallet.params import Params
 from meterline.api.wallet.problem import Problem
 from meterline.refusal import Refusal
 from meterline.store.api_key import ApiKey
-from meterline.store.database import Database, out_of_reach
+from meterline.store.database import TROUBLE, Database, out_of_reach, stopped_by_others
 from meterline.store.identifier import account_id
 from meterline.usecase.gate_calls import Gatekeeper
 from meterline.usecase.ingest_events import Ingest
@@ -34,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY = 2 * 1024 * 1024
 _LONGEST_PART = 1000
+_ATTEMPTS = 4
+"""How often work is begun that the database stops because of others' locks."""
 
 Json: TypeAlias = dict[str, Any]
 
@@ -279,9 +281,19 @@ async def _serve(behind: Behind, route: Route, key: ApiKey, heard: Heard) -> Res
     )
     if route.staged:
         return _answer(route, await route.handler(staged), heard)
-    async with behind.database.begin() as tx:
-        result = await route.handler(in_transaction(tx, staged))
-    return _answer(route, result, heard)
+    return _answer(route, await _in_one_transaction(route, staged), heard)
+
+
+async def _in_one_transaction(route: Route, staged: Staged[Any]) -> Json | Reply | Refusal | None:
+    """Begin anew what the database stopped because of others' locks; give up as unavailable if that goes on."""
+    for _ in range(_ATTEMPTS):
+        try:
+            async with staged.database.begin() as tx:
+                return await route.handler(in_transaction(tx, staged))
+        except TROUBLE as error:
+            if not stopped_by_others(error):
+                raise
+    raise problem.unavailable()
 
 
 def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
