@@ -64,6 +64,19 @@ ABSENT: dict[str, dict[str, Rule]] = {
         ["authorization_code", "level3", "presentment_details", "radar_options", "refunds", "transfer"], NOT_OFFERED
     ),
     "charge.fraud_details": dict.fromkeys(["stripe_report", "user_report"], WHEN_SET),
+    "charge.payment_method_details": dict.fromkeys(
+        stripe.Charge.PaymentMethodDetails.__annotations__.keys() - {"card", "type"}, NOT_OFFERED
+    ),
+    "charge.payment_method_details.card": dict.fromkeys(
+        ["capture_before", "description", "electronic_commerce_indicator", "iin", "issuer", "moto",
+         "setup_credential_usage", "stored_credential_usage", "transaction_link_id"],
+        NOT_OFFERED,
+    ),
+    "dispute.payment_method_details": dict.fromkeys(["amazon_pay", "klarna", "paypal"], NOT_OFFERED),
+    "refund.destination_details": dict.fromkeys(
+        stripe.Refund.DestinationDetails.__annotations__.keys() - {"card", "type"}, NOT_OFFERED
+    ),
+    "refund.destination_details.card": {"reference": WHEN_SET},
     "charge.outcome": dict.fromkeys(["risk_score", "rule"], NOT_OFFERED),
     "payment_intent": dict.fromkeys(
         ["hooks", "managed_payments", "payment_details", "payment_record",
