@@ -13,7 +13,7 @@ routes = Routes("billing_portal_sessions")
 class SessionCreate(Params):
     customer_id: Id | None = None
     customer_external_id: Id | None = None
-    return_url: Text
+    return_url: Text | None = None
     failure_url: Text | None = None
 
 
