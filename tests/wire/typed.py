@@ -38,6 +38,11 @@ ABSENT: dict[str, dict[str, Rule]] = {
     "account.business_profile": dict.fromkeys(stripe.Account.BusinessProfile.__annotations__, NOT_OFFERED),
     "account.capabilities": dict.fromkeys(stripe.Account.Capabilities.__annotations__, NOT_OFFERED),
     "account.settings": dict.fromkeys(stripe.Account.Settings.__annotations__, NOT_OFFERED),
+    "balance": dict.fromkeys(
+        ["connect_reserved", "instant_available", "issuing", "refund_and_dispute_prefunding"], NOT_OFFERED
+    ),
+    "balance.available.source_types": dict.fromkeys(["bank_account", "fpx"], NOT_OFFERED),
+    "balance.pending.source_types": dict.fromkeys(["bank_account", "fpx"], NOT_OFFERED),
     "coupon": dict.fromkeys(["applies_to", "currency_options"], EXPANDED),
     "credit_note.pretax_credit_amounts": dict.fromkeys(["credit_balance_transaction", "discount"], WHEN_SET),
     "credit_note_line_item": {"invoice_line_item": WHEN_SET},
