@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from meterline.api.hot import Application
 from meterline.app import create_app, web_server
 
 _PATIENCE_S = 30
@@ -16,8 +17,15 @@ _PATIENCE_S = 30
 @contextmanager
 def running(dsn: str) -> Iterator[str]:
     """The base URL of a server on that database."""
+    with serving(create_app(dsn)) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: Application) -> Iterator[str]:
+    """The base URL of a server of that application."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = web_server(create_app(dsn))
+    server = web_server(app)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="meterline", daemon=True)
     thread.start()
     try:

@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,9 @@ import httpx
 import pytest
 import stripe
 
+from meterline.api.asgi import Answer, Asked
+from meterline.app import create_app
+from tests.wire import server
 from tests.wire.conftest import SECRET
 
 PATH = "/v1/billing/meter_events"
@@ -181,3 +185,17 @@ def test_every_answer_is_measured(raw: httpx.Client, line: Line, customer: str) 
     line.send(post(body_of(customer, "x")).replace(SECRET.encode(), b"sk_test_nobody"))
     assert line.answer()[0] == 401
     assert count() == before + 1
+
+
+def test_a_handler_that_breaks_is_a_500_and_the_end_of_the_connection(dsn: str) -> None:
+    """Handlers answer for their own errors; should one not, its caller is told all the same."""
+
+    async def broken(asked: Asked) -> Answer:
+        raise RuntimeError("broken")
+
+    app = create_app(dsn)
+    hot, method, path = app.doorway.by_bytes[b"POST", PATH.encode()]
+    app.doorway.by_bytes[b"POST", PATH.encode()] = (replace(hot, handler=broken), method, path)
+    with server.serving(app) as url, connected(url) as line:
+        line.send(post(b"x=1"))
+        assert line.status() == 500

@@ -12,6 +12,7 @@ It stands on the protocol class of uvicorn that uses httptools: the state named 
 import asyncio
 from typing import Any
 
+import structlog
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -20,7 +21,10 @@ from uvicorn.server import ServerState
 from meterline.api.asgi import Answer, Asked, Doorway, Hot, decoded, encoded
 from meterline.api.metric import Watch
 
+log = structlog.get_logger(__name__)
+
 _LENGTH = b"content-length"
+_BROKEN = Answer(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"})
 
 
 class _Deaf:
@@ -100,20 +104,19 @@ class HotProtocol(HttpToolsProtocol):
 
     async def _answer(self, cycle: HotCycle, headers: list[tuple[bytes, bytes]]) -> None:
         watch = Watch()
-        status = "500"
+        answer = _BROKEN
         try:
             asked = Asked(cycle.method, cycle.path, b"", decoded(headers), cycle.body)
             answer = await self._doorway.answer(cycle.hot, asked)
-            status = str(answer.status)
-            if self.flow.write_paused and not cycle.disconnected:
-                await self.flow.drain()
-            if not cycle.disconnected:
-                self.transport.write(self._bytes(answer, keep_alive=cycle.keep_alive))
-        except BaseException:
-            self.transport.close()
-            raise
+        except Exception:
+            cycle.keep_alive = False
+            log.exception("call_failed", method=cycle.method, path=cycle.path)
         finally:
-            watch.answered(cycle.method, cycle.path, status)
+            watch.answered(cycle.method, cycle.path, str(answer.status))
+        if self.flow.write_paused and not cycle.disconnected:
+            await self.flow.drain()
+        if not cycle.disconnected:
+            self.transport.write(self._bytes(answer, keep_alive=cycle.keep_alive))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

@@ -5,7 +5,8 @@ catalog is the one that the batch was checked with, no wallet pays any of it. If
 nothing at all, and the careful way (`store.event`, `store.counter`) finds out what is to be done. What another
 writer claims between the look and the insert violates a constraint; that too writes nothing.
 
-The writes run in the order of the careful way: claims, then events, then counters, each in key order.
+The writes run in the order of the careful way: claims, then events, then counters, then dimension values, each in key
+order.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ _DIMENSIONS = """, described AS (
   SELECT customer_id, meter, dimensions16, environment, dimensions::jsonb
   FROM unnest($31::uuid[], $32::text[], $33::uuid[], $34::text[], $35::text[])
     AS n(customer_id, meter, dimensions16, environment, dimensions)
-  WHERE (SELECT count(*) FROM stored) > 0
+  WHERE (SELECT count(*) FROM counted) > 0
   ON CONFLICT DO NOTHING
 )"""
 
@@ -75,6 +76,7 @@ WITH incoming AS MATERIALIZED (
          recent_received)
   WHERE (SELECT count(*) FROM stored) > 0
   {ON_COUNTED_BEFORE}
+  RETURNING 1
 ){_DIMENSIONS if split else ""}
 SELECT yes FROM fresh"""
 
