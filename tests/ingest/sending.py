@@ -102,12 +102,14 @@ def send_again(client: httpx.Client, sent: list[Event]) -> None:
 
 
 def reconnect(client: httpx.Client, *, meter_name: str) -> list[Event]:
-    """Send one event until the process has noticed that its old connections are gone; that event."""
+    """Send one event, and read, until the process has noticed that its old connections are gone; that event."""
     event = events(meter_name, "first", 1)
-    answer = own(client, event)
     for _ in range(50):
-        if answer.status_code == 200:
+        told, read = own(client, event), client.get("/v1/products", params={"limit": 1})
+        if told.status_code == read.status_code == 200:
             return event
-        assert_try_again(answer)
-        answer = own(client, event)
-    raise AssertionError(answer.text)
+        if told.status_code != 200:
+            assert_try_again(told)
+        if read.status_code != 200:
+            assert_try_again(read, type="api_error")
+    raise AssertionError(told.text, read.text)

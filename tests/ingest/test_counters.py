@@ -32,6 +32,8 @@ AUTHOR = Author(actor="ada", reason="a test")
 START = NOW - timedelta(days=3)
 
 minutes = st.integers(min_value=0, max_value=3 * 24 * 60)
+past_minutes = st.integers(min_value=0, max_value=3 * 24 * 60 - 5 * 60 - 30)
+"""Where a backfill of five and a half hours can begin."""
 values = st.decimals(min_value=-99, max_value=99, places=2)
 
 
@@ -101,7 +103,7 @@ class Usage(RuleBasedStateMachine):
         self.counting[made] = (when, value)
         self.corrections.append(correction)
 
-    @rule(at=minutes, values=st.lists(values, max_size=3), replaces=st.booleans())
+    @rule(at=past_minutes, values=st.lists(values, max_size=3), replaces=st.booleans())
     def backfill(self, at: int, values: list[Decimal], replaces: bool) -> None:  # noqa: FBT001
         start = START + timedelta(minutes=at)
         period = Period(start=start, end=start + timedelta(hours=5, minutes=30))

@@ -6,11 +6,13 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import checkout, dispute, payment, public_id, refund, setup_intent
 from meterline.store.database import Database
 from meterline.store.page import Cursor, Page
+from meterline.store.schema import metadata
 
 List: TypeAlias = Callable[[AsyncConnection], Awaitable[Page]]
 
@@ -18,47 +20,37 @@ FEW = Cursor(limit=10)
 ROWS = 10_000
 MINE = UUID(int=7)
 
-FILL = {
-    "refund": (
-        "charge, payment, payment_method, processor, amount, currency, created, status, metadata",
-        "'ch_' || n, 'pi_' || n, 'pm_1', 'test', 100, 'usd', now(), 'succeeded', '{}'",
-    ),
-    "dispute": (
-        (
-            "charge, payment, processor, amount, currency, reason, status, created, due_by, evidence, submissions, "
-            "metadata"
-        ),
-        "'ch_' || n, 'pi_' || n, 'test', 100, 'usd', 'fraudulent', 'lost', now(), now(), '{}', 0, '{}'",
-    ),
-    "payment_attempt": (
-        (
-            "payment, payment_method, amount, currency, created, processor, automatic, off_session, captured, "
-            "amount_captured, amount_refunded, disputed"
-        ),
-        "'pi_' || n, 'pm_1', 100, 'usd', now(), 'test', false, false, true, 100, 0, false",
-    ),
-    "setup_intent": (
-        "status, client_secret, created, usage, payment_method, metadata",
-        "'succeeded', 's', now(), 'off_session', 'pm_' || n, '{}'",
-    ),
-    "checkout": (
-        (
-            "mode, status, payment_status, created, expires_at, amount, lines, make_customer, payment, setup, "
-            "result_metadata, metadata"
-        ),
-        "'payment', 'complete', 'paid', now(), now(), 100, '[]', false, 'pi_' || n, 'seti_' || n, '{}', '{}'",
-    ),
+WORDS = {"mode": "'payment'", "status": "'complete'", "payment_status": "'paid'", "tax_exempt": "'none'"}
+RESULT = {"payment": "'pi_' || n", "setup": "'seti_' || n", "charge": "'ch_' || n", "payment_method": "'pm_' || n"}
+OF_TYPE = {
+    "TEXT": "'x'",
+    "BOOLEAN": "false",
+    "INTEGER": "0",
+    "BIGINT": "0",
+    "JSONB": "'[]'",
+    "UUID": "gen_random_uuid()",
+    "TIMESTAMP WITH TIME ZONE": "now()",
 }
+"""What the columns of a row hold that are asked for or read, and what the others hold that must hold something."""
 
 
 async def filled(tx: AsyncConnection, table: str) -> None:
     """Many rows, 2000 of them mine; whatever else a row needs is the same for all."""
-    columns, values = FILL[table]
+    mine = f"CASE WHEN n <= 2000 THEN '{MINE}'::uuid ELSE gen_random_uuid() END"
+    values = {"environment": "'test'", "customer_id": mine, "id": "'x_' || n"}
+    for column in metadata.tables[table].columns:
+        if column.name in RESULT:
+            values[column.name] = RESULT[column.name]
+        elif table == "checkout" and column.name in WORDS:
+            values[column.name] = WORDS[column.name]
+        elif column.name.endswith("metadata"):
+            values[column.name] = "'{}'"
+        elif not column.nullable:
+            values.setdefault(column.name, OF_TYPE[str(column.type.compile(dialect=postgresql.dialect()))])
     await tx.execute(
         text(
-            f"INSERT INTO {table} (environment, customer_id, id, sequence, {columns})"
-            f" SELECT 'test', CASE WHEN n <= 2000 THEN '{MINE}'::uuid ELSE gen_random_uuid() END, 'x_' || n,"
-            f" gen_random_uuid(), {values} FROM generate_series(1, {ROWS}) AS n"
+            f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())}"
+            f" FROM generate_series(1, {ROWS}) AS n"
         )
     )
     await tx.execute(text(f"ANALYZE {table}"))

@@ -24,12 +24,12 @@ async def owner(database: Database) -> AsyncIterator[Jane]:
 
 
 async def _told(jane: Jane) -> list[str]:
-    """The types of what was told of the wallet, earliest first; its payments tell of themselves beside it."""
+    """The types of what was told of the wallet, earliest first; payments and transactions tell of themselves."""
     table = notice.notice
     query = select(table.c.type).where(table.c.customer_id == jane.customer_id).order_by(table.c.sequence)
     async with jane.database.begin() as tx:
         types = list(await tx.scalars(query))
-    return [type for type in types if not type.startswith(("payment_intent.", "charge."))]
+    return [type for type in types if not type.startswith(("payment_intent.", "charge.", "transaction."))]
 
 
 async def test_a_recharge_is_told_from_the_attempt_to_the_credit(owner: Jane) -> None:

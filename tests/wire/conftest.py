@@ -140,14 +140,14 @@ def ids(client: stripe.StripeClient, raw: httpx.Client) -> list[str]:
 def usage_ids(client: stripe.StripeClient, raw: httpx.Client) -> list[str]:
     """The identifier of a usage event, and the ids of an open backfill and a correction."""
     customer = client.v1.customers.create({"email": "usage@example.com"}).id
-    for identifier in ("evt_of_usage", "evt_replaced"):
+    for identifier in ("usage_event_1", "usage_event_2"):
         payload = {"stripe_customer_id": customer, "value": "7"}
         client.v1.billing.meter_events.create({"event_name": "tokens", "identifier": identifier, "payload": payload})
     now = int(time.time())
     about = {"customer": customer, "event_name": "tokens", "reason": "outage"}
     opened = raw.post("/ingest/backfills", data={**about, "start": now - 3600, "end": now}).json()["id"]
-    replaced = raw.post("/ingest/events/evt_replaced/replace", data={"value": "8", "reason": "x"}).json()["id"]
-    return ["evt_of_usage", opened, replaced]
+    replaced = raw.post("/ingest/events/usage_event_2/replace", data={"value": "8", "reason": "x"}).json()["id"]
+    return ["usage_event_1", opened, replaced]
 
 
 def stripe_client(base_url: str, secret: str, *, version: str | None = None) -> stripe.StripeClient:
