@@ -20,7 +20,13 @@ FEW = Cursor(limit=10)
 ROWS = 10_000
 MINE = UUID(int=7)
 
-WORDS = {"mode": "'payment'", "status": "'complete'", "payment_status": "'paid'", "tax_exempt": "'none'"}
+WORDS = {
+    "mode": "'payment'",
+    "status": "'complete'",
+    "payment_status": "'paid'",
+    "tax_exempt": "'none'",
+    "tax_rounding": "'line'",
+}
 RESULT = {"payment": "'pi_' || n", "setup": "'seti_' || n", "charge": "'ch_' || n", "payment_method": "'pm_' || n"}
 OF_TYPE = {
     "TEXT": "'x'",
