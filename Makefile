@@ -14,8 +14,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: setup ## bill a month of usage through the official Stripe SDK; ARGS=--exit ends after the story
 	@$(BIN)/meterline demo $(ARGS)
 
-test: setup .venv/.node ## everything except the slow tests; TESTS=tests/core narrows it
-	$(BIN)/pytest $(TESTS) $(ARGS)
+test: setup .venv/.node ## everything except the slow tests, file by file on every core; TESTS=tests/core narrows it
+	$(BIN)/pytest $(or $(TESTS),-n auto --dist loadfile) $(ARGS)
 
 test-slow: setup .venv/.node ## only the slow tests: real kills, long property runs, the whole trace
 	$(BIN)/pytest -m slow $(TESTS) $(ARGS)
