@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import checkout, dispute, payment, public_id, refund, setup_intent
@@ -29,13 +28,14 @@ WORDS = {
 }
 RESULT = {"payment": "'pi_' || n", "setup": "'seti_' || n", "charge": "'ch_' || n", "payment_method": "'pm_' || n"}
 OF_TYPE = {
-    "TEXT": "'x'",
-    "BOOLEAN": "false",
-    "INTEGER": "0",
-    "BIGINT": "0",
-    "JSONB": "'[]'",
-    "UUID": "gen_random_uuid()",
-    "TIMESTAMP WITH TIME ZONE": "now()",
+    "text": "'x'",
+    "boolean": "false",
+    "integer": "0",
+    "biginteger": "0",
+    "jsonb": "'[]'",
+    "uuid": "gen_random_uuid()",
+    "datetime": "now()",
+    "timestamp": "now()",
 }
 """What the columns of a row hold that are asked for or read, and what the others hold that must hold something."""
 
@@ -52,7 +52,7 @@ async def filled(tx: AsyncConnection, table: str) -> None:
         elif column.name.endswith("metadata"):
             values[column.name] = "'{}'"
         elif not column.nullable:
-            values.setdefault(column.name, OF_TYPE[str(column.type.compile(dialect=postgresql.dialect()))])
+            values.setdefault(column.name, OF_TYPE[type(column.type).__name__.lower()])
     await tx.execute(
         text(
             f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())}"
