@@ -50,7 +50,7 @@ def _from_slices(slices: Iterable[Slice], asset: str, credit: Account) -> tuple[
 def _to_slices(debit: Account, slices: Iterable[Slice], asset: str) -> tuple[Transfer, ...]:
     """Each slice returns to the account that its funding names, the last one first."""
     return tuple(
-        Transfer(debit, Account(each.funding, asset), each.amount, each.grant)
+        Transfer(debit, _account(each.funding, asset), each.amount, each.grant)
         for each in reversed(tuple(slices))
         if each.amount
     )
@@ -261,22 +261,23 @@ def value_returned(*, asset: str, slices: Sequence[Slice], debt: Decimal, source
 
 def held(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
     """Value was set aside for a call that is about to run; `shortage` is the part lent from the overdraft."""
-    aside = Account("held", asset)
-    return (*_from_slices(slices, asset, aside), *_move(Account("lent", asset), aside, shortage))
+    aside = _account("held", asset)
+    set_aside = _from_slices(slices, asset, aside)
+    return (*set_aside, *_move(_account("lent", asset), aside, shortage)) if shortage else set_aside
 
 
 def captured(*, asset: str, amount: Decimal, lent: Decimal = Decimal(0)) -> tuple[Transfer, ...]:
     """The call ran: `amount` of what was set aside is earned; what of it was `lent` is debt from now on."""
     return (
-        *_move(Account("held", asset), Account("revenue", asset), amount),
-        *_move(Account("debt", asset), Account("lent", asset), lent),
+        *_move(_account("held", asset), _account("revenue", asset), amount),
+        *_move(_account("debt", asset), _account("lent", asset), lent),
     )
 
 
 def released(*, asset: str, slices: Sequence[Slice], shortage: Decimal) -> tuple[Transfer, ...]:
     """What a hold did not use returns where it came from, the overdraft first."""
-    aside = Account("held", asset)
-    return (*_move(aside, Account("lent", asset), shortage), *_to_slices(aside, slices, asset))
+    aside = _account("held", asset)
+    return (*_move(aside, _account("lent", asset), shortage), *_to_slices(aside, slices, asset))
 
 
 def expired(*, asset: str, slices: Sequence[Slice]) -> tuple[Transfer, ...]:

@@ -7,7 +7,7 @@ other content is a conflict. Only a caller who asks for it (`retryable`) may try
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -76,7 +76,7 @@ class Work:
         pocket = self.pocket(asset)
         if all(each.id != grant for each in pocket.grants):
             found = await wallet.grants(self.connection, self.customer_id, ids=[grant])
-            pocket = self.pockets[asset] = replace(pocket, grants=in_order((*pocket.grants, *found)))
+            pocket = self.pockets[asset] = msgspec.structs.replace(pocket, grants=in_order((*pocket.grants, *found)))
         return pocket
 
     async def book(

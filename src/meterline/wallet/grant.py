@@ -1,14 +1,16 @@
 """Grants, and the total order in which they are used."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
 from uuid import UUID
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from meterline.ledger.posting import Funding, Slice
-from meterline.money import add, multiply, subtract
+from meterline.money import EXACT, add, multiply, subtract
 
 Purpose: TypeAlias = Literal["top_up", "adjustment", "bundled", "promotion"]
 
@@ -17,8 +19,7 @@ DEFAULT_PRIORITY = 50
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grant:
+class Grant(Struct, frozen=True, kw_only=True, gc=False):
     """An amount of prepaid value with a source and, mostly, an end.
 
     Usable from `effective_at` until just before `expires_at`. `scope` lists the event types, prices or products
@@ -48,7 +49,7 @@ class Grant:
     @property
     def free(self) -> Decimal:
         """What is neither used nor held."""
-        return subtract(self.remaining, self.held)
+        return EXACT.subtract(self.remaining, self.held)
 
     def live(self, at: datetime) -> bool:
         """Whether the grant is in force at that instant."""

@@ -1,9 +1,11 @@
 """Holds: value set aside before a call runs, taken for what the call cost, the rest given back."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from meterline.ledger import posting
 from meterline.ledger.posting import Slice
@@ -22,8 +24,7 @@ Status: TypeAlias = Literal["open", "captured", "released", "expired"]
 LONGEST = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
+class Hold(Struct, frozen=True, kw_only=True, gc=False):
     """Value set aside under the caller's id. `slices` and `shortage` are what is still aside, `captured` what was
     taken in all, `uncovered` what captures asked for and did not get."""
 
@@ -47,8 +48,7 @@ class Hold:
         return add(total(self.slices), self.shortage)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True, gc=False):
     """The pocket and the hold after a step, what to book, and how much was captured or left uncovered by it."""
 
     pocket: Pocket
@@ -197,7 +197,7 @@ def _first(hold: Hold, amount: Decimal) -> tuple[tuple[Slice, ...], Decimal]:
     for each in hold.slices:
         part = min(each.amount, amount)
         if part > 0:
-            taken.append(replace(each, amount=part))
+            taken.append(Slice(each.grant, each.funding, part))
             amount = subtract(amount, part)
     assert amount <= hold.shortage
     return tuple(taken), amount
@@ -211,5 +211,5 @@ def _without(slices: tuple[Slice, ...], taken: tuple[Slice, ...]) -> tuple[Slice
         part = min(each.amount, gone)
         gone = subtract(gone, part)
         if each.amount > part:
-            rest.append(replace(each, amount=subtract(each.amount, part)))
+            rest.append(Slice(each.grant, each.funding, subtract(each.amount, part)))
     return tuple(rest)

@@ -1,16 +1,19 @@
 """One asset of a wallet: what it holds, what may be spent, and what spending, funding and lapsing do to it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from meterline.ledger import posting
 from meterline.ledger.account import Account
 from meterline.ledger.posting import Slice
-from meterline.ledger.transaction import Transfer
-from meterline.money import add, decimal_text, subtract
+from meterline.ledger.transaction import NOTHING, Transfer
+from meterline.money import EXACT, add, decimal_text, subtract
 from meterline.refusal import Refusal
 from meterline.wallet.grant import Grant, burn_order, change, take
 
@@ -31,8 +34,7 @@ class InsufficientFunds(Refusal):
         self.spendable = spendable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pocket:
+class Pocket(Struct, frozen=True, kw_only=True, gc=False):
     """The grants of one asset, in burn order, the `debt` that usage left, and what open holds were `lent`.
 
     `overdraft_limit` is how far below zero `available` may be spent. Funding repays debt, never what is lent: a
@@ -50,8 +52,11 @@ class Pocket:
 
     def usable(self, at: datetime, marks: Iterable[str] | None = None) -> Decimal:
         """What the grants in force can give: to anything with these marks, or in all when `marks` is None."""
-        fitting = self.grants if marks is None else [grant for grant in self.grants if grant.fits(marks)]
-        return add(*(grant.free for grant in fitting if grant.live(at)))
+        free = NOTHING
+        for grant in self.grants:
+            if grant.live(at) and (marks is None or grant.fits(marks)):
+                free = EXACT.add(free, grant.free)
+        return free
 
     def available(self, at: datetime) -> Decimal:
         """What is free and in force, less what is owed and lent; negative when that is more."""
@@ -69,8 +74,7 @@ def in_order(grants: Iterable[Grant]) -> tuple[Grant, ...]:
     return tuple(sorted(grants, key=burn_order))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debit:
+class Debit(Struct, frozen=True, kw_only=True, gc=False):
     """What a debit did: the slices of grants it used, in order, and the shortage that became debt."""
 
     amount: Decimal
@@ -269,8 +273,7 @@ def take_back(pocket: Pocket, grant_id: str, amount: Decimal, *, to: Account) ->
     return less, Debit(amount=amount, slices=slices, shortage=rest, transfers=transfers)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undone:
+class Undone(Struct, frozen=True, kw_only=True, gc=False):
     """What reversing a debit did. `unplaced` is value whose debt was repaid since: nothing recorded takes it back."""
 
     pocket: Pocket
@@ -290,7 +293,7 @@ def last_part(slices: Sequence[Slice], shortage: Decimal, amount: Decimal) -> tu
         part = min(each.amount, rest)
         rest = subtract(rest, part)
         if part:
-            found.append(replace(each, amount=part))
+            found.append(Slice(each.grant, each.funding, part))
     assert not rest, "no more is taken back than was debited"
     return tuple(reversed(found)), owed
 

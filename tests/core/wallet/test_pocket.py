@@ -1,6 +1,5 @@
 """Properties of prepaid value, whatever happens to it in whatever order."""
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from msgspec.structs import replace
 
 from meterline.ledger.account import WALLET, Account
 from meterline.ledger.posting import Slice
