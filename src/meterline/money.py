@@ -9,6 +9,7 @@ shares it out; nothing else rounds.
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from fractions import Fraction
+from functools import reduce
 from math import ceil, floor
 
 from meterline.refusal import Refusal
@@ -115,22 +116,14 @@ def round_debit(amount: Decimal, decimals: int = MAX_DECIMALS) -> Decimal:
 
 def add(*terms: Decimal) -> Decimal:
     """The exact sum; `+` would silently round beyond 28 digits."""
-    if not terms:
-        return Decimal(0)
-    total = terms[0]
-    for term in terms[1:]:
-        total = EXACT.add(total, term)
-    return total
+    return reduce(EXACT.add, terms) if terms else Decimal(0)
 
 
-def subtract(whole: Decimal, part: Decimal) -> Decimal:
-    """The exact difference."""
-    return EXACT.subtract(whole, part)
+subtract = EXACT.subtract
+"""The exact difference of two Decimals."""
 
-
-def multiply(left: Decimal, right: Decimal | int) -> Decimal:
-    """The exact product."""
-    return EXACT.multiply(left, right)
+multiply = EXACT.multiply
+"""The exact product of a Decimal and a Decimal or an int."""
 
 
 # ── splitting ───────────────────────────────────────────────────────────────────────────────────────────
@@ -220,6 +213,13 @@ def decimal_text(number: Decimal | int) -> str:
     if "." in text:
         text = text.rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text
+
+
+def twelve_decimals(amount: Decimal) -> str:
+    """A wallet amount with all of its twelve decimals, no exponent."""
+    rounded = round_debit(amount)
+    # `str` is quicker, and writes an exponent only of what is small.
+    return str(rounded) if rounded >= 1 else format(rounded, "f")
 
 
 def display(amount: int, currency: str) -> str:

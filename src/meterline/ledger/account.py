@@ -1,7 +1,8 @@
 """The chart of accounts. Each customer's books hold these, once per asset."""
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
+
+import msgspec
 
 Kind: TypeAlias = Literal[
     "paid",
@@ -50,8 +51,7 @@ WALLET: tuple[Kind, ...] = ("paid", "promotional", "held", "debt", "lent")
 """The accounts that make up a wallet."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Account:
+class Account(msgspec.Struct, frozen=True, order=True, gc=False):
     """One account of a customer's books. `detail` tells accounts of one kind apart: the processor of `clearing`,
     the other asset of `exchange`."""
 

@@ -6,10 +6,11 @@ currency or a custom unit; amounts are Decimals in its major units.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import Literal, TypeAlias
+
+import msgspec
 
 from meterline.ledger.account import Account, Kind
 from meterline.ledger.transaction import Transfer
@@ -19,8 +20,7 @@ Funding: TypeAlias = Literal["paid", "promotional"]
 """Whether prepaid value was bought or given."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True, gc=False):
     """A part of a grant: which one, how it was funded, how much."""
 
     grant: str
@@ -43,7 +43,7 @@ _account = cache(Account)
 def _from_slices(slices: Iterable[Slice], asset: str, credit: Account) -> tuple[Transfer, ...]:
     """Each slice leaves the account that its funding names."""
     return tuple(
-        Transfer(_account(each.funding, asset), credit, each.amount, each.grant) for each in slices if each.amount
+        [Transfer(_account(each.funding, asset), credit, each.amount, each.grant) for each in slices if each.amount]
     )
 
 

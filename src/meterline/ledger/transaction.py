@@ -1,27 +1,32 @@
 """Transfers and transactions, their sums, their reversal, and the chain that makes tampering show."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache, lru_cache
+from hashlib import sha256
 from typing import TypeAlias
 from uuid import UUID
 
+import msgspec
+from msgspec.structs import replace
+
 from meterline.ledger.account import Account
-from meterline.money import EXACT, add, round_debit, subtract
+from meterline.money import EXACT, add, round_debit, subtract, twelve_decimals
 
 LARGEST = Decimal(10) ** 18
 """No single transfer reaches this; a column of 38 digits then holds 10^8 of the largest."""
 
 NOTHING = Decimal(0)
 
+_MOMENT = timedelta(microseconds=1)
+"""The least by which booking times increase."""
+
 GENESIS = bytes(32)
 """What the first transfer of a customer's books is chained to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(msgspec.Struct, frozen=True, gc=False):
     """`amount` (more than zero, at most twelve decimals) goes from `debit` to `credit`, of the same asset.
 
     `grant` names the grant of prepaid value that it creates, uses or ends, where there is one.
@@ -39,16 +44,14 @@ class Transfer:
         assert exact(self.amount), "a transfer is booked without rounding"
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """What made the books move: a kind of thing and its id (`event` `evt_…`, `invoice` `in_…`)."""
 
     kind: str
     id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerTransaction:
+class LedgerTransaction(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Transfers that happened together, for one cause, in one customer's books.
 
     `business_at` is when it happened for the customer (UTC). The number, the booking time and the hashes are
@@ -63,8 +66,7 @@ class LedgerTransaction:
         assert self.transfers, "a transaction moves something"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booked:
+class Booked(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A transaction in the books: the `number`-th of this customer, counted from 1 without gaps.
 
     `hashes` has one link per transfer; the first is chained to the last link of the transaction before.
@@ -76,8 +78,7 @@ class Booked:
     hashes: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Where a customer's books end: the last number, booking time and link of the chain."""
 
     customer_id: UUID
@@ -147,20 +148,17 @@ def book(head: Head, transactions: Sequence[LedgerTransaction], *, now: datetime
     """
     booked: list[Booked] = []
     link, booked_at = head.hash, head.booked_at
+    owner = _said(head.customer_id.hex)
     for number, each in enumerate(transactions, head.number + 1):
-        booked_at = max(now, booked_at + timedelta(microseconds=1))
+        booked_at += _MOMENT
+        if now > booked_at:
+            booked_at = now
+        count = str(number)
+        of = f"{owner}{len(count)}:{count}"
+        why = _why(each.cause, instant_text(each.business_at), instant_text(booked_at))
         hashes = []
         for line, transfer in enumerate(each.transfers):
-            link = chained(
-                link,
-                customer_id=head.customer_id,
-                number=number,
-                line=line,
-                transfer=transfer,
-                cause=each.cause,
-                business_at=each.business_at,
-                booked_at=booked_at,
-            )
+            link = _link(link, of, line, transfer, why)
             hashes.append(link)
         booked.append(Booked(number=number, booked_at=booked_at, transaction=each, hashes=tuple(hashes)))
     end = replace(head, number=head.number + len(booked), booked_at=booked_at, hash=link)
@@ -179,24 +177,34 @@ def chained(
     booked_at: datetime,
 ) -> bytes:
     """The SHA-256 link for one transfer. Every field is preceded by its length, so no two rows look alike."""
-    said = (
-        customer_id.hex,
-        str(number),
-        str(line),
-        transfer.debit.name,
-        transfer.credit.name,
-        transfer.debit.asset,
-        format(round_debit(transfer.amount), "f"),
-        transfer.grant or "",
-        cause.kind,
-        cause.id,
-        _instant(business_at),
-        _instant(booked_at),
-    )
-    text = "".join([f"{len(part)}:{part}" for part in said])
-    return hashlib.sha256(previous + text.encode()).digest()
+    of = f"{_said(customer_id.hex)}{_said(str(number))}"
+    return _link(previous, of, line, transfer, _why(cause, instant_text(business_at), instant_text(booked_at)))
 
 
-def _instant(moment: datetime) -> str:
+def _link(previous: bytes, of: str, line: int, transfer: Transfer, why: str) -> bytes:
+    """`of` says whose transaction it is, `why` what caused it and when; both are the same for each of its transfers."""
+    at, amount, grant = str(line), twelve_decimals(transfer.amount), transfer.grant or ""
+    accounts = _between(transfer.debit, transfer.credit)
+    text = f"{of}{len(at)}:{at}{accounts}{len(amount)}:{amount}{len(grant)}:{grant}{why}"
+    return sha256(previous + text.encode()).digest()
+
+
+def _why(cause: Cause, business_at: str, booked_at: str) -> str:
+    kind, id = cause.kind, cause.id
+    return f"{len(kind)}:{kind}{len(id)}:{id}{len(business_at)}:{business_at}{len(booked_at)}:{booked_at}"
+
+
+@cache
+def _between(debit: Account, credit: Account) -> str:
+    return f"{_said(debit.name)}{_said(credit.name)}{_said(debit.asset)}"
+
+
+def _said(part: str) -> str:
+    return f"{len(part)}:{part}"
+
+
+@lru_cache(maxsize=8192)
+def instant_text(moment: datetime) -> str:
+    """The instant in UTC, to the microsecond. The instants of a batch are written several times each."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")
+    return utc.isoformat("T", "microseconds")

@@ -1,17 +1,17 @@
 """The rated line: one amount, and everything needed to say where it comes from."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
+
+import msgspec
 
 from meterline.money import add, round_half_up
 
 LineKind = Literal["units", "packages", "tier", "step", "percentage", "allowance", "minimum", "maximum"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RatedLine:
+class RatedLine(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What a part of a quantity costs: `units × unit + flat`, exact.
 
     `quantity` is the usage that the line is about; `units` is what `unit` multiplies, which differs from it for
@@ -29,7 +29,7 @@ class RatedLine:
     exact: Decimal
     tier: int | None = None
     up_to: int | None = None
-    match: Mapping[str, str] = field(default_factory=dict)
+    match: Mapping[str, str] = msgspec.field(default_factory=dict)
     settles: int | None = None
 
     @property

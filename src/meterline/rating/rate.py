@@ -5,6 +5,8 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import assert_never
 
+from msgspec import structs
+
 from meterline.catalog import (
     Adjustment,
     ByDimension,
@@ -57,7 +59,7 @@ def rate_by_dimension(
     lines: list[RatedLine] = []
     for row, quantity in _by_row(price.model, formula, usage):
         rated = _rate_model(row.model, price.adjustment, max(quantity, NOTHING), currency=price.currency)
-        lines.extend(replace(line, match=row.match) for line in rated)
+        lines.extend(structs.replace(line, match=row.match) for line in rated)
     return tuple(lines) or (_nothing(),)
 
 

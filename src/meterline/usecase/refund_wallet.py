@@ -119,7 +119,8 @@ def _part(each: Slice, source: _Source, *, whole: bool) -> _Part | None:
         money, rest = int(exact), exact - int(exact)
         if rest and not whole:
             raise Refusal("A refund is of whole minor units of its currency.", code="amount_invalid", param="amount")
-        each = replace(each, amount=each.amount - each.amount * rest / exact) if rest else each
+        whole_part = each.amount - each.amount * rest / exact
+        each = Slice(each.grant, each.funding, whole_part) if rest else each
     else:
         money = money_for(each.amount, price=bought.price, amount=bought.amount)
     money = min(money, charge.refundable)
