@@ -11,7 +11,7 @@ from meterline.ledger.account import Account
 from meterline.store import customer, ledger, offer
 from meterline.store.database import Database
 from meterline.store.identifier import public, uuid7
-from meterline.usecase.ingest_events import Ingest, Told
+from meterline.usecase.ingest_events import Ingest, Told, identifier16
 from meterline.usecase.move_funds import adjust
 from meterline.usecase.publish_offer import NewPrice, create_offer
 from meterline.usecase.subscribe_wallet import Chosen, open_wallet, subscribe
@@ -157,3 +157,33 @@ async def test_a_batch_whose_connection_breaks_is_debited_once(database: Databas
         books = (await ledger.balances(connection, [who.customer_id]))[who.customer_id]
         assert len(await offer.tariffs(connection, [who.customer_id])) == 1
     assert books[Account("revenue", "USD")] == 11
+
+
+async def test_identifiers_are_booked_letter_by_letter(database: Database) -> None:
+    event_type, (who,) = await furnished(database, 1)
+    odd = ["\\N", "\\.", "a\\tb", "tab\t", "line\nfeed", "re\rturn", "\x0b\x0c\x08", "\u2028", "ünï", "'\"", " "]
+    identifiers = [f"{odd[n % len(odd)]}{n}" for n in range(150)]
+    ingest = Ingest(database)
+    await ingest.start()
+    for _ in range(2):
+        fates = await ingest.take(
+            [
+                Told(event_name=event_type, payload={"value": "1"}, identifier=each, customer=who.id)
+                for each in identifiers
+            ],
+            environment="test",
+            origin="own",
+            now=datetime.now(UTC),
+            keeps=lambda problem: problem.parked,
+        )
+    await ingest.stop()
+
+    assert {type(fate) for fate in fates} == {Duplicate}
+    async with database.pool.acquire() as connection, connection.transaction():
+        assert await ledger.verify(connection, who.customer_id) == []
+        causes = [row.cause.id async for row in ledger.read(connection, who.customer_id) if row.cause.kind == "event"]
+        fees = await offer.fees_of(
+            connection, customer_id=who.customer_id, identifiers16=[identifier16(each, None) for each in identifiers]
+        )
+    assert causes == identifiers
+    assert sum(fee.amount for fee in fees) == Decimal("6.50")

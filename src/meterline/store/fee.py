@@ -1,12 +1,16 @@
-"""What events cost, read and changed when usage that a wallet paid is corrected."""
+"""What events cost: stored with the debits, read and changed when usage that a wallet paid is corrected."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+
 from meterline.ledger.account import named
-from meterline.ledger.transaction import Transfer
+from meterline.ledger.transaction import Transfer, instant_text
+from meterline.store import copy
+from meterline.store.copy import NULL, escaped
 from meterline.store.event import Stored
 from meterline.store.ledger import Connection
 from meterline.store.offer import Fee, TallyKey
@@ -16,6 +20,69 @@ _COLUMNS = ", ".join(f"f.{name}" for name in Fee.__struct_fields__)
 _OF_EVENTS = "unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS e(customer_id, occurred_at, identifier16)"
 
 _SAME = "f.customer_id = e.customer_id AND f.occurred_at = e.occurred_at AND f.identifier16 = e.identifier16"
+
+
+_FEE_COLUMNS = (
+    "customer_id",
+    "occurred_at",
+    "identifier16",
+    "price",
+    "environment",
+    "subscription",
+    "product",
+    "version",
+    "cell",
+    "before",
+    "after",
+    "amount",
+    "paid",
+    "transaction",
+    "asset",
+    "span",
+)
+
+
+async def add(connection: Connection, *, environment: str, fees: Sequence[Fee]) -> None:
+    """Store what events cost. Nobody else writes those of these customers meanwhile: their books are locked."""
+    if not fees:
+        return
+    if len(fees) >= copy.MANY:
+        await copy.lines(connection, "usage_fee", _FEE_COLUMNS, _fee_lines(environment, fees))
+        return
+    rows = [msgspec.structs.astuple(fee) for fee in fees]
+    await connection.execute(
+        "INSERT INTO usage_fee (environment, customer_id, occurred_at, identifier16, price, subscription, product,"
+        " version, cell, before, after, asset, amount, transaction, paid, span)"
+        " SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
+        " $8::int4[], $9::text[], $10::numeric[], $11::numeric[], $12::text[], $13::numeric[], $14::int8[],"
+        " $15::numeric[], $16::timestamptz[])",
+        environment,
+        *zip(*rows, strict=True),
+    )
+
+
+def _fee_lines(environment: str, fees: Iterable[Fee]) -> list[str]:
+    """The rows as a COPY takes them, in the order of `_FEE_COLUMNS`. What fees have in common is written once."""
+    parts: dict[tuple[object, ...], tuple[str, str, str]] = {}
+    lines = []
+    for fee in fees:
+        alike = (fee.customer_id, fee.price, fee.subscription, fee.version, fee.cell, fee.asset, fee.span)
+        known = parts.get(alike)
+        if known is None:
+            names = "\t".join([escaped(each) for each in (fee.price, environment, fee.subscription, fee.product)])
+            known = parts[alike] = (
+                str(fee.customer_id),
+                f"{names}\t{fee.version}\t{escaped(fee.cell)}",
+                f"{escaped(fee.asset)}\t{instant_text(fee.span)}",
+            )
+        owner, priced, counted = known
+        before = NULL if fee.before is None else fee.before
+        transaction = NULL if fee.transaction is None else fee.transaction
+        lines.append(
+            f"{owner}\t{instant_text(fee.occurred_at)}\t{fee.identifier16!s}\t{priced}\t{before!s}\t{fee.after!s}"
+            f"\t{fee.amount!s}\t{fee.paid!s}\t{transaction}\t{counted}"
+        )
+    return lines
 
 
 async def standing(connection: Connection, events: Sequence[Stored]) -> list[Fee]:

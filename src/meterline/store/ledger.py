@@ -8,6 +8,7 @@ several of them in the order of their ids. All statements here are hand-written,
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -39,9 +40,11 @@ from meterline.ledger.transaction import (
     Transfer,
     book,
     fold,
+    instant_text,
     new_books,
 )
-from meterline.store import schema
+from meterline.store import copy, schema
+from meterline.store.copy import NULL, escaped
 from meterline.store.database import driver
 
 AMOUNT = Numeric(38, 12)
@@ -141,9 +144,6 @@ async def _heads(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Head
     return {row[0]: Head(customer_id=row[0], number=row[1], booked_at=row[2], hash=row[3]) for row in rows}
 
 
-MANY = 300
-"""From so many rows on, a COPY is quicker than a statement with arrays."""
-
 _COLUMNS = (
     "environment",
     "customer_id",
@@ -164,7 +164,7 @@ _COLUMNS = (
 _ADD_TRANSFERS = """
 INSERT INTO ledger_transfer (environment, customer_id, transaction, line, debit, credit, asset, amount,
     grant_id, cause, cause_id, business_at, booked_at, hash)
-SELECT * FROM unnest($1::text[], $2::uuid[], $3::int8[], $4::int4[], $5::text[], $6::text[], $7::text[],
+SELECT $1, * FROM unnest($2::uuid[], $3::int8[], $4::int4[], $5::text[], $6::text[], $7::text[],
     $8::numeric[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::timestamptz[], $14::bytea[])
 """
 
@@ -209,29 +209,49 @@ async def write(
     ends: Mapping[UUID, Head],
 ) -> None:
     """Write what was booked for customers whose heads the caller has locked, and where their books end now."""
-    lines, heads, changes = [], [], []
-    for customer_id in sorted(booked):
+    written = [customer_id for customer_id in sorted(booked) if booked[customer_id]]
+    if not written:
+        return
+    heads, changes = [], []
+    for customer_id in written:
         theirs = booked[customer_id]
-        if not theirs:
-            continue
-        lines += [line for each in theirs for line in _lines(environment, customer_id, each)]
         end = ends[customer_id]
         heads.append((customer_id, end.number, end.booked_at, end.hash))
         moved = fold(transfer for each in theirs for transfer in each.transaction.transfers)
         changes += [(customer_id, account.name, account.asset, amount) for account, amount in moved.items()]
-    if lines:
-        if len(lines) > MANY:
-            await connection.copy_records_to_table("ledger_transfer", records=lines, columns=_COLUMNS)
-        else:
-            await connection.execute(_ADD_TRANSFERS, *zip(*lines, strict=True))
-        await connection.execute(_BOOK, environment, *zip(*heads, strict=True), *zip(*changes, strict=True))
+    if sum(len(booked[customer_id]) for customer_id in written) >= copy.MANY:
+        lines = [line for customer_id in written for line in _lines(environment, customer_id, booked[customer_id])]
+        await copy.lines(connection, "ledger_transfer", _COLUMNS, lines)
+    else:
+        rows = [row for customer_id in written for each in booked[customer_id] for row in _rows_of(customer_id, each)]
+        await connection.execute(_ADD_TRANSFERS, environment, *zip(*rows, strict=True))
+    await connection.execute(_BOOK, environment, *zip(*heads, strict=True), *zip(*changes, strict=True))
 
 
-def _lines(environment: str, customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:
+def _lines(environment: str, customer_id: UUID, booked: Iterable[Booked]) -> Iterable[str]:
+    """The rows of a customer as a COPY takes them, in the order of `_COLUMNS`."""
+    whose = f"{environment}\t{customer_id}"
+    for each in booked:
+        of, number = each.transaction, each.number
+        cause = f"{escaped(of.cause.kind)}\t{escaped(of.cause.id)}"
+        when = f"{instant_text(of.business_at)}\t{instant_text(each.booked_at)}"
+        for line, (transfer, link) in enumerate(zip(of.transfers, each.hashes, strict=True)):
+            grant = NULL if transfer.grant is None else escaped(transfer.grant)
+            yield (
+                f"{whose}\t{number}\t{line}\t{_between(transfer.debit, transfer.credit)}\t{transfer.amount!s}\t{grant}"
+                f"\t{cause}\t{when}\t\\\\x{link.hex()}"
+            )
+
+
+@cache
+def _between(debit: Account, credit: Account) -> str:
+    return f"{escaped(debit.name)}\t{escaped(credit.name)}\t{escaped(debit.asset)}"
+
+
+def _rows_of(customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:
     transaction = booked.transaction
     for line, (transfer, link) in enumerate(zip(transaction.transfers, booked.hashes, strict=True)):
         yield (
-            environment,
             customer_id,
             booked.number,
             line,

@@ -38,7 +38,7 @@ from meterline.meter import Formula
 from meterline.refusal import Missing, Refusal
 from meterline.store import row, schema
 from meterline.store.identifier import uuid7
-from meterline.store.ledger import AMOUNT, MANY, Connection
+from meterline.store.ledger import AMOUNT, Connection
 
 offer = Table(
     "offer",
@@ -543,29 +543,6 @@ class Fee(msgspec.Struct, frozen=True, gc=False):
     transaction: int | None
     paid: Decimal
     span: datetime
-
-
-_FEE_COLUMNS = ("environment", *Fee.__struct_fields__)
-
-
-async def add_fees(connection: Connection, *, environment: str, fees: Sequence[Fee]) -> None:
-    """Store what events cost. Nobody else writes those of these customers meanwhile: their books are locked."""
-    if not fees:
-        return
-    rows = [msgspec.structs.astuple(fee) for fee in fees]
-    if len(rows) > MANY:
-        records = [(environment, *each) for each in rows]
-        await connection.copy_records_to_table("usage_fee", records=records, columns=_FEE_COLUMNS)
-        return
-    await connection.execute(
-        "INSERT INTO usage_fee (environment, customer_id, occurred_at, identifier16, price, subscription, product,"
-        " version, cell, before, after, asset, amount, transaction, paid, span)"
-        " SELECT $1, * FROM unnest($2::uuid[], $3::timestamptz[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
-        " $8::int4[], $9::text[], $10::numeric[], $11::numeric[], $12::text[], $13::numeric[], $14::int8[],"
-        " $15::numeric[], $16::timestamptz[])",
-        environment,
-        *zip(*rows, strict=True),
-    )
 
 
 async def fees_of(connection: Connection, *, customer_id: UUID, identifiers16: Sequence[UUID]) -> list[Fee]:

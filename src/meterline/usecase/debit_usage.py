@@ -22,6 +22,7 @@ from meterline.meter import Formula
 from meterline.money import add, round_debit, subtract, to_major
 from meterline.rating.line import exact_total
 from meterline.rating.rate import for_dimensions, rate
+from meterline.store import fee as fee_store
 from meterline.store import ledger, offer, spending, top_up, wallet
 from meterline.store.event import NewEvent
 from meterline.store.identifier import uuid7
@@ -151,7 +152,7 @@ async def _debit(
     await top_up.wake(connection, [_seen(books[each.customer_id], each) for each in touched])
     await offer.save_tallies(connection, environment=environment, reached=settling.changed)
     fees = [fee for each in done.values() for fee in each.fees]
-    await offer.add_fees(connection, environment=environment, fees=fees)
+    await fee_store.add(connection, environment=environment, fees=fees)
     await spending.add(connection, environment=environment, parts=[_spent(fee) for fee in fees])
     return done
 

@@ -5,7 +5,7 @@ then, each refund by itself. One that fails gives its value back to the wallet a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
