@@ -25,7 +25,6 @@ from sqlalchemy import (
     or_,
     select,
     text,
-    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
@@ -266,19 +265,39 @@ def _row(watch: Watch) -> tuple[object, ...]:
     )
 
 
-async def rearm(tx: AsyncConnection, *, customer_id: UUID, meter: str | None = None) -> None:
+async def rearm(tx: AsyncConnection, *, customer_id: UUID) -> None:
     """Have a customer's watches read again with the next usage: windows, allowances, values. What was told in a
     window stays told."""
-    statement = update(alert_watch).where(alert_watch.c.customer_id == customer_id)
-    if meter is not None:
-        statement = statement.where(alert_watch.c.meter == meter)
-    await tx.execute(statement.values(value=None))
+    await tx.execute(_REARM, {"customer_id": customer_id})
+
+
+# Whoever holds a watch of a customer with a wallet holds their books already, and may need them later.
+_REARM = text("""
+WITH books AS MATERIALIZED (
+  SELECT FROM ledger_head WHERE customer_id = :customer_id
+    AND EXISTS (SELECT FROM alert_watch WHERE customer_id = :customer_id) FOR UPDATE
+), mine AS MATERIALIZED (
+  SELECT meter, alert FROM alert_watch WHERE customer_id = :customer_id AND (SELECT count(*) FROM books) >= 0
+  ORDER BY meter, alert FOR UPDATE
+)
+UPDATE alert_watch AS watch SET value = NULL FROM mine
+WHERE watch.customer_id = :customer_id AND watch.meter = mine.meter AND watch.alert = mine.alert
+""")
 
 
 async def forget(tx: AsyncConnection, environment: str, id: str) -> None:
     """Arm an alert again for everybody in its environment: nothing counts as told."""
-    mine = (alert_watch.c.environment == environment, alert_watch.c.alert == id)
-    await tx.execute(update(alert_watch).where(*mine).values(value=None, crossed=[]))
+    await tx.execute(_FORGET, {"environment": environment, "alert": id})
+
+
+_FORGET = text("""
+WITH mine AS MATERIALIZED (
+  SELECT customer_id, meter FROM alert_watch WHERE environment = :environment AND alert = :alert
+  ORDER BY customer_id, meter FOR UPDATE
+)
+UPDATE alert_watch AS watch SET value = NULL, crossed = '{}' FROM mine
+WHERE watch.customer_id = mine.customer_id AND watch.meter = mine.meter AND watch.alert = :alert
+""")
 
 
 async def of_customer(tx: AsyncConnection, customer_id: UUID) -> list[Watch]:

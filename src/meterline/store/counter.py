@@ -149,6 +149,11 @@ async def add(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence
     """Count events that were just stored, in the transaction that stored them."""
     await connection.execute(_ADD_HOURS, *hour_columns(fold(events)))
     await _add_members(connection, [event for event in events if event.value16 is not None])
+    await describe(connection, events)
+
+
+async def describe(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent]) -> None:
+    """Keep the sets of dimension values that these events have."""
     if any(event.dimensions is not None for event in events):
         await connection.execute(_ADD_DIMENSIONS, *dimension_columns(events))
 
@@ -209,10 +214,32 @@ _ONE_HOUR = (
 )
 
 
+_LOCK = """
+INSERT INTO usage_hour AS h (customer_id, meter, hour, dimensions16, environment, count, sum)
+SELECT customer_id, meter, hour, dimensions16, environment, 0, 0
+FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::uuid[], $5::text[])
+  AS n(customer_id, meter, hour, dimensions16, environment)
+ON CONFLICT (customer_id, meter, hour, dimensions16) DO UPDATE SET count = h.count
+"""
+
+
+async def lock(connection: "asyncpg.Connection[asyncpg.Record]", keys: Iterable[Key]) -> None:
+    """Lock these counters in key order until the transaction ends; those that are missing are made, at nothing."""
+    rows = _ordered(keys)
+    columns = [[getattr(key, name) for key in rows] for name in _KEY_COLUMNS]
+    await connection.execute(_LOCK, *columns)
+
+
+_KEY_COLUMNS = ("customer_id", "meter", "hour", "dimensions16", "environment")
+
+
+def _ordered(keys: Iterable[Key]) -> list[Key]:
+    return sorted(set(keys), key=lambda k: (k.customer_id.bytes, k.meter, k.hour, k.dimensions16.bytes))
+
+
 async def recount(connection: "asyncpg.Connection[asyncpg.Record]", keys: Iterable[Key]) -> None:
     """Make the counters of these hours what their events say, after events of them were voided."""
-    ordered = sorted(set(keys), key=lambda k: (k.customer_id.bytes, k.meter, k.hour, k.dimensions16.bytes))
-    for key in ordered:
+    for key in _ordered(keys):
         where = (key.customer_id, key.meter, key.hour, key.dimensions16)
         await connection.execute(
             "SELECT FROM usage_hour WHERE customer_id = $1 AND meter = $2 AND hour = $3 AND dimensions16 = $4"

@@ -459,6 +459,26 @@ async def put(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence
     )
 
 
+async def of_correction(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    customer_id: UUID,
+    correction: str,
+    start: datetime,
+    end: datetime,
+) -> list[Stored]:
+    """The events that a correction made or voided. [start, end) holds all of them."""
+    rows = await connection.fetch(
+        f"SELECT {_STORED} FROM usage_event WHERE customer_id = $1 AND occurred_at >= $3 AND occurred_at < $4"
+        " AND (made_by = $2 OR voided_by = $2)",
+        customer_id,
+        correction,
+        start,
+        end,
+    )
+    return [Stored(*row) for row in rows]
+
+
 async def undo(
     connection: "asyncpg.Connection[asyncpg.Record]",
     *,

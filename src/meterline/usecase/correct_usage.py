@@ -30,6 +30,7 @@ from meterline.store.offer import Fee
 from meterline.store.usage import HOUR, NO_DIMENSIONS, dimensions_text, hour_of
 from meterline.usecase.count_on_budgets import count_usage
 from meterline.usecase.debit_usage import debit_usage
+from meterline.usecase.lock_usage import key_of, lock_usage
 from meterline.usecase.moment import moment
 from meterline.usecase.reverse_debits import reverse_debits
 from meterline.usecase.watch_usage import watch_again
@@ -177,6 +178,10 @@ async def revert(tx: AsyncConnection, *, environment: str, id: str, now: datetim
     if found.status == "open":
         await store.unstage(tx, found)
     else:
+        concerned = await event.of_correction(
+            connection, customer_id=found.customer_id, correction=found.id, start=found.start, end=found.end
+        )
+        await lock_usage(connection, environment=environment, marked=concerned)
         touched = await event.undo(
             connection,
             customer_id=found.customer_id,
@@ -185,7 +190,7 @@ async def revert(tx: AsyncConnection, *, environment: str, id: str, now: datetim
             end=found.end,
             now=now,
         )
-        await counter.recount(connection, [_key(each) for each in touched])
+        await counter.recount(connection, [key_of(each) for each in touched])
         await _debit_again(tx, found, touched, now)
         await _watch(connection, found, now)
     reverted = replace(found, status="reverted", reverted_at=now)
@@ -203,16 +208,17 @@ async def _apply(
     known: bool = False,
 ) -> Correction:
     connection = await driver(tx)
+    for day in sorted({each.occurred_at.date() for each in made}):
+        for table in ("usage_event", "usage_hour", "usage_unique"):
+            await partition.create(connection, partition.holding(table, day))
+    await lock_usage(connection, environment=correction.environment, marked=voided, made=made)
     before = await _quantity(tx, correction)
     taken = await event.void(connection, voided, by=correction.id, now=now) if voided else 0
     if taken != len(voided) and not known:
         raise Refusal("This event was voided before.")
-    await counter.recount(connection, [_key(each) for each in voided])
+    await counter.recount(connection, [key_of(each) for each in voided])
     returned = await _take_back(tx, correction.environment, voided, now)
     if made:
-        for day in sorted({each.occurred_at.date() for each in made}):
-            for table in ("usage_event", "usage_hour", "usage_unique"):
-                await partition.create(connection, partition.holding(table, day))
         await event.put(connection, made, by=correction.id)
         await counter.add(connection, made)
         made = await _described(tx, made)
@@ -358,16 +364,6 @@ def _backfilled(each: Staged, correction: Correction, received_at: datetime) -> 
         body16=digest16(f"{each.value}\0{each.member}\0{each.dimensions}"),
         received_at=received_at,
         dimensions=each.dimensions,
-    )
-
-
-def _key(each: Stored) -> counter.Key:
-    return counter.Key(
-        environment=each.environment,
-        customer_id=UUID(bytes=each.customer_id.bytes),
-        meter=each.meter,
-        hour=hour_of(each.occurred_at),
-        dimensions16=UUID(bytes=each.dimensions16.bytes),
     )
 
 

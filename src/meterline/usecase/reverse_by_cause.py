@@ -14,6 +14,7 @@ from meterline.store import event, wallet_event
 from meterline.store.correction import Correction
 from meterline.store.database import driver
 from meterline.usecase.correct_usage import Author, void_event
+from meterline.usecase.lock_usage import lock_usage
 
 MOST = 1_000
 """Events that one call takes back, at most."""
@@ -57,6 +58,9 @@ async def reverse(tx: AsyncConnection, *, of: Customer, which: Which, author: Au
     )
     if len(told) > MOST:
         raise Refusal(f"More than {MOST} events fit; take them back in parts.", code="too_many_events")
+    found = await event.parts_of(connection, customer_id=of.customer_id, told=told)
+    await lock_usage(connection, environment=of.environment, marked=found)
+    # What somebody took back before we had the locks does not count any more.
     found = await event.parts_of(connection, customer_id=of.customer_id, told=told)
     corrections = [await void_event(tx, found=each, public_customer=of.id, author=author, now=now) for each in found]
     return Reversed(corrections=tuple(corrections))

@@ -112,17 +112,23 @@ async def load(connection: Connection, environment: str, version: int) -> Watche
     )
 
 
+async def plan_looks(
+    connection: Connection, *, watched: Watched, environment: str, events: Sequence[NewEvent], now: datetime
+) -> None:
+    """Plan a look at what the usage costs, where that is watched. As `watch_usage`, but before wallets are debited."""
+    spenders = watched.spenders(events)
+    if spenders:
+        await store.plan_judgement(connection, environment=environment, customer_ids=spenders, now=now)
+
+
 async def watch_usage(
     connection: Connection, *, watched: Watched, environment: str, events: Sequence[NewEvent], now: datetime
 ) -> None:
     """Carry the watches along with events of one environment that were just stored and counted.
 
-    Runs inside their transaction, after the counters; `now` is the wall clock. Crossings become notices. What usage
-    costs is not judged here: a look at it is planned.
+    Runs inside their transaction, after the counters and the wallets (`lock_usage`); `now` is the wall clock.
+    Crossings become notices.
     """
-    spenders = watched.spenders(events)
-    if spenders:
-        await store.plan_judgement(connection, environment=environment, customer_ids=spenders, now=now)
     mine = [event for event in events if event.meter in watched.concerned]
     if not mine:
         return

@@ -17,7 +17,7 @@ from meterline.store.event import NewEvent, Past
 from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
 from meterline.usecase.keep_strays import keep_strays
-from meterline.usecase.watch_usage import Watching, watch_usage
+from meterline.usecase.watch_usage import Watched, Watching, plan_looks, watch_usage
 
 log = structlog.get_logger(__name__)
 
@@ -332,7 +332,7 @@ async def record(
     *,
     replay_at: datetime | None = None,
 ) -> list[Fate]:
-    """Store what is new, count it, tell crossed levels and debit the wallets; the fates of all, in order.
+    """Store what is new, count it, debit the wallets and tell crossed levels; the fates of all, in order.
 
     Events that waited for something to price them are replayed at an instant. Raises Stale.
     """
@@ -355,13 +355,19 @@ async def record(
             await _explain(connection, [(turn[k], chosen[k]) for k in outcome.refused], fates)
     if fresh:
         await counter.add(connection, fresh)
+        shares: list[tuple[str, Watched, list[NewEvent]]] = []
         for environment in sorted({each.environment for each in fresh}):
             watched = await watching.of(connection, environment, versions[environment])
-            mine = [each for each in fresh if each.environment == environment]
-            await watch_usage(
+            shares.append((environment, watched, [each for each in fresh if each.environment == environment]))
+        for environment, watched, mine in shares:
+            await plan_looks(
                 connection, watched=watched, environment=environment, events=mine, now=mine[-1].received_at
             )
         await _debit(connection, events, sorted(stored), fates, replay_at=replay_at)
+        for environment, watched, mine in shares:
+            await watch_usage(
+                connection, watched=watched, environment=environment, events=mine, now=mine[-1].received_at
+            )
     return [fate for fate in fates if fate is not None]
 
 
