@@ -17,7 +17,7 @@ from meterline.store.spending import Spent
 from meterline.usecase import hold_funds, keep_budget
 from meterline.usecase.gate_calls import GateCall, Gatekeeper
 from meterline.usecase.hold_funds import Estimate, captured_as, extended_as, released_as
-from meterline.usecase.work_wallet import Answer, Refused, Work, work_on
+from meterline.usecase.work_wallet import Answer, OpenWallet, Refused, work_on
 from meterline.wallet.hold import Policy
 from tests.usecase.test_wallet_races import Jane, opened
 
@@ -48,7 +48,7 @@ class Step:
         }
         return names[self.does]
 
-    async def act(self, work: Work) -> Answer | Refused:
+    async def act(self, work: OpenWallet) -> Answer | Refused:
         said = {"amount": str(self.amount), "final": self.final}
 
         async def estimate() -> Estimate:
@@ -67,16 +67,13 @@ class Step:
                     ttl=timedelta(hours=1),
                     policy=self.policy,
                     retryable=self.retryable,
-                    clock=None,
                 )
             case "capture":
                 return await hold_funds.capture(
                     work, id=self.hold, capture_id=self.id, said=said, amount=amount, final=self.final
                 )
             case "extend":
-                return await hold_funds.extend(
-                    work, id=self.hold, extension_id=self.id, amount=self.amount, ttl=None, clock=None
-                )
+                return await hold_funds.extend(work, id=self.hold, extension_id=self.id, amount=self.amount, ttl=None)
             case _:
                 return await hold_funds.release(work, id=self.hold)
 

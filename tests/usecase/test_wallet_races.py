@@ -63,7 +63,6 @@ class Jane:
                 ttl=HOUR,
                 policy=policy,
                 retryable=retryable,
-                clock=None,
             )
 
     async def capture(
@@ -274,7 +273,6 @@ async def test_a_crash_between_the_steps_leaves_nothing_half_done(jane: Jane) ->
                 ttl=HOUR,
                 policy="reject",
                 retryable=False,
-                clock=None,
             )
             if n % 2:
                 pid = await (await driver(tx)).fetchval("SELECT pg_backend_pid()")

@@ -43,7 +43,9 @@ class Database:
         )
 
     async def open(self) -> None:
-        self._pool = await asyncpg.create_pool(self.dsn, min_size=1, max_size=self._hot_connections)
+        self._pool = await asyncpg.create_pool(
+            self.dsn, min_size=1, max_size=self._hot_connections, reset=_leave_as_it_is
+        )
 
     async def close(self) -> None:
         if self._pool is not None:
@@ -75,6 +77,10 @@ class Database:
             await closed.wait()
         finally:
             connection.terminate()
+
+
+async def _leave_as_it_is(_connection: object) -> None:
+    """Nobody changes the settings of a session of the pool: putting them back would be a round trip each time."""
 
 
 def sqlalchemy_url(dsn: str) -> URL:

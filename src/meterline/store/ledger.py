@@ -119,7 +119,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolC
 async def lock(connection: Connection, *, environment: str, customer_ids: Iterable[UUID]) -> dict[UUID, Head]:
     """The heads of these customers' books, locked in the order of ids until the transaction ends."""
     ids = sorted(set(customer_ids))
-    heads = await _heads(connection, ids)
+    heads = await locked(connection, ids)
     if len(heads) == len(ids):
         return heads
     born = [new_books(id) for id in ids if id not in heads]
@@ -132,10 +132,11 @@ async def lock(connection: Connection, *, environment: str, customer_ids: Iterab
         born[0].hash,
         [head.customer_id for head in born],
     )
-    return await _heads(connection, ids)
+    return await locked(connection, ids)
 
 
-async def _heads(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Head]:
+async def locked(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Head]:
+    """The heads that there are of these customers' books, sorted by id, locked in that order."""
     rows = await connection.fetch(
         "SELECT customer_id, number, booked_at, hash FROM ledger_head"
         " WHERE customer_id = ANY($1::uuid[]) ORDER BY customer_id FOR UPDATE",

@@ -50,13 +50,18 @@ def parts_of(customer_id: UUID, transaction: LedgerTransaction) -> Iterable[Part
             yield customer_id, each.debit.asset, day, transaction.cause.kind, -each.amount
 
 
-async def add(connection: Connection, *, environment: str, parts: Iterable[Part]) -> None:
-    """Count what was spent. Nobody else writes the rows of these customers meanwhile: their books are locked."""
-    sums: dict[tuple[UUID, str, date, str], Decimal] = {}
+def sums(parts: Iterable[Part]) -> dict[tuple[UUID, str, date, str], Decimal]:
+    """What the parts come to by (customer, asset, day, spent on), in that order; what cancels out is left out."""
+    found: dict[tuple[UUID, str, date, str], Decimal] = {}
     for customer_id, asset, day, spent_on, amount in parts:
         key = (customer_id, asset, day, spent_on)
-        sums[key] = sums.get(key, Decimal(0)) + amount
-    rows = [(*key, sums[key]) for key in sorted(sums) if sums[key]]
+        found[key] = found.get(key, Decimal(0)) + amount
+    return {key: found[key] for key in sorted(found) if found[key]}
+
+
+async def add(connection: Connection, *, environment: str, parts: Iterable[Part]) -> None:
+    """Count what was spent. Nobody else writes the rows of these customers meanwhile: their books are locked."""
+    rows = [(*key, amount) for key, amount in sums(parts).items()]
     if rows:
         await connection.execute(_ADD, environment, *zip(*rows, strict=True))
 

@@ -1,39 +1,40 @@
 """Work on many wallets that is written together: what is decided stays in memory until `write`, then all of it goes.
 
-The wallets are locked in the order of ids and read by a fixed number of statements, and written by a fixed number,
-however many pieces of work there are. Each piece sees what those before it decided, as if they had been done one
-after the other in transactions of their own.
+The wallets are locked in the order of ids by one statement, read by one and written by one, however many pieces of work
+there are. Each piece sees what those before it decided, as if they had been done one after the other in
+transactions of their own.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from meterline.ledger.transaction import Booked, Cause, LedgerTransaction, Transfer, book
-from meterline.store import ledger, spending, top_up, wallet
-from meterline.store.database import driver
+from meterline.store import gate, top_up
+from meterline.store.gate import Done, Key
+from meterline.store.ledger import Connection
 from meterline.store.wallet import Operation, Touched
 from meterline.usecase.watch_balance import watch_balances
-from meterline.usecase.work_wallet import EXPIRE, Work
+from meterline.usecase.work_wallet import EXPIRE, OpenWallet
 from meterline.wallet.hold import Hold
 from meterline.wallet.pocket import Pocket
 
 
-@dataclass(slots=True)
-class BatchWork(Work):
+@dataclass(slots=True, kw_only=True)
+class BatchWork(OpenWallet):
     """One wallet among several. What is known of ids and holds is all that the pieces of work name."""
 
+    clock: str | None
+    recharged: bool
     opened: dict[str, Pocket] = field(default_factory=dict)
     operations: dict[str, Operation] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     booked: list[Booked] = field(default_factory=list)
     remembered: list[Operation] = field(default_factory=list)
     saved: dict[str, Hold] = field(default_factory=dict)
-    planned: dict[str, tuple[Hold, str | None]] = field(default_factory=dict)
-    dropped: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
+    due: dict[str, datetime | None] = field(default_factory=dict)
 
     async def book(
         self, *, cause: Cause, transfers: Sequence[Transfer], pocket: Pocket, business_at: datetime | None = None
@@ -58,15 +59,15 @@ class BatchWork(Work):
         return self.holds.get(id)
 
     async def save_hold(self, hold: Hold) -> None:
+        if hold.id not in self.holds:
+            self.made.add(hold.id)
         self.holds[hold.id] = self.saved[hold.id] = hold
 
-    async def plan_expiry(self, hold: Hold, clock: str | None) -> None:
-        self.dropped.add(hold.id)
-        self.planned[hold.id] = (hold, clock)
+    async def plan_expiry(self, hold: Hold) -> None:
+        self.due[hold.id] = hold.expires_at
 
     async def drop_expiry(self, id: str) -> None:
-        self.dropped.add(id)
-        self.planned.pop(id, None)
+        self.due[id] = None
 
     def touched(self) -> list[Touched]:
         """The pockets that are not what they were."""
@@ -75,94 +76,93 @@ class BatchWork(Work):
             for asset, before in self.opened.items()
         ]
 
+    def done(self, touched: Sequence[Touched]) -> Done:
+        """All that is to be written of it. For a hold that was made just now nothing was planned before."""
+        return Done(
+            customer_id=self.customer_id,
+            head=self.head,
+            booked=self.booked,
+            touched=touched,
+            holds=list(self.saved.values()),
+            ended=[each for each in self.due.items() if each[0] not in self.made],
+            planned=[(self.holds[id], self.clock) for id, at in self.due.items() if at is not None],
+            remembered=self.remembered,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The wallets that a batch is about, by customer. `watched` says whether alerts are set on balances."""
+
+    connection: Connection
+    environment: str
+    works: dict[UUID, BatchWork]
+    watched: bool
+
 
 async def share(
-    tx: AsyncConnection,
+    connection: Connection,
     *,
     environment: str,
-    customer_ids: Collection[UUID],
-    operations: Sequence[tuple[UUID, str]],
-    holds: Sequence[tuple[UUID, str]],
+    customer_ids: Iterable[UUID],
+    operations: Sequence[Key],
+    holds: Sequence[Key],
     now: datetime,
-) -> dict[UUID, BatchWork]:
+) -> Shared:
     """Lock the wallets of these customers of an environment; those who are gone or have none are left out.
 
-    `operations` and `holds` are the ids that the work will name. `now` is the wall clock; a piece of work for a
-    customer on a test clock sets the customer's.
+    `operations` and `holds` are the ids that the work will name. `now` is the wall clock; who lives on a test clock
+    has its time, as it is now that the wallet is locked.
     """
-    connection = await driver(tx)
-    living = await wallet.living(connection, customer_ids)
-    heads = await ledger.lock(connection, environment=environment, customer_ids=living)
-    found = await wallet.find(connection, living)
-    budgeted = await wallet.budgeted(connection, found)
-    pockets = await wallet.pockets(connection, found)
-    known = await wallet.operations(connection, operations)
-    held = await wallet.holds(connection, holds) if holds else {}
+    heads = await gate.lock(connection, environment=environment, customer_ids=customer_ids)
+    found = await gate.load(connection, environment=environment, heads=heads, operations=operations, holds=holds)
     works = {
         customer_id: BatchWork(
-            tx=tx,
             connection=connection,
             environment=environment,
             customer_id=customer_id,
-            wallet=mine,
-            head=heads[customer_id],
+            wallet=each.wallet,
+            head=each.head,
             pockets={},
-            now=now,
-            budgeted=customer_id in budgeted,
+            now=each.frozen_time or now,
+            budgeted=each.budgeted,
+            clock=each.clock,
+            recharged=each.recharged,
         )
-        for customer_id, mine in found.items()
+        for customer_id, each in sorted(found.wallets.items())
     }
-    for (customer_id, asset), pocket in pockets.items():
+    for (customer_id, asset), pocket in found.pockets.items():
         works[customer_id].pockets[asset] = pocket
-    for (customer_id, id), operation in known.items():
-        works[customer_id].operations[id] = operation
-    for (customer_id, id), hold in held.items():
-        works[customer_id].holds[id] = hold
-    return works
+    for (customer_id, id), operation in found.operations.items():
+        if customer_id in works:
+            works[customer_id].operations[id] = operation
+    for (customer_id, id), hold in found.holds.items():
+        if customer_id in works:
+            works[customer_id].holds[id] = hold
+    return Shared(connection=connection, environment=environment, works=works, watched=found.watched)
 
 
-async def write(works: Iterable[BatchWork]) -> None:
-    """Write what the work on these wallets of one environment came to."""
-    done = [each for each in works if each.remembered or each.opened or each.saved]
-    if not done:
+async def write(shared: Shared) -> None:
+    """Write what the work on these wallets came to."""
+    works = [each for each in shared.works.values() if each.remembered or each.opened or each.saved]
+    if not works:
         return
-    environment, connection = done[0].environment, done[0].connection
-    moved = [each for each in done if each.booked]
-    await ledger.write(
-        connection,
-        environment=environment,
-        booked={each.customer_id: each.booked for each in moved},
-        ends={each.customer_id: each.head for each in moved},
-    )
-    parts = (
-        part for each in moved for one in each.booked for part in spending.parts_of(each.customer_id, one.transaction)
-    )
-    await spending.add(connection, environment=environment, parts=parts)
-    touched = [pocket for each in done for pocket in each.touched()]
-    await wallet.write(connection, environment=environment, touched=touched)
-    by_id = {each.customer_id: each for each in done}
+    touched = {each.customer_id: each.touched() for each in works}
+    done = [each.done(touched[each.customer_id]) for each in works]
+    await gate.write(shared.connection, environment=shared.environment, due_kind=EXPIRE, done=done)
     await watch_balances(
-        connection, environment=environment, touched=touched, now_of=lambda customer_id: by_id[customer_id].now
+        shared.connection,
+        environment=shared.environment,
+        touched=[each for of in touched.values() for each in of],
+        now_of=lambda customer_id: shared.works[customer_id].now,
+        watched=shared.watched,
     )
-    seen = [
-        (each.customer_id, each.after.asset, each.after.available(now), now)
-        for each in touched
-        for now in (by_id[each.customer_id].now,)
-    ]
-    await top_up.wake(connection, seen)
-    await _write_holds(connection, environment, done)
-    remembered = [(each.customer_id, operation) for each in done for operation in each.remembered]
-    if remembered:
-        await wallet.remember(connection, environment=environment, rows=remembered)
-
-
-async def _write_holds(connection: ledger.Connection, environment: str, works: Sequence[BatchWork]) -> None:
-    saved = [(each.customer_id, hold) for each in works for hold in each.saved.values()]
-    if saved:
-        await wallet.save_holds(connection, environment=environment, rows=saved)
-    dropped = [(each.customer_id, id) for each in works for id in each.dropped]
-    if dropped:
-        await wallet.drop_expiries(connection, kind=EXPIRE, keys=dropped)
-    planned = [(each.customer_id, hold, clock) for each in works for hold, clock in each.planned.values()]
-    if planned:
-        await wallet.plan_expiries(connection, environment=environment, kind=EXPIRE, rows=planned)
+    await top_up.wake(
+        shared.connection,
+        [
+            (each.customer_id, pocket.after.asset, pocket.after.available(each.now), each.now)
+            for each in works
+            if each.recharged
+            for pocket in touched[each.customer_id]
+        ],
+    )

@@ -15,7 +15,7 @@ from meterline.store.offer import Tariff
 from meterline.usecase.debit_usage import fee_amount, ways_to_pay
 from meterline.usecase.publish_offer import event_name
 from meterline.usecase.seed_tally import seeds
-from meterline.usecase.work_wallet import Work
+from meterline.usecase.work_wallet import OpenWallet
 
 _MOST = 10**12
 
@@ -38,14 +38,15 @@ class Counted:
 
 
 async def counted(
-    work: Work, *, event_type: str, volume_field: str | None, dimensions: Mapping[str, str]
+    work: OpenWallet, *, event_type: str, volume_field: str | None, dimensions: Mapping[str, str]
 ) -> list[list[Counted]]:
     """The ways to pay for usage of this kind now, in the order in which they are tried: the prices of one asset each.
 
     Refuses usage that nothing prices (`no_price`): a gate does not open onto what is not known to be billed.
     """
-    meters = await meter.catalog(work.tx, work.environment)
-    counting = meters.get(event_name(event_type, volume_field))
+    name = event_name(event_type, volume_field)
+    meters = await meter.by_id(work.connection, work.environment)
+    counting = next((each for each in meters.values() if each.event_name == name), None)
     tariffs = await offer.tariffs(work.connection, [work.customer_id])
     ways = ways_to_pay([each for each in tariffs if counting is not None and each.meter == counting.id], work.now)
     if not ways:

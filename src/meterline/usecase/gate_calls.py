@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from meterline.refusal import Missing, Refusal
 from meterline.store.database import Database, out_of_reach, stopped_by_others
+from meterline.store.ledger import Connection
 from meterline.usecase.batch_work import BatchWork, share, write
 from meterline.usecase.group_commit import Gate, GroupCommit, Overloaded, Unavailable
-from meterline.usecase.work_wallet import Answer, Refused, Work
+from meterline.usecase.work_wallet import Answer, OpenWallet, Refused
 
 _MAX_BATCH = 500
 _MAX_QUEUED = 10_000
@@ -25,7 +24,7 @@ _TRIES = 5
 
 @dataclass(slots=True, kw_only=True)
 class GateCall:
-    """One call: whose wallet, which ids it names, and what it does with the wallet. `now` is the customer's time, UTC.
+    """One call: whose wallet, which ids it names, and what it does with the wallet. `now` is the wall clock, UTC.
 
     `customer` is the customer as the caller named it. `act` decides before it records anything, so that
     a call it refuses has done nothing.
@@ -37,7 +36,7 @@ class GateCall:
     operation: str
     hold: str | None
     now: datetime
-    act: Callable[[Work], Awaitable[Answer | Refused]]
+    act: Callable[[OpenWallet], Awaitable[Answer | Refused]]
     answer: "asyncio.Future[Answer | Refusal]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -85,8 +84,9 @@ class Gatekeeper:
     async def _decide(self, batch: Sequence[GateCall]) -> None:
         for tries in range(1, _TRIES + 1):
             try:
-                async with self._database.begin() as tx:
-                    answers = [await _together(tx, batch, each) for each in sorted({c.environment for c in batch})]
+                async with self._database.pool.acquire() as connection, connection.transaction():
+                    environments = sorted({call.environment for call in batch})
+                    answers = [await _together(connection, batch, each) for each in environments]
                 break
             except Exception as error:
                 if out_of_reach(error) or (stopped_by_others(error) and tries == _TRIES):
@@ -100,27 +100,28 @@ class Gatekeeper:
 
 
 async def _together(
-    tx: AsyncConnection, batch: Sequence[GateCall], environment: str
+    connection: Connection, batch: Sequence[GateCall], environment: str
 ) -> list[tuple[GateCall, Answer | Refusal]]:
     """Decide the calls of one environment."""
     calls = [call for call in batch if call.environment == environment]
-    works = await share(
-        tx,
+    shared = await share(
+        connection,
         environment=environment,
         customer_ids={call.customer_id for call in calls},
         operations=[(call.customer_id, call.operation) for call in calls],
         holds=[(call.customer_id, call.hold) for call in calls if call.hold is not None],
         now=max(call.now for call in calls),
     )
-    decided = [(call, await _one(works.get(call.customer_id), call)) for call in calls]
-    await write(works.values())
+    decided = [(call, await _one(shared.works.get(call.customer_id), call)) for call in calls]
+    await write(shared)
     return decided
 
 
 async def _one(work: BatchWork | None, call: GateCall) -> Answer | Refusal:
     if work is None:
         return Missing("wallet of customer", call.customer, subject=True)
-    work.now = call.now
+    if work.clock is None:
+        work.now = call.now
     try:
         return await call.act(work)
     except Refusal as refusal:

@@ -13,7 +13,7 @@ from meterline.limit.budget import Ask
 from meterline.refusal import Missing
 from meterline.usecase import keep_budget
 from meterline.usecase.tell_wallet import tell_wallet
-from meterline.usecase.work_wallet import Answer, Refused, Work, once, told, work_on
+from meterline.usecase.work_wallet import Answer, OpenWallet, Refused, once, told, work_on
 from meterline.wallet import hold as holds
 from meterline.wallet.hold import Change, Hold, Policy
 
@@ -62,7 +62,7 @@ def released_as(hold: str) -> str:
 
 
 async def authorize(
-    work: Work,
+    work: OpenWallet,
     *,
     id: str,
     said: Mapping[str, object],
@@ -70,7 +70,6 @@ async def authorize(
     ttl: timedelta,
     policy: Policy,
     retryable: bool,
-    clock: str | None,
 ) -> Answer | Refused:
     """Set the estimate aside under the caller's id, or say which rule refuses. `said` is what the caller asked for."""
     work.require_active()
@@ -90,14 +89,14 @@ async def authorize(
         )
         await keep_budget.save(work, id, reserved)
         answer = await _record(work, change, cause=Cause("hold", id))
-        await work.plan_expiry(change.hold, clock)
+        await work.plan_expiry(change.hold)
         return answer
 
     return await once(work, id=id, kind="authorize", said=said, act=act, retryable=retryable)
 
 
 async def capture(
-    work: Work,
+    work: OpenWallet,
     *,
     id: str,
     capture_id: str | None,
@@ -125,13 +124,12 @@ async def capture(
 
 
 async def extend(
-    work: Work,
+    work: OpenWallet,
     *,
     id: str,
     extension_id: str,
     amount: Decimal,
     ttl: timedelta | None,
-    clock: str | None,
 ) -> Answer | Refused:
     """Set more aside under the same hold, and let it live longer."""
     work.require_active()
@@ -143,14 +141,14 @@ async def extend(
         )
         change = holds.extend(work.pocket(hold.asset), hold, amount=amount, ttl=ttl, at=work.now)
         await keep_budget.save(work, id, reserved)
-        await work.plan_expiry(change.hold, clock)
+        await work.plan_expiry(change.hold)
         return await _record(work, change, cause=Cause("extension", extension_id))
 
     said = {"hold": id, "amount": told(amount), "ttl_s": None if ttl is None else int(ttl.total_seconds())}
     return await once(work, id=extended_as(id, extension_id), kind="extend", said=said, act=act)
 
 
-async def release(work: Work, *, id: str) -> Answer | Refused:
+async def release(work: OpenWallet, *, id: str) -> Answer | Refused:
     """The call will not run: give everything back. Releasing twice is releasing once."""
 
     async def act() -> Answer:
@@ -185,14 +183,14 @@ async def expire(tx: AsyncConnection, *, environment: str, customer_id: UUID, id
     return change.hold
 
 
-async def _hold(work: Work, id: str) -> Hold:
+async def _hold(work: OpenWallet, id: str) -> Hold:
     hold = await work.hold(id)
     if hold is None:
         raise Missing("hold", id, subject=True)
     return hold
 
 
-async def _record(work: Work, change: Change, *, cause: Cause) -> Answer:
+async def _record(work: OpenWallet, change: Change, *, cause: Cause) -> Answer:
     before = work.pocket(change.pocket.asset).available(work.now)
     booked = await work.book(cause=cause, transfers=change.transfers, pocket=change.pocket)
     await work.save_hold(change.hold)

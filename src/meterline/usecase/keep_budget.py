@@ -8,11 +8,11 @@ from meterline.limit.budget import Ask, Budget, Owner, Reservation, Standing, Ta
 from meterline.refusal import Missing, Refusal
 from meterline.store import budget as store
 from meterline.usecase.count_on_budgets import count_spending
-from meterline.usecase.work_wallet import Work
+from meterline.usecase.work_wallet import OpenWallet
 from meterline.wallet.hold import Hold
 
 
-async def reserve(work: Work, ask: Ask) -> tuple[Reservation, ...]:
+async def reserve(work: OpenWallet, ask: Ask) -> tuple[Reservation, ...]:
     """Decide what to set aside; nothing is written. Raises BudgetExceeded naming the level that refuses."""
     budgets = await store.all_of(work.connection, work.customer_id) if work.budgeted else []
     if not budgets:
@@ -23,7 +23,7 @@ async def reserve(work: Work, ask: Ask) -> tuple[Reservation, ...]:
     return rules.reserve(budgets, tallies, ask, path=path, at=work.now)
 
 
-async def save(work: Work, hold: str, reserved: tuple[Reservation, ...]) -> None:
+async def save(work: OpenWallet, hold: str, reserved: tuple[Reservation, ...]) -> None:
     """Write what was decided to be set aside for a hold."""
     await store.reserve(
         work.connection,
@@ -35,7 +35,7 @@ async def save(work: Work, hold: str, reserved: tuple[Reservation, ...]) -> None
 
 
 async def spent(
-    work: Work,
+    work: OpenWallet,
     hold: Hold,
     *,
     captured: Decimal,
@@ -81,17 +81,17 @@ async def spent(
         await store.forget(work.connection, customer_id=work.customer_id, hold=hold.id)
 
 
-async def _budgets(work: Work, parts: Sequence[Reservation]) -> list[Budget]:
+async def _budgets(work: OpenWallet, parts: Sequence[Reservation]) -> list[Budget]:
     return await store.all_of(work.connection, work.customer_id) if parts else []
 
 
-async def room(work: Work, ask: Ask) -> tuple[Decimal | None, Decimal | None]:
+async def room(work: OpenWallet, ask: Ask) -> tuple[Decimal | None, Decimal | None]:
     """The most that hard budgets leave now for such spending: of its asset, and of the usage it names."""
     path = rules.path_of(ask.subject, await store.parents(work.connection, work.customer_id))
     return rules.room(await standings(work), ask, path=path)
 
 
-async def put(work: Work, new: Budget) -> Standing:
+async def put(work: OpenWallet, new: Budget) -> Standing:
     """Set a budget, for the seller or the customer as its `owner` says; it applies from now on.
 
     What was spent in its window counts. A customer cannot change what the seller set.
@@ -101,20 +101,20 @@ async def put(work: Work, new: Budget) -> Standing:
     return next(each for each in await standings(work) if each.budget.id == new.id)
 
 
-async def lift(work: Work, id: str, *, by: Owner) -> None:
+async def lift(work: OpenWallet, id: str, *, by: Owner) -> None:
     """Lift a budget. Raises Missing; refuses the customer what the seller set."""
     await _check_owner(work, id, by)
     if not await store.remove(work.connection, customer_id=work.customer_id, id=id):
         raise Missing("budget", id, subject=True)
 
 
-async def _check_owner(work: Work, id: str, by: Owner) -> None:
+async def _check_owner(work: OpenWallet, id: str, by: Owner) -> None:
     known = next((each for each in await store.all_of(work.connection, work.customer_id) if each.id == id), None)
     if known is not None and known.owner == "seller" and by == "customer":
         raise Refusal(f"The budget '{id}' was set by the seller.", code="budget_of_seller")
 
 
-async def standings(work: Work, subject: str | None = None) -> list[Standing]:
+async def standings(work: OpenWallet, subject: str | None = None) -> list[Standing]:
     """How the customer's budgets stand now; with a subject, those on its path."""
     budgets = await store.all_of(work.connection, work.customer_id)
     path = rules.path_of(subject, await store.parents(work.connection, work.customer_id))

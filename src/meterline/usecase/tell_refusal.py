@@ -3,22 +3,21 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
-from meterline.customer import Customer
 from meterline.limit.budget import BudgetRefused
-from meterline.store import notice
-from meterline.store.database import driver
+from meterline.store import alert, notice
+from meterline.store.ledger import Connection
 from meterline.store.notice import Fact
 
 REFUSED = "budget.refused"
 
 
 async def tell_refusal(
-    tx: AsyncConnection,
+    connection: Connection,
     *,
-    customer: Customer,
+    environment: str,
+    customer_id: UUID,
     id: str,
     message: str,
     members: Mapping[str, str | None],
@@ -28,11 +27,12 @@ async def tell_refusal(
 
     `members` are those of `BudgetExceeded`, plain as they are kept; `now` is the customer's time, UTC.
     """
+    customer, _ = (await alert.who(connection, [customer_id]))[customer_id]
     resets = members["resets_at"]
     told = BudgetRefused(
         id=id,
-        environment=customer.environment,
-        customer=customer.id,
+        environment=environment,
+        customer=customer,
         budget=str(members["budget"]),
         level=str(members["level"]),
         asset=str(members["asset"]),
@@ -43,11 +43,11 @@ async def tell_refusal(
         created=now,
     )
     fact = Fact(
-        environment=customer.environment,
-        customer_id=customer.customer_id,
+        environment=environment,
+        customer_id=customer_id,
         type=REFUSED,
         subject=told,
-        object_id=f"{REFUSED}/{customer.id}/{id}",
+        object_id=f"{REFUSED}/{customer}/{id}",
         now=now,
     )
-    await notice.add_once(await driver(tx), [fact])
+    await notice.add_once(connection, [fact])

@@ -28,9 +28,16 @@ class _Change:
 
 
 async def watch_balances(
-    connection: Connection, *, environment: str, touched: Sequence[Touched], now_of: Callable[[UUID], datetime]
+    connection: Connection,
+    *,
+    environment: str,
+    touched: Sequence[Touched],
+    now_of: Callable[[UUID], datetime],
+    watched: bool = True,
 ) -> None:
     """Tell which marks the changed pockets passed. `now_of` gives each customer's own time, UTC.
+
+    `watched` is false where it is known that no alerts are set on balances.
 
     Runs inside the transaction that changes the pockets, under the lock on their books. A pocket that never held
     anything is not recovered when it is filled.
@@ -38,7 +45,7 @@ async def watch_balances(
     changes = [change for each in touched if (change := _change(each, now_of(each.customer_id))) is not None]
     if not changes:
         return
-    alerts = await store.on_balances(connection, environment)
+    alerts = await store.on_balances(connection, environment) if watched else []
     told = [
         (change, alert, passing, level)
         for change in changes

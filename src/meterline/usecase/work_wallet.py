@@ -6,6 +6,7 @@ other content is a conflict. Only a caller who asks for it (`retryable`) may try
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Booked, Cause, Head, LedgerTransaction, Transfer
 from meterline.refusal import Conflict, Missing, Refusal
-from meterline.store import customer as customers
-from meterline.store import ledger, notice, spending, top_up, wallet
+from meterline.store import alert, ledger, notice, spending, top_up, wallet
 from meterline.store.database import driver
 from meterline.store.ledger import Connection
+from meterline.store.notice import Fact
 from meterline.store.wallet import Operation, Touched, Wallet
 from meterline.usecase.watch_balance import watch_balances
 from meterline.wallet.hold import Hold
@@ -53,11 +54,10 @@ class Refused(Refusal):
         self.members = dict(members)
 
 
-@dataclass(slots=True)
-class Work:
+@dataclass(slots=True, kw_only=True)
+class OpenWallet(ABC):
     """A wallet that this transaction has locked. `budgeted` is false where it is known to have no budgets."""
 
-    tx: AsyncConnection
     connection: Connection
     environment: str
     customer_id: UUID
@@ -71,6 +71,48 @@ class Work:
         """The pocket of that asset, empty where nothing was ever in it."""
         return self.pockets.get(asset) or Pocket(asset=asset, overdraft_limit=self.wallet.overdraft_limit)
 
+    @abstractmethod
+    async def book(
+        self, *, cause: Cause, transfers: Sequence[Transfer], pocket: Pocket, business_at: datetime | None = None
+    ) -> Booked | None:
+        """Record a decision: the pocket as it became, and its transfers as one transaction of the books."""
+
+    @abstractmethod
+    async def operation(self, id: str) -> Operation | None:
+        """What the caller's id was used for."""
+
+    @abstractmethod
+    async def remember(self, operation: Operation) -> None:
+        """Keep what was answered under the caller's id."""
+
+    @abstractmethod
+    async def hold(self, id: str) -> Hold | None:
+        """The hold that the caller made under that id."""
+
+    @abstractmethod
+    async def save_hold(self, hold: Hold) -> None:
+        """Record a new or changed hold."""
+
+    @abstractmethod
+    async def plan_expiry(self, hold: Hold) -> None:
+        """Let the hold end when its time is over, by its customer's clock, in place of any time planned before."""
+
+    @abstractmethod
+    async def drop_expiry(self, id: str) -> None:
+        """The hold ended: nothing is planned for it any more."""
+
+    def require_active(self) -> None:
+        """Refuse unless the wallet is in use."""
+        if self.wallet.status != "active":
+            raise Refusal(f"The wallet is {self.wallet.status}.", code=f"wallet_{self.wallet.status}")
+
+
+@dataclass(slots=True, kw_only=True)
+class Work(OpenWallet):
+    """A wallet under its lock whose changes are written as they are made."""
+
+    tx: AsyncConnection
+
     async def recall(self, asset: str, grant: str) -> Pocket:
         """The pocket with that grant in it, also where nothing is left of the grant."""
         pocket = self.pocket(asset)
@@ -82,7 +124,6 @@ class Work:
     async def book(
         self, *, cause: Cause, transfers: Sequence[Transfer], pocket: Pocket, business_at: datetime | None = None
     ) -> Booked | None:
-        """Record a decision: the pocket as it became, and its transfers as one transaction of the books."""
         touched = [Touched(customer_id=self.customer_id, before=self.pocket(pocket.asset), after=pocket)]
         await wallet.write(self.connection, environment=self.environment, touched=touched)
         await watch_balances(self.connection, environment=self.environment, touched=touched, now_of=lambda _: self.now)
@@ -111,36 +152,26 @@ class Work:
         return booked
 
     async def operation(self, id: str) -> Operation | None:
-        """What the caller's id was used for."""
         return (await wallet.operations(self.connection, [(self.customer_id, id)])).get((self.customer_id, id))
 
     async def remember(self, operation: Operation) -> None:
-        """Keep what was answered under the caller's id."""
         await wallet.remember(self.connection, environment=self.environment, rows=[(self.customer_id, operation)])
 
     async def hold(self, id: str) -> Hold | None:
-        """The hold that the caller made under that id."""
         return await wallet.hold(self.connection, self.customer_id, id)
 
     async def save_hold(self, hold: Hold) -> None:
-        """Record a new or changed hold."""
         await wallet.save_holds(self.connection, environment=self.environment, rows=[(self.customer_id, hold)])
 
-    async def plan_expiry(self, hold: Hold, clock: str | None) -> None:
-        """Let the hold end when its time is over, in place of any time planned before."""
+    async def plan_expiry(self, hold: Hold) -> None:
         await self.drop_expiry(hold.id)
+        clock = (await alert.who(self.connection, [self.customer_id]))[self.customer_id][1]
         await wallet.plan_expiries(
             self.connection, environment=self.environment, kind=EXPIRE, rows=[(self.customer_id, hold, clock)]
         )
 
     async def drop_expiry(self, id: str) -> None:
-        """The hold ended: nothing is planned for it any more."""
         await wallet.drop_expiries(self.connection, kind=EXPIRE, keys=[(self.customer_id, id)])
-
-    def require_active(self) -> None:
-        """Refuse unless the wallet is in use."""
-        if self.wallet.status != "active":
-            raise Refusal(f"The wallet is {self.wallet.status}.", code=f"wallet_{self.wallet.status}")
 
 
 async def work_on(
@@ -170,7 +201,7 @@ async def work_on(
 
 
 async def once(
-    work: Work,
+    work: OpenWallet,
     *,
     id: str,
     kind: str,
@@ -204,12 +235,12 @@ async def once(
     return _refused(answer) if refused else answer
 
 
-async def _tell(work: Work, id: str, kind: str, answer: Answer) -> None:
-    owner = (await customers.find_all(work.tx, [work.customer_id]))[work.customer_id]
+async def _tell(work: OpenWallet, id: str, kind: str, answer: Answer) -> None:
+    owner, _ = (await alert.who(work.connection, [work.customer_id]))[work.customer_id]
     news = TransactionNews(
         environment=work.environment,
         id=id,
-        customer=owner.id,
+        customer=owner,
         type=kind,
         asset=answer["asset"],
         amount=Decimal(answer["amount"]),
@@ -217,14 +248,15 @@ async def _tell(work: Work, id: str, kind: str, answer: Answer) -> None:
         description=answer.get("description"),
         created=work.now,
     )
-    await notice.add(
-        work.tx,
+    fact = Fact(
         environment=work.environment,
         customer_id=work.customer_id,
         type="transaction.completed",
         subject=news,
+        object_id=news.id,
         now=work.now,
     )
+    await notice.add_all(work.connection, [fact])
 
 
 def _kept(refusal: Refusal) -> Answer:

@@ -1,8 +1,7 @@
 """`/gate`: may this call run? Check without a promise, or hold the money before it runs."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
@@ -16,7 +15,6 @@ from meterline.api.wallet.route import Call, Json, Routes, Staged, in_transactio
 from meterline.api.wallet.whose import Whose
 from meterline.limit.budget import BudgetExceeded
 from meterline.refusal import Missing, Refusal
-from meterline.store import customer as customers
 from meterline.store import wallet as store
 from meterline.store.database import driver
 from meterline.usecase import keep_budget
@@ -37,7 +35,7 @@ from meterline.usecase.hold_funds import (
 )
 from meterline.usecase.publish_offer import event_name
 from meterline.usecase.tell_refusal import tell_refusal
-from meterline.usecase.work_wallet import Answer, Refused, Work, told, work_on
+from meterline.usecase.work_wallet import Answer, OpenWallet, Refused, told, work_on
 from meterline.wallet.hold import LONGEST
 
 routes = Routes("gate")
@@ -118,7 +116,7 @@ async def _whose(call: Call[Any]) -> Whose:
     )
 
 
-async def _estimate(work: Work, asked: About) -> tuple[Estimate, list[Counted]]:
+async def _estimate(work: OpenWallet, asked: About) -> tuple[Estimate, list[Counted]]:
     """What the call costs at most, and the prices of its usage; none for an amount."""
     if asked.amount is not None:
         assert asked.asset is not None
@@ -193,44 +191,36 @@ async def check(call: Call[About]) -> Json:
 P_asked = TypeVar("P_asked", Authorize, Capture, Extend, OfHold)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spender:
-    """Whose wallet a call is about; `now` is theirs, UTC."""
-
-    customer_id: UUID
-    test_clock: str | None
-    now: datetime
-
-
-async def _spender(staged: Staged[P_asked]) -> _Spender:
-    """The customer that a call names: one that is remembered and lives by the wall clock is not looked up."""
+async def _customer_id(staged: Staged[P_asked]) -> UUID:
+    """The customer that a call names; one that is remembered is not looked up, only found gone under the lock."""
     id = staged.params.customer_id
     if id is not None:
-        known = (await staged.ingest.directory.customers(staged.environment, {id})).get(id)
-        if known is not None and known.test_clock is None:
-            return _Spender(known.customer_id, None, staged.now)
+        _, remembered = staged.ingest.directory.remembered(staged.environment)
+        known = remembered.get(id)
+        if known is None:
+            known = (await staged.ingest.directory.customers(staged.environment, {id})).get(id)
+        if known is not None:
+            return known.customer_id
     async with staged.database.begin() as tx:
-        found = await _whose(in_transaction(tx, staged))
-    return _Spender(found.customer.customer_id, found.customer.test_clock, found.now)
+        return (await _whose(in_transaction(tx, staged))).customer.customer_id
 
 
 async def _ask(
     staged: Staged[P_asked],
     *,
     operation: str,
-    act: Callable[[Work, _Spender], Awaitable[Answer | Refused]],
+    act: Callable[[OpenWallet], Awaitable[Answer | Refused]],
     hold: str | None = None,
 ) -> Answer | Refusal:
     """Have a call decided, with whatever other calls come at the same time."""
-    found = await _spender(staged)
     call = GateCall(
         environment=staged.environment,
-        customer_id=found.customer_id,
+        customer_id=await _customer_id(staged),
         customer=staged.params.customer_id or staged.params.customer_external_id or "",
         operation=operation,
         hold=hold,
-        now=found.now,
-        act=lambda work: act(work, found),
+        now=staged.now,
+        act=act,
     )
     try:
         return await staged.gatekeeper.ask(call)
@@ -240,21 +230,28 @@ async def _ask(
         raise unavailable() from None
 
 
-async def _telling(work: Work, found: _Spender, id: str, asked: Awaitable[Answer | Refused]) -> Answer | Refused:
+async def _telling(work: OpenWallet, id: str, asked: Awaitable[Answer | Refused]) -> Answer | Refused:
     """Tell what a budget refuses, once per id, whether the refusal is kept or the id may be tried again."""
     try:
         answer = await asked
     except BudgetExceeded as refusal:
-        await _tell(work, found, id, refusal.message, refusal.members)
+        await _tell(work, id, refusal.message, refusal.members)
         raise
     if isinstance(answer, Refused) and answer.rule == "budget_exceeded":
-        await _tell(work, found, id, answer.message, answer.members)
+        await _tell(work, id, answer.message, answer.members)
     return answer
 
 
-async def _tell(work: Work, found: _Spender, id: str, message: str, members: Mapping[str, str | None]) -> None:
-    customer = (await customers.find_all(work.tx, [found.customer_id]))[found.customer_id]
-    await tell_refusal(work.tx, customer=customer, id=id, message=message, members=members, now=found.now)
+async def _tell(work: OpenWallet, id: str, message: str, members: Mapping[str, str | None]) -> None:
+    await tell_refusal(
+        work.connection,
+        environment=work.environment,
+        customer_id=work.customer_id,
+        id=id,
+        message=message,
+        members=members,
+        now=work.now,
+    )
 
 
 @routes.post("/gate/authorize", Authorize, status=201, staged=True)
@@ -262,7 +259,7 @@ async def authorize_call(staged: Staged[Authorize]) -> Answer | Refusal:
     """Hold the money for a call under the caller's id: 201 and the hold, or 402 naming the rule that refused."""
     asked = staged.params
 
-    async def act(work: Work, found: _Spender) -> Answer | Refused:
+    async def act(work: OpenWallet) -> Answer | Refused:
         async def estimate() -> Estimate:
             wanted, _ = await _estimate(work, asked)
             if wanted.amount == 0:
@@ -277,16 +274,18 @@ async def authorize_call(staged: Staged[Authorize]) -> Answer | Refusal:
             ttl=timedelta(seconds=asked.ttl_s),
             policy=asked.policy,
             retryable=asked.retryable,
-            clock=found.test_clock,
         )
-        return await _telling(work, found, asked.id, doing)
+        return await _telling(work, asked.id, doing)
 
     return await _ask(staged, operation=asked.id, act=act)
 
 
 def _said(asked: Params) -> Json:
     """What the caller asked for, whoever's spelling of the customer and of the numbers it came in."""
-    return asked.model_dump(mode="json", exclude={"customer_id", "customer_external_id"}, exclude_none=True)
+    return {name: value for name, value in asked if value is not None and name not in _NAMING}
+
+
+_NAMING = frozenset({"customer_id", "customer_external_id"})
 
 
 @routes.post("/gate/capture", Capture, staged=True)
@@ -294,7 +293,7 @@ async def capture_call(staged: Staged[Capture]) -> Answer | Refusal:
     """Take what the call cost: an amount, or usage at the price of now. The final capture gives the rest back."""
     asked = staged.params
 
-    async def act(work: Work, _: _Spender) -> Answer | Refused:
+    async def act(work: OpenWallet) -> Answer | Refused:
         async def amount() -> Decimal:
             if asked.amount is not None:
                 return asked.amount
@@ -326,16 +325,15 @@ async def extend_hold(staged: Staged[Extend]) -> Answer | Refusal:
     """Set more aside for a call that goes on, and let the hold live longer."""
     asked = staged.params
 
-    async def act(work: Work, found: _Spender) -> Answer | Refused:
+    async def act(work: OpenWallet) -> Answer | Refused:
         doing = extend(
             work,
             id=asked.id,
             extension_id=asked.extension_id,
             amount=asked.amount,
             ttl=None if asked.ttl_s is None else timedelta(seconds=asked.ttl_s),
-            clock=found.test_clock,
         )
-        return await _telling(work, found, f"{asked.id}/{asked.extension_id}", doing)
+        return await _telling(work, f"{asked.id}/{asked.extension_id}", doing)
 
     return await _ask(staged, operation=extended_as(asked.id, asked.extension_id), hold=asked.id, act=act)
 
@@ -344,7 +342,7 @@ async def extend_hold(staged: Staged[Extend]) -> Answer | Refusal:
 async def release_hold(staged: Staged[OfHold]) -> Answer | Refusal:
     """The call will not run: give everything back."""
 
-    async def act(work: Work, _: _Spender) -> Answer | Refused:
+    async def act(work: OpenWallet) -> Answer | Refused:
         return await release(work, id=staged.params.id)
 
     return await _ask(staged, operation=released_as(staged.params.id), hold=staged.params.id, act=act)
