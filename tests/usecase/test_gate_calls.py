@@ -12,7 +12,7 @@ import pytest
 from meterline.limit.budget import Budget
 from meterline.refusal import Refusal
 from meterline.store import spending
-from meterline.store.database import Database
+from meterline.store.database import Database, driver
 from meterline.store.spending import Spent
 from meterline.usecase import hold_funds, keep_budget
 from meterline.usecase.gate_calls import GateCall, Gatekeeper
@@ -204,3 +204,47 @@ async def waiting_for_the_wallet(database: Database) -> None:
                 return
             await asyncio.sleep(0.02)
     raise AssertionError("nobody waits")
+
+
+async def test_what_was_held_before_there_was_a_budget_counts_on_it_when_it_is_captured(database: Database) -> None:
+    jane = await opened(database)
+    await jane.give("5")
+    await jane.authorize("old", "3")
+    async with database.begin() as tx:
+        work = await work_on(tx, environment="test", customer_id=jane.customer_id, now=NOW)
+        await keep_budget.put(work, Budget(id="late", asset="USD", amount=Decimal(4), window="day"))
+    await jane.authorize("new", "1")
+    await jane.capture("old", "0.5", capture_id="first", final=False)
+    await jane.capture("old", "1")
+    await jane.capture("new", "0.25")
+    async with database.begin() as tx:
+        work = await work_on(tx, environment="test", customer_id=jane.customer_id, now=NOW)
+        (stands,) = await keep_budget.standings(work)
+    assert (stands.spent, stands.reserved) == (Decimal("1.75"), 0)
+
+
+async def test_a_clock_that_is_advanced_while_a_call_waits_dates_its_hold(database: Database) -> None:
+    jane = await opened(database)
+    await jane.give("5")
+    later = NOW + timedelta(days=40)
+    async with database.pool.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO test_clock (environment, id, sequence, frozen_time, status, created, deletes_after)"
+            " VALUES ('test', $1, gen_random_uuid(), $2, 'ready', $2, $3)",
+            clock := f"clock_{jane.customer_id.hex}",
+            NOW,
+            later,
+        )
+        await connection.execute("UPDATE customer SET test_clock = $2 WHERE customer_id = $1", jane.customer_id, clock)
+    step = Step(0, "authorize", "call", "", Decimal(3), "reject", True, False)
+    async with database.begin() as tx:
+        await work_on(tx, environment="test", customer_id=jane.customer_id, now=NOW)
+        asked = asyncio.create_task(together(database, [jane], [step]))
+        await waiting_for_the_wallet(database)
+        await (await driver(tx)).execute("UPDATE test_clock SET frozen_time = $2 WHERE id = $1", clock, later)
+    (answer,) = await asked
+    assert not isinstance(answer, Refusal)
+    assert answer["created_at"] == later.isoformat()
+    async with database.pool.acquire() as connection:
+        planned = await connection.fetchrow("SELECT due_at, clock FROM due WHERE customer_id = $1", jane.customer_id)
+    assert planned is not None and tuple(planned) == (later + timedelta(hours=1), clock)

@@ -4,7 +4,7 @@ It happened, so nothing is refused; budgets move, and the next call that asks is
 usage costs counts in the window in which it happened, whoever collects it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -96,10 +96,13 @@ def _quantities(counted: Meter, event: NewEvent) -> dict[str, Decimal]:
 
 
 async def count_spending(
-    connection: Connection, *, environment: str, customer_id: UUID, ask: Ask, at: datetime
+    connection: Connection, *, environment: str, customer_id: UUID, ask: Ask, reserved: Container[str], at: datetime
 ) -> None:
-    """Count spending of a customer, whose wallet is locked, at an instant of theirs (UTC)."""
-    budgets = await store.all_of(connection, customer_id)
+    """Count spending of a customer, whose wallet is locked, at an instant of theirs (UTC).
+
+    Budgets that it was `reserved` on are left out: their reservation is settled.
+    """
+    budgets = [each for each in await store.all_of(connection, customer_id) if each.id not in reserved]
     if not budgets:
         return
     path = _path(ask.subject, await store.parents(connection, customer_id))

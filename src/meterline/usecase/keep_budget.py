@@ -45,23 +45,29 @@ async def spent(
     """Count what was captured as spent on every level; where the hold ended, free the rest.
 
     A capture of an amount does not say what was used (`quantities`): budgets of usage then count, with the end of the
-    hold, what was reserved. A capture after the hold had ended has no reservation, and counts where it happens.
+    hold, what was reserved. A capture after the hold had ended has no reservation, and neither has a hold that is older
+    than the budget: there the spending counts where it happens.
     """
     if not work.budgeted:
         return
-    if hold.status != "open":
-        ask = Ask(
-            asset=hold.asset,
-            amount=captured,
-            quantities=quantities or {},
-            subject=hold.subject,
-            marks=hold.marks,
-        )
-        await count_spending(
-            work.connection, environment=work.environment, customer_id=work.customer_id, ask=ask, at=work.now
-        )
-        return
-    parts = await store.reserved(work.connection, customer_id=work.customer_id, hold=hold.id)
+    parts: Sequence[Reservation] = ()
+    if hold.status == "open":
+        parts = await store.reserved(work.connection, customer_id=work.customer_id, hold=hold.id)
+    ask = Ask(
+        asset=hold.asset,
+        amount=captured,
+        quantities=quantities or {},
+        subject=hold.subject,
+        marks=hold.marks,
+    )
+    await count_spending(
+        work.connection,
+        environment=work.environment,
+        customer_id=work.customer_id,
+        ask=ask,
+        reserved={each.budget for each in parts},
+        at=work.now,
+    )
     of_usage = {each.id: each.usage for each in await _budgets(work, parts) if each.usage is not None}
     for part in parts:
         used = captured
