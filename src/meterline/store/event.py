@@ -398,6 +398,34 @@ async def within(
     return [Stored(*row) for row in rows]
 
 
+async def undebited(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    customer_id: UUID,
+    meters: Sequence[str],
+    subscription: str,
+    start: datetime,
+    limit: int,
+) -> list[Stored]:
+    """The events that count on these meters since an instant and cost nothing by a subscription, earliest first.
+
+    `limit` of them, and what else happened at the instant of the last one.
+    """
+    rows = await connection.fetch(
+        f"SELECT {_STORED} FROM usage_event e WHERE customer_id = $1 AND meter = ANY($2::text[]) AND occurred_at >= $4"
+        " AND voided_at IS NULL AND NOT EXISTS ("
+        "   SELECT FROM usage_fee f WHERE f.customer_id = e.customer_id AND f.occurred_at = e.occurred_at"
+        "     AND f.identifier16 = e.identifier16 AND f.subscription = $3)"
+        " ORDER BY occurred_at FETCH FIRST $5 ROWS WITH TIES",
+        customer_id,
+        list(meters),
+        subscription,
+        start,
+        limit,
+    )
+    return [Stored(*row) for row in rows]
+
+
 async def parts_of(
     connection: "asyncpg.Connection[asyncpg.Record]", *, customer_id: UUID, told: Sequence[tuple[str, datetime]]
 ) -> list[Stored]:

@@ -25,6 +25,7 @@ from meterline.store import due, meter, offer, price, top_up, wallet
 from meterline.store.identifier import public
 from meterline.store.offer import Owed, Tariff, WalletSubscription
 from meterline.store.top_up import TopUp
+from meterline.usecase.debit_stored import plan_debits
 from meterline.usecase.move_funds import NewGrant, put_grant
 from meterline.usecase.tell_subscription import tell_subscription
 from meterline.usecase.top_up_wallet import Asked, begin, collectable
@@ -75,8 +76,11 @@ async def start(work: Work, subscription: WalletSubscription, *, clock: str | No
     missing = await pay(work, subscription, versions)
     if missing is not None:
         return await wait(work, subscription, missing)
+    since = now if subscription.begun else subscription.starts_at
     if not scheduled or subscription.owed:
-        await debit_by(work.tx, subscription, versions, at=now if subscription.begun else subscription.starts_at)
+        await debit_by(work.tx, subscription, versions, at=since)
+    if any(each.meter is not None for version in versions for each in version.prices):
+        await plan_debits(work.tx, subscription, since=since, clock=clock, now=now)
     active = replace(subscription, status="active", begun=True, owed=(), top_up=None)
     await _give_all(work, active, versions, first=not subscription.begun, clock=clock)
     await plan_renewals(work, active, versions, after=now, clock=clock)

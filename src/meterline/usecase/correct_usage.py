@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer
@@ -32,6 +31,7 @@ from meterline.usecase.count_on_budgets import count_usage
 from meterline.usecase.debit_usage import debit_usage
 from meterline.usecase.lock_usage import key_of, lock_usage
 from meterline.usecase.moment import moment
+from meterline.usecase.recall_events import as_new, described
 from meterline.usecase.reverse_debits import reverse_debits
 from meterline.usecase.watch_usage import watch_again
 
@@ -221,7 +221,7 @@ async def _apply(
     if made:
         await event.put(connection, made, by=correction.id)
         await counter.add(connection, made)
-        made = await _described(tx, made)
+        made = await described(tx, made)
         await debit_usage(connection, environment=correction.environment, events=made, now=now)
     await _watch(connection, correction, now)
     after = await _quantity(tx, correction)
@@ -252,7 +252,7 @@ async def _debit_again(tx: AsyncConnection, correction: Correction, touched: Seq
     back = [each for each in touched if each.voided_at is None]
     await _take_back(tx, correction.environment, gone, now)
     await forget_returned(connection, back)
-    again = await _described(tx, [_new(each) for each in back])
+    again = await described(tx, [as_new(each) for each in back])
     await debit_usage(connection, environment=correction.environment, events=again, now=now)
 
 
@@ -264,41 +264,10 @@ async def _take_back(tx: AsyncConnection, environment: str, gone: Sequence[Store
     of_event: dict[UUID, list[Fee]] = {}
     for each in fees:
         of_event.setdefault(each.identifier16, []).append(each)
-    told = await _described(tx, [_new(each) for each in gone])
+    told = await described(tx, [as_new(each) for each in gone])
     used = [(each, of_event.get(each.identifier16, [])) for each in told]
     await count_usage(connection, environment=environment, used=used, now=now, back=True)
     return returned
-
-
-def _new(each: Stored) -> NewEvent:
-    """A stored event as the wallet is debited for it."""
-    return NewEvent(
-        customer_id=UUID(bytes=each.customer_id.bytes),
-        occurred_at=each.occurred_at,
-        identifier16=each.identifier16,
-        environment=each.environment,
-        meter=each.meter,
-        identifier=each.identifier,
-        value=each.value,
-        dimensions16=each.dimensions16,
-        value16=each.value16,
-        body16=each.body16,
-        received_at=each.received_at,
-        through_stripe=each.through_stripe,
-    )
-
-
-async def _described(tx: AsyncConnection, events: Sequence[NewEvent]) -> list[NewEvent]:
-    """The events with their dimension values, which are kept apart from them."""
-    named: dict[UUID, str] = {}
-    for each in events:
-        if each.dimensions is None and each.dimensions16 != NO_DIMENSIONS and each.dimensions16 not in named:
-            pairs = await usage.dimensions_of(tx, each.customer_id, each.meter, UUID(bytes=each.dimensions16.bytes))
-            named[each.dimensions16] = dimensions_text(dict(pairs))
-    return [
-        msgspec.structs.replace(each, dimensions=named[each.dimensions16]) if each.dimensions16 in named else each
-        for each in events
-    ]
 
 
 async def _watch(connection: Connection, correction: Correction, now: datetime) -> None:

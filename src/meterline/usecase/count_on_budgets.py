@@ -40,10 +40,12 @@ async def count_usage(
     used: Sequence[tuple[NewEvent, Sequence[Fee]]],
     now: datetime,
     back: bool = False,
+    fees_alone: bool = False,
 ) -> None:
     """Count events with their fees on the budgets of their customers, whose wallets are locked.
 
-    `now` is the wall clock. With `back` they are taken out again.
+    `now` is the wall clock. With `back` they are taken out again; with `fees_alone` their quantities are counted
+    already.
     """
     budgets = await store.of_all(connection, {event.customer_id for event, _ in used})
     if not budgets:
@@ -54,7 +56,7 @@ async def count_usage(
     meters = await meter.by_id(connection, environment) if of_usage else {}
     spent: dict[tuple[UUID, str, datetime], Decimal] = {}
     for event, fees in mine:
-        for ask in _asks(event, fees, meters):
+        for ask in _asks(event, fees, {} if fees_alone else meters):
             path = _path(ask.subject, trees.get(event.customer_id, {}))
             for part in rules.count(budgets[event.customer_id], ask, path=path, at=event.occurred_at):
                 key = (event.customer_id, part.budget, part.window_start)

@@ -90,20 +90,22 @@ async def debit_usage(
     events: Sequence[NewEvent],
     now: datetime,
     replay_at: datetime | None = None,
+    only: str | None = None,
 ) -> dict[int, Debited]:
     """Debit the wallets for events of one environment that were just stored, in the order given.
 
     Keyed by the event's position; events that no wallet pays for are left out. Runs inside the caller's transaction;
     `now` is the wall clock, customers on a test clock have their own. Events that waited to be priced are
-    replayed `replay_at` an instant, and priced as of it where nothing priced them when they happened.
+    replayed `replay_at` an instant, and priced as of it where nothing priced them when they happened. Events that were
+    stored before are debited by the `only` subscription that was not seen then.
     """
     clocks = await wallet.clocks(connection, {event.customer_id for event in events})
     if not clocks:
         return {}
-    done = await _debit(connection, environment, events, clocks, now, replay_at)
+    done = await _debit(connection, environment, events, clocks, now, replay_at, only)
     fees = {position: each.fees for position, each in done.items()}
     mine = [(event, fees.get(position, ())) for position, event in enumerate(events) if event.customer_id in clocks]
-    await count_usage(connection, environment=environment, used=mine, now=now)
+    await count_usage(connection, environment=environment, used=mine, now=now, fees_alone=only is not None)
     return done
 
 
@@ -114,8 +116,9 @@ async def _debit(
     clocks: Mapping[UUID, datetime | None],
     now: datetime,
     replay_at: datetime | None,
+    only: str | None,
 ) -> dict[int, Debited]:
-    books = await _open(connection, environment, clocks, now)
+    books = await _open(connection, environment, clocks, now, only)
     concerned = [
         (position, event)
         for position, event in enumerate(events)
@@ -158,7 +161,11 @@ async def _debit(
 
 
 async def _open(
-    connection: Connection, environment: str, clocks: Mapping[UUID, datetime | None], now: datetime
+    connection: Connection,
+    environment: str,
+    clocks: Mapping[UUID, datetime | None],
+    now: datetime,
+    only: str | None,
 ) -> dict[UUID, _Books]:
     """The books of the customers who have a wallet, locked, then read."""
     heads = await ledger.lock(connection, environment=environment, customer_ids=clocks)
@@ -178,7 +185,8 @@ async def _open(
     for (customer_id, asset), pocket in (await wallet.pockets(connection, wallets)).items():
         books[customer_id].pockets[asset] = pocket
     for tariff in await offer.tariffs(connection, wallets):
-        books[tariff.customer_id].tariffs.setdefault(tariff.meter, []).append(tariff)
+        if only in (None, tariff.subscription):
+            books[tariff.customer_id].tariffs.setdefault(tariff.meter, []).append(tariff)
     return books
 
 

@@ -10,6 +10,7 @@ from meterline.store.offer import START
 from meterline.store.top_up import RECHARGE
 from meterline.usecase import (
     begin_subscription,
+    debit_stored,
     hold_funds,
     move_funds,
     remind_of_expiry,
@@ -63,6 +64,13 @@ async def begin(tx: AsyncConnection, row: Due, now: datetime) -> None:
     )
 
 
+async def debit(tx: AsyncConnection, row: Due, now: datetime) -> None:
+    """Usage may have been stored that a subscription did not debit yet."""
+    await debit_stored.debit_stored(
+        tx, customer_id=row.customer_id, subject=row.subject, since=row.boundary, clock=row.clock, now=now
+    )
+
+
 async def recharge(tx: AsyncConnection, row: Due, now: datetime) -> None:
     """A wallet fell below its threshold."""
     await top_up_wallet.recharge(
@@ -77,6 +85,7 @@ HANDLERS: Mapping[str, InTransaction] = {
     begin_subscription.RENEW_FEE: recur,
     begin_subscription.REFRESH: recur,
     START: begin,
+    debit_stored.DEBIT_STORED: debit,
     RECHARGE: recharge,
 }
 """By the kind of due work."""
