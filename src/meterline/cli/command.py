@@ -16,6 +16,7 @@ from meterline.cli.keys import keys
 from meterline.cli.migrate import migrate
 from meterline.cli.serve import serve
 from meterline.store.embedded import EmbeddedFailure
+from meterline.store.migration import Drafted
 
 app = typer.Typer(
     help="Usage-based billing that you run yourself.",
@@ -41,6 +42,6 @@ def main() -> None:
     """The entry point of `meterline`."""
     try:
         app()
-    except EmbeddedFailure as failure:
+    except (EmbeddedFailure, Drafted) as failure:
         Console(stderr=True).print(f"[red]✗[/] {failure}", highlight=False, soft_wrap=True)
         sys.exit(1)

@@ -94,6 +94,9 @@ def durability(condition: Condition) -> Check:
 def schema(condition: Condition) -> Check:
     """Are the tables those that this version needs?"""
     needed = migration.head()
+    if condition.revision is not None and condition.drafted:
+        found = f"revision {condition.revision}, of another draft"
+        return Check(name="migrations", found=found, fix=str(migration.Drafted(condition.revision)))
     if condition.revision == needed:
         return Check(name="migrations", found=f"revision {needed}, as this version needs")
     found = f"revision {condition.revision or 'none'}, and this version needs {needed}"

@@ -10,10 +10,22 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from meterline.store.condition import MADE_BY, made_by
 from meterline.store.database import sqlalchemy_url
 
 _DIRECTORY = Path(__file__).parent / "migrations"
 _LOCK = 0x6D657465
+
+
+class Drafted(Exception):
+    """The database was made by a revision that reads otherwise now; there is no way up from there."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database was made by another draft of revision {revision}, which is written anew until the"
+            " first release. It cannot be brought up to date: begin with an empty one, by another --data-dir"
+            " (METERLINE_DATA_DIR) or another database at DATABASE_URL."
+        )
 
 
 def config(connection: Connection | None = None) -> Config:
@@ -41,7 +53,7 @@ async def revision(tx: AsyncConnection) -> str | None:
 async def upgrade(dsn: str, to: str = "head") -> tuple[str | None, str | None]:
     """Bring the database up to a revision; returns the revisions before and after.
 
-    One at a time: a second caller waits for the first and then finds nothing to do.
+    One at a time: a second caller waits for the first and then finds nothing to do. Raises Drafted.
     """
     return await _move(dsn, lambda connection: command.upgrade(config(connection), to))
 
@@ -57,7 +69,12 @@ async def _move(dsn: str, change: Callable[[Connection], None]) -> tuple[str | N
         async with engine.begin() as tx:
             await tx.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             before = await revision(tx)
+            if before is not None and await tx.scalar(text(MADE_BY)) != made_by(before):
+                raise Drafted(before)
             await tx.run_sync(change)
-            return before, await revision(tx)
+            after = await revision(tx)
+            if after is not None:
+                await tx.execute(text(f"comment on table alembic_version is '{made_by(after)}'"))
+            return before, after
     finally:
         await engine.dispose()
