@@ -37,10 +37,10 @@ async def test_a_part_refused_by_a_newer_catalog_is_answered_once_though_the_bat
         failures: list[Exception] = [Stale(), ConnectionResetError(), Stale(), ConnectionResetError()]
         real = write_events.record
 
-        async def record(*arguments: Any) -> Any:
+        async def record(*arguments: Any, **named: Any) -> Any:
             if failures:
                 raise failures.pop(0)
-            return await real(*arguments)
+            return await real(*arguments, **named)
 
         async def recheck(_environment: str, told: Sequence[Any], *_: Any) -> tuple[int, "list[NewEvent | Problem]"]:
             return refused.version, [events[id(each)] for each in told]
@@ -64,8 +64,8 @@ async def test_an_event_without_an_identifier_counts_once_though_its_answer_was_
         real = write_events.record_at_once
         lost: list[bool] = []
 
-        async def record_at_once(*arguments: Any) -> Any:
-            fates = await real(*arguments)
+        async def record_at_once(*arguments: Any, **named: Any) -> Any:
+            fates = await real(*arguments, **named)
             if fates and not lost:
                 lost.append(True)
                 await w.add_meter("calls")

@@ -50,6 +50,10 @@ class Windows:
         """When the window that the instant lies in began."""
         return max(self.since, self.cycle.containing(at).start)
 
+    def end(self, at: datetime) -> datetime:
+        """When the next window begins; nothing is known to before the first one."""
+        return self.since if at < self.since else self.cycle.containing(at).end
+
 
 def collected(settings: Iterable[Setting], at: datetime) -> Collection:
     """How usage of that instant is collected: by invoice before anything was set."""

@@ -7,7 +7,7 @@ count, and the bounds per event.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
 
@@ -20,6 +20,7 @@ VersionStatus: TypeAlias = Literal["draft", "published", "archived"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MONTHS_IN_QUARTER = 3
+_LONGEST = {"month": 31, "quarter": 92, "year": 366}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,5 +121,22 @@ def span_start(cadence: Cadence, at: datetime) -> datetime:
             return day.replace(month=(day.month - 1) // _MONTHS_IN_QUARTER * _MONTHS_IN_QUARTER + 1, day=1)
         case "year":
             return day.replace(month=1, day=1)
+        case _:
+            assert_never(cadence)
+
+
+def span_end(cadence: Cadence, at: datetime) -> datetime | None:
+    """Where the next span of tiers begins, UTC; null where there is none."""
+    start = span_start(cadence, at)
+    match cadence:
+        case "lifetime":
+            return None
+        case "day":
+            return start + timedelta(days=1)
+        case "week":
+            return start + timedelta(weeks=1)
+        case "month" | "quarter" | "year":
+            # A little beyond the longest one lies in the next one's first month.
+            return (start + timedelta(days=_LONGEST[cadence] + 1)).replace(day=1)
         case _:
             assert_never(cadence)

@@ -45,7 +45,7 @@ WITH incoming AS MATERIALIZED (
   UNION ALL SELECT $28::uuid, key16, received_at, occurred_at, key_body16 FROM incoming WHERE key16 IS NOT NULL
 ), fresh AS MATERIALIZED (
   SELECT coalesce((SELECT version FROM catalog_version WHERE environment = $9), 0) = $10::bigint
-     AND NOT EXISTS (SELECT FROM wallet w WHERE w.customer_id = ANY($14::uuid[]))
+     AND ($14::uuid[] IS NULL OR NOT EXISTS (SELECT FROM wallet w WHERE w.customer_id = ANY($14::uuid[])))
      AND NOT EXISTS (
        SELECT FROM claims c
        WHERE (SELECT true FROM recent_identifier r
@@ -81,12 +81,15 @@ WITH incoming AS MATERIALIZED (
 SELECT yes FROM fresh"""
 
 
-async def write(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent], *, version: int) -> bool:
+async def write(
+    connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent], *, version: int, debits: bool = False
+) -> bool:
     """Store and count the events if all of them are new to the catalog of that version; whether it was done.
 
     `events` are of one environment and route, of meters that count no distinct values, and sorted by (customer,
     identifier16), each pair and each key once. Raises UniqueViolationError, and nothing was written, where
-    another writer came first. Must not run inside a transaction.
+    another writer came first. Runs outside of a transaction, unless the caller `debits` the wallets after it: inside
+    one, before anything else.
     """
     first = events[0]
     keyed = any(event.key16 is not None for event in events)
@@ -108,7 +111,7 @@ async def write(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequen
         days,
         sorted({yesterday, *days}),
         first.through_stripe,
-        list({e.customer_id for e in events}),
+        None if debits else list({e.customer_id for e in events}),
         *hours[:4],
         *hours[5:],
         [e.dimensions16 for e in events] if split else [],

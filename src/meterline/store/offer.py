@@ -33,7 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import Price
 from meterline.catalog.collection import FromWallet, Windows
-from meterline.catalog.offer import Cadence, Offer, OfferVersion, span_start
+from meterline.catalog.offer import Cadence, Offer, OfferVersion, span_end, span_start
 from meterline.meter import Formula
 from meterline.refusal import Missing, Refusal
 from meterline.store import row, schema
@@ -254,6 +254,11 @@ class Tariff:
     def span(self, at: datetime) -> datetime:
         """Where the span of tiers that the instant lies in began."""
         return span_start(self.cadence, at) if self.windows is None else self.windows.start(at)
+
+    def edges(self, at: datetime) -> tuple[datetime | None, ...]:
+        """When it begins and ends, and where the span that the instant lies in does; null for never."""
+        ends = span_end(self.cadence, at) if self.windows is None else self.windows.end(at)
+        return self.starts_at, self.ends_at, self.span(at), ends
 
     def covers(self, at: datetime) -> bool:
         """Whether usage of that instant is debited by it."""

@@ -6,7 +6,7 @@ a fixed number of statements reads, and a fixed number writes, however many even
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol, assert_never
@@ -38,6 +38,8 @@ from meterline.wallet.pocket import Pocket, Running, fund
 NOTHING = Decimal(0)
 ONE = Decimal(1)
 
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
 _decode = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -48,12 +50,50 @@ class Debited(msgspec.Struct, frozen=True, gc=False):
     available: Mapping[str, Decimal]
 
 
+@dataclass(slots=True)
+class _Counted:
+    """A quantity while a batch is settled: how far it has come, and who pays what it costs."""
+
+    key: TallyKey
+    formula: Formula
+    quantity: Decimal | None = None
+    paid: Decimal = NOTHING
+    uncovered: Decimal = NOTHING
+    changed: bool = False
+    costs: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    """By price: the quantity whose cost was reckoned last, and the cost."""
+
+    def seed(self, tally: Tally) -> None:
+        """Go on from where usage had come."""
+        self.quantity, self.paid, self.uncovered = tally.quantity, tally.paid, tally.uncovered
+
+    def tally(self) -> Tally:
+        """How far usage has come."""
+        assert self.quantity is not None, "something was used"
+        return Tally(self.quantity, self.paid, self.uncovered)
+
+
+class _Way(msgspec.Struct, frozen=True, gc=False):
+    """A way to pay: the price as it is for this usage (null where it has no rate for it), and what a grant may ask."""
+
+    tariff: Tariff
+    price: Price | None
+    marks: tuple[str, ...]
+
+
 class _Moved(msgspec.Struct, frozen=True, gc=False):
     """A quantity that an event moves, and the ways to pay for it, in the order in which they are tried."""
 
-    tariffs: tuple[Tariff, ...]
-    key: TallyKey
-    dimensions: dict[str, str]
+    ways: tuple[_Way, ...]
+    counted: _Counted
+
+
+class _Stretch(msgspec.Struct, frozen=True, gc=False):
+    """What alike events move that happened from `start` on and before `end`; null for no end."""
+
+    start: datetime
+    end: datetime | None
+    moved: list[_Moved]
 
 
 @dataclass(slots=True)
@@ -128,13 +168,15 @@ async def _debit(
         return {}
     ids = {tariff.price for book in books.values() for of_meter in book.tariffs.values() for tariff in of_meter}
     prices = await offer.prices(connection, environment, ids)
-    settling = _Settling(prices=prices, reached={}, changed={}, costs={}, replay_at=replay_at)
+    settling = _Settling(prices=prices, replay_at=replay_at)
     opened = [(position, event, settling.open(books[event.customer_id], event)) for position, event in concerned]
-    keys = {each.key: each.tariffs[0] for _, _, moved in opened for each in moved}
-    settling.reached = await offer.tallies(connection, sorted(keys))
-    settling.reached |= await seeds(connection, environment, prices, keys, settling.reached)
+    keys = {key: tariff for key, (_, tariff) in settling.counted.items()}
+    reached = await offer.tallies(connection, sorted(keys))
+    reached |= await seeds(connection, environment, prices, keys, reached)
+    for key, tally in reached.items():
+        settling.counted[key][0].seed(tally)
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
-    done = {position: settling.settle(books[event.customer_id], event, moved) for position, event, moved in opened}
+    done = {position: _settle(books[event.customer_id], event, moved) for position, event, moved in opened}
     for book in books.values():
         book.settle()
     await ledger.book_all(
@@ -153,7 +195,7 @@ async def _debit(
         now_of=lambda customer_id: books[customer_id].now,
     )
     await top_up.wake(connection, [_seen(books[each.customer_id], each) for each in touched])
-    await offer.save_tallies(connection, environment=environment, reached=settling.changed)
+    await offer.save_tallies(connection, environment=environment, reached=settling.changed())
     fees = [fee for each in done.values() for fee in each.fees]
     await fee_store.add(connection, environment=environment, fees=fees)
     await spending.add(connection, environment=environment, parts=[_spent(fee) for fee in fees])
@@ -209,103 +251,110 @@ def _touched(books: Mapping[UUID, _Books], before: Mapping[UUID, Mapping[str, Po
 
 @dataclass(slots=True)
 class _Settling:
-    """The running state of a batch: how far each quantity has come, and which of that is new."""
+    """What the events of a batch move, by customer, meter and dimension values, and the quantities of all of them."""
 
     prices: Mapping[str, Price]
-    reached: dict[TallyKey, Tally]
-    changed: dict[TallyKey, Tally]
-    costs: dict[tuple[TallyKey, str], tuple[Decimal, Decimal]]
-    """By price: a quantity, and what it costs."""
     replay_at: datetime | None
+    stretches: dict[tuple[UUID, str, UUID], _Stretch] = field(default_factory=dict)
+    counted: dict[TallyKey, tuple[_Counted, Tariff]] = field(default_factory=dict)
 
     def open(self, books: _Books, event: NewEvent) -> list[_Moved]:
         """Which quantities an event moves."""
-        dimensions = _decode(event.dimensions) if event.dimensions else {}
-        tariffs_of = books.tariffs[event.meter]
+        tariffs_of, at = books.tariffs[event.meter], event.occurred_at
         if self.replay_at is not None:
-            ways = pricing_ways(tariffs_of, event, self.prices, now=max(self.replay_at, books.now))
-        else:
-            ways = ways_to_pay(tariffs_of, event.occurred_at)
-        return [
-            _Moved(
-                tariffs,
-                (
-                    event.customer_id,
-                    tariffs[0].subscription,
-                    tariffs[0].counter,
-                    cell(self.prices[tariffs[0].price], dimensions),
-                    tariffs[0].span(event.occurred_at),
-                ),
-                dimensions,
-            )
-            for tariffs in ways
-        ]
+            now = max(self.replay_at, books.now)
+            return self._moved(event, pricing_ways(tariffs_of, event, self.prices, now=now))
+        alike = (event.customer_id, event.meter, event.dimensions16)
+        known = self.stretches.get(alike)
+        if known is None or at < known.start or (known.end is not None and at >= known.end):
+            ways = ways_to_pay(tariffs_of, at)
+            start, end = stretch(tariffs_of, at)
+            known = self.stretches[alike] = _Stretch(start, end, self._moved(event, ways))
+        return known.moved
 
-    def settle(self, books: _Books, event: NewEvent, moved: list[_Moved]) -> Debited:
-        """Debit one event under every price that applies to it."""
-        fees: list[Fee] = []
-        transfers: tuple[Transfer, ...] = ()
-        number = books.head.number + len(books.transactions) + 1
-        for each in moved:
-            fee, moves = self._fee(books, event, each, number)
-            transfers += moves
-            fees.append(fee)
-        if transfers:
-            cause = Cause("event", event.identifier)
-            books.transactions.append(
-                LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=transfers)
-            )
-        available = {fee.asset: books.run(fee.asset).available for fee in fees}
-        return Debited(tuple(fees), available)
+    def _moved(self, event: NewEvent, ways: Iterable[tuple[Tariff, ...]]) -> list[_Moved]:
+        dimensions = _decode(event.dimensions) if event.dimensions else {}
+        found = []
+        for tariffs in ways:
+            first = tariffs[0]
+            name, span = cell(self.prices[first.price], dimensions), first.span(event.occurred_at)
+            key = (event.customer_id, first.subscription, first.counter, name, span)
+            if key not in self.counted:
+                self.counted[key] = (_Counted(key, first.formula), first)
+            payable = tuple([self._way(tariff, dimensions) for tariff in tariffs])
+            found.append(_Moved(payable, self.counted[key][0]))
+        return found
 
-    def _fee(self, books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fee, tuple[Transfer, ...]]:
-        key = moved.key
-        tally = self.reached.get(key)
-        before = None if tally is None else tally.quantity
-        after = after_event(moved.tariffs[0].formula, event.value, before)
-        for tariff in moved.tariffs:
-            amount = self._amount(tariff, moved, before, after)
-            if len(moved.tariffs) == 1 or amount <= books.run(tariff.asset).available:
-                break
-        paid, transfers = _move(books, event, tariff, amount, tally)
-        self.reached[key] = self.changed[key] = _further(tally, after, amount, paid)
-        fee = Fee(
-            customer_id=event.customer_id,
-            occurred_at=event.occurred_at,
-            identifier16=event.identifier16,
-            price=tariff.price,
-            subscription=tariff.subscription,
-            product=tariff.product,
-            version=tariff.version,
-            cell=key[3],
-            before=before,
-            after=after,
-            asset=tariff.asset,
-            amount=amount,
-            transaction=number if transfers else None,
-            paid=paid,
-            span=key[4],
-        )
-        return fee, transfers
+    def _way(self, tariff: Tariff, dimensions: Mapping[str, str]) -> _Way:
+        price = self.prices[tariff.price].in_currency(tariff.asset.lower())
+        return _Way(tariff, _rated(price, dimensions), (tariff.price, tariff.product, tariff.meter))
 
-    def _amount(self, tariff: Tariff, moved: _Moved, before: Decimal | None, after: Decimal) -> Decimal:
-        known = self.costs.get((moved.key, tariff.price))
-        amount, cost = fee_amount(
-            self.prices[tariff.price].in_currency(tariff.asset.lower()),
-            tariff,
-            before=before,
-            after=after,
-            dimensions=moved.dimensions,
-            cost_before=known[1] if known is not None and known[0] == before else None,
-        )
-        self.costs[moved.key, tariff.price] = (after, cost)
-        return amount
+    def changed(self) -> dict[TallyKey, Tally]:
+        """How far usage has come where any of it is new."""
+        return {key: counted.tally() for key, (counted, _) in self.counted.items() if counted.changed}
 
 
-def _further(tally: Tally | None, quantity: Decimal, amount: Decimal, paid: Decimal) -> Tally:
-    if tally is None:
-        return Tally(quantity, paid, subtract(amount, paid))
-    return Tally(quantity, add(tally.paid, paid), add(tally.uncovered, subtract(amount, paid)))
+def _settle(books: _Books, event: NewEvent, moved: Iterable[_Moved]) -> Debited:
+    """Debit one event under every price that applies to it."""
+    fees: list[Fee] = []
+    transfers: tuple[Transfer, ...] = ()
+    number = books.head.number + len(books.transactions) + 1
+    for each in moved:
+        fee, moves = _fee(books, event, each, number)
+        transfers += moves
+        fees.append(fee)
+    if transfers:
+        cause = Cause("event", event.identifier)
+        books.transactions.append(LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=transfers))
+    return Debited(tuple(fees), {fee.asset: books.run(fee.asset).available for fee in fees})
+
+
+def _fee(books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fee, tuple[Transfer, ...]]:
+    counted, ways = moved.counted, moved.ways
+    before = counted.quantity
+    after = after_event(counted.formula, event.value, before)
+    for way in ways:
+        amount = _amount(way, counted, after)
+        if len(ways) == 1 or amount <= books.run(way.tariff.asset).available:
+            break
+    paid, transfers = _move(books, event, way, amount, counted)
+    counted.quantity, counted.changed = after, True
+    counted.paid = add(counted.paid, paid)
+    if paid != amount:
+        counted.uncovered = add(counted.uncovered, subtract(amount, paid))
+    tariff = way.tariff
+    fee = Fee(
+        customer_id=event.customer_id,
+        occurred_at=event.occurred_at,
+        identifier16=event.identifier16,
+        price=tariff.price,
+        subscription=tariff.subscription,
+        product=tariff.product,
+        version=tariff.version,
+        cell=counted.key[3],
+        before=before,
+        after=after,
+        asset=tariff.asset,
+        amount=amount,
+        transaction=number if transfers else None,
+        paid=paid,
+        span=counted.key[4],
+    )
+    return fee, transfers
+
+
+def _amount(way: _Way, counted: _Counted, after: Decimal) -> Decimal:
+    if way.price is None:
+        return NOTHING
+    before, tariff = counted.quantity, way.tariff
+    known = counted.costs.get(tariff.price)
+    if known is not None and known[0] == before:
+        cost_before = known[1]
+    else:
+        cost_before = NOTHING if before is None else _cost(way.price, before)
+    cost = _cost(way.price, after)
+    counted.costs[tariff.price] = (after, cost)
+    return _bounded(tariff, subtract(cost, cost_before))
 
 
 def ways_to_pay(tariffs: Iterable[Tariff], at: datetime) -> list[tuple[Tariff, ...]]:
@@ -318,6 +367,20 @@ def ways_to_pay(tariffs: Iterable[Tariff], at: datetime) -> list[tuple[Tariff, .
         if tariff.covers(at):
             found.setdefault((tariff.subscription, tariff.counter), []).append(tariff)
     return [tuple(sorted(ways, key=lambda each: each.rank)) for ways in found.values()]
+
+
+def stretch(tariffs: Iterable[Tariff], at: datetime) -> tuple[datetime, datetime | None]:
+    """From when until when (null: for ever) usage is covered by the same of these tariffs, in the same spans."""
+    start, end = _FIRST, None
+    for tariff in tariffs:
+        for edge in tariff.edges(at):
+            if edge is None:
+                continue
+            if edge <= at:
+                start = max(start, edge)
+            else:
+                end = edge if end is None else min(end, edge)
+    return start, end
 
 
 def pricing_ways(
@@ -346,32 +409,30 @@ class Bounds(Protocol):
 
 
 def fee_amount(
-    price: Price,
-    bounds: Bounds,
-    *,
-    before: Decimal | None,
-    after: Decimal,
-    dimensions: Mapping[str, str],
-    cost_before: Decimal | None = None,
-) -> tuple[Decimal, Decimal]:
-    """What taking the quantity from `before` to `after` costs, and what `after` costs in all, in major units.
+    price: Price, bounds: Bounds, *, before: Decimal | None, after: Decimal, dimensions: Mapping[str, str]
+) -> Decimal:
+    """What taking the quantity from `before` to `after` costs, in major units.
 
     The cost of a quantity is rounded to the books' scale before costs are subtracted, so that fees add up to the
-    cost of the whole however usage is cut; `bounds` are per event. `cost_before` is the cost of
-    `before`, where it is at hand.
+    cost of the whole however usage is cut; `bounds` are per event.
     """
+    priced = _rated(price, dimensions)
+    if priced is None:
+        return NOTHING
+    return _bounded(bounds, subtract(_cost(priced, after), NOTHING if before is None else _cost(priced, before)))
+
+
+def _rated(price: Price, dimensions: Mapping[str, str]) -> Price | None:
+    """The price as it is for usage with these dimension values; None where it has no rate for them."""
     if isinstance(price.model, ByDimension) and price.model.row_for(dimensions) is None:
-        return NOTHING, NOTHING
-    priced = for_dimensions(price, dimensions)
-    if cost_before is None:
-        cost_before = NOTHING if before is None else _cost(priced, before)
-    cost = _cost(priced, after)
-    amount = subtract(cost, cost_before)
-    if amount > 0 and bounds.minimum is not None:
+        return None
+    return for_dimensions(price, dimensions)
+
+
+def _bounded(bounds: Bounds, amount: Decimal) -> Decimal:
+    if bounds.minimum is not None and amount > 0:
         amount = max(amount, bounds.minimum)
-    if bounds.maximum is not None:
-        amount = min(amount, bounds.maximum)
-    return amount, cost
+    return amount if bounds.maximum is None else min(amount, bounds.maximum)
 
 
 def cost_of(price: Price, name: str, quantity: Decimal) -> Decimal:
@@ -402,7 +463,7 @@ def after_event(formula: Formula, value: Decimal, before: Decimal | None) -> Dec
 
 
 def _move(
-    books: _Books, event: NewEvent, tariff: Tariff, amount: Decimal, tally: Tally | None
+    books: _Books, event: NewEvent, way: _Way, amount: Decimal, counted: _Counted
 ) -> tuple[Decimal, tuple[Transfer, ...]]:
     """Debit the fee: what of it the wallet paid, and how.
 
@@ -411,15 +472,14 @@ def _move(
     """
     if not amount:
         return amount, ()
+    tariff, marks = way.tariff, way.marks
     running = books.run(tariff.asset)
-    marks = (tariff.price, tariff.product, tariff.meter)
     if amount > 0:
         if tariff.collection == "wallet":
             return amount, running.record(amount, marks)
         return running.cover(amount, marks) if books.wallet.status == "active" else (NOTHING, ())
     if tariff.collection == "wallet_then_invoice":
-        left = NOTHING if tally is None else tally.uncovered
-        amount = min(add(amount, max(left, NOTHING)), NOTHING)
+        amount = min(add(amount, max(counted.uncovered, NOTHING)), NOTHING)
         if not amount:
             return amount, ()
     books.settle()

@@ -33,8 +33,7 @@ class Counted:
         """What so much more would cost, in major units of the tariff's asset."""
         after = quantity if self.reached is None else add(self.reached, quantity)
         price = self.price.in_currency(self.tariff.asset.lower())
-        amount, _ = fee_amount(price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions)
-        return amount
+        return fee_amount(price, self.tariff, before=self.reached, after=after, dimensions=self.dimensions)
 
 
 async def counted(

@@ -82,7 +82,7 @@ def _simulated(
     key = (of.price, row, span_start(of.cadence, event.occurred_at))
     before = reached.get(key)
     after = reached[key] = quantity if before is None else add(before, quantity)
-    amount, _ = fee_amount(price, of, before=before, after=after, dimensions=dimensions)
+    amount = fee_amount(price, of, before=before, after=after, dimensions=dimensions)
     return SimulatedFee(position=position, price=of, cell=row, before=before, after=after, amount=amount)
 
 

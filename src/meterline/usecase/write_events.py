@@ -242,6 +242,7 @@ class Writer(Session):
         super().__init__(dsn, Writer._write, patience_s=patience_s)
         self._recheck = recheck
         self._watching = Watching()
+        self._debited: set[UUID] = set()
 
     async def _write(self, batch: list[Chunk]) -> None:
         while True:
@@ -254,10 +255,7 @@ class Writer(Session):
             if events:
                 await self.make_room(events)
                 try:
-                    fates = await record_at_once(self.connection, events, versions, self._watching) or []
-                    if not fates:
-                        async with self.connection.transaction():
-                            fates = await record(self.connection, events, versions, self._watching)
+                    fates = await self._record(events, versions)
                 except Stale:
                     await self._check_again(batch)
                     continue
@@ -266,6 +264,29 @@ class Writer(Session):
                 chunk.answer(fates[position : position + chunk.size])
                 position += chunk.size
             return
+
+    async def _record(self, events: list[NewEvent], versions: dict[str, int]) -> list[Fate]:
+        """By the quickest way that the batch allows: wallets that were debited before probably are again."""
+        connection, watching = self.connection, self._watching
+        debits = any(each.customer_id in self._debited for each in events)
+        if not debits:
+            fates = await record_at_once(connection, events, versions, watching, debits=False)
+            if fates:
+                return fates
+        try:
+            async with connection.transaction():
+                fates = await record(connection, events, versions, watching, at_once=debits)
+        except asyncpg.UniqueViolationError:
+            if not debits:
+                raise
+            async with connection.transaction():
+                fates = await record(connection, events, versions, watching)
+        self._debited.update(
+            each.customer_id
+            for each, fate in zip(events, fates, strict=True)
+            if isinstance(fate, Accepted) and fate.debited is not None
+        )
+        return fates
 
     async def _check_again(self, batch: list[Chunk]) -> None:
         """Hold the batch against the newest catalog; events that it refuses now leave it with that as their fate.
@@ -304,24 +325,32 @@ async def record_at_once(
     events: list[NewEvent],
     versions: dict[str, int],
     watching: Watching,
-) -> list[Fate] | None:
-    """Store and count a batch of which nothing is old, watched or paid by a wallet; None, and nothing done, else."""
+    *,
+    debits: bool,
+) -> list[Fate]:
+    """Store and count a batch of which nothing is old or watched; empty, and nothing done, else.
+
+    Nor may a wallet pay for any of it, unless the caller `debits` them after it, in one transaction.
+    """
     first = events[0]
     watched = watching.known(first.environment, versions[first.environment])
     if len(versions) > 1 or watched is None or watched.on_spending:
-        return None
+        return []
     alike = all(
         each.through_stripe is first.through_stripe and each.value16 is None and each.meter not in watched.concerned
         for each in events
     )
     (turn, *more) = turns(events)
     if not alike or more:
-        return None
+        return []
+    chosen, version = [events[n] for n in turn], versions[first.environment]
     try:
-        done = await fresh_batch.write(connection, [events[n] for n in turn], version=versions[first.environment])
+        done = await fresh_batch.write(connection, chosen, version=version, debits=debits)
     except asyncpg.UniqueViolationError:
-        return None
-    return [Accepted(each.identifier, each.occurred_at, each.received_at) for each in events] if done else None
+        if debits:
+            raise
+        return []
+    return [Accepted(each.identifier, each.occurred_at, each.received_at) for each in events] if done else []
 
 
 async def record(
@@ -331,12 +360,20 @@ async def record(
     watching: Watching,
     *,
     replay_at: datetime | None = None,
+    at_once: bool = False,
 ) -> list[Fate]:
     """Store what is new, count it, debit the wallets and tell crossed levels; the fates of all, in order.
 
-    Events that waited for something to price them are replayed at an instant. Raises Stale.
+    Events that waited for something to price them are replayed at an instant. Raises Stale, and UniqueViolationError
+    where it was worth trying to store them all `at_once` but for another writer who came first.
     """
-    fates: list[Fate | None] = [None] * len(events)
+    fates: list[Fate | None] = []
+    if at_once:
+        fates += await record_at_once(connection, events, versions, watching, debits=True)
+    if fates:
+        await _debit(connection, events, range(len(events)), fates, replay_at=replay_at)
+        return [fate for fate in fates if fate is not None]
+    fates = [None] * len(events)
     fresh: list[NewEvent] = []
     stored: list[int] = []
     for turn in turns(events):
