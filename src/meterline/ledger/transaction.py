@@ -22,6 +22,8 @@ NOTHING = Decimal(0)
 _MOMENT = timedelta(microseconds=1)
 """The least by which booking times increase."""
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 GENESIS = bytes(32)
 """What the first transfer of a customer's books is chained to."""
 
@@ -98,12 +100,15 @@ def exact(amount: Decimal) -> bool:
 
 def new_books(customer_id: UUID) -> Head:
     """The head of books that nothing was booked in."""
-    return Head(customer_id=customer_id, number=0, booked_at=datetime.fromtimestamp(0, UTC), hash=GENESIS)
+    return Head(customer_id=customer_id, number=0, booked_at=_EPOCH, hash=GENESIS)
 
 
-def fold(transfers: Iterable[Transfer]) -> dict[Account, Decimal]:
-    """The change that the transfers make to each account, credits positive; accounts that end even stay in."""
-    sums: dict[Account, Decimal] = {}
+def fold(transfers: Iterable[Transfer], onto: Balances | None = None) -> dict[Account, Decimal]:
+    """The change that the transfers make to each account, credits positive; accounts that end even stay in.
+
+    They may come `onto` changes that were made before.
+    """
+    sums: dict[Account, Decimal] = dict(onto or {})
     for each in transfers:
         sums[each.debit] = EXACT.subtract(sums.get(each.debit, NOTHING), each.amount)
         sums[each.credit] = EXACT.add(sums.get(each.credit, NOTHING), each.amount)
@@ -206,5 +211,10 @@ def _said(part: str) -> str:
 @lru_cache(maxsize=8192)
 def instant_text(moment: datetime) -> str:
     """The instant in UTC, to the microsecond. The instants of a batch are written several times each."""
-    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat("T", "microseconds")
+    since = moment - _EPOCH
+    return f"{_second(since.days, since.seconds)}.{str(since.microseconds).zfill(6)}+00:00"
+
+
+@lru_cache(maxsize=256)
+def _second(days: int, seconds: int) -> str:
+    return (_EPOCH + timedelta(days=days, seconds=seconds)).isoformat()[:19]

@@ -40,7 +40,7 @@ class RatedLine(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def exact_total(lines: Iterable[RatedLine]) -> Decimal:
     """What the lines cost before rounding, in minor units."""
-    return add(*(line.exact for line in lines))
+    return add(*[line.exact for line in lines])
 
 
 def billed_total(lines: Iterable[RatedLine]) -> int:

@@ -4,7 +4,8 @@ A line costs one f-string, where the driver's binary form costs a look at every 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import islice
 
 import asyncpg
 
@@ -13,8 +14,8 @@ NULL = "\\N"
 MANY = 100
 """From so many rows on, a COPY is quicker than a statement with arrays."""
 
-_TOGETHER = 500
-"""Lines sent together: the server stores some while the next are on their way."""
+_TOGETHER = 250
+"""Lines sent together: the server stores some while the next are being made."""
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"})
 
@@ -28,14 +29,18 @@ async def lines(
     connection: "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
     table: str,
     columns: Sequence[str],
-    rows: Sequence[str],
+    rows: Iterable[str],
 ) -> None:
-    """Add rows to a table, in order: each the columns' values as text, tabs between them."""
+    """Add rows to a table, in order: each the columns' values as text, tabs between them.
+
+    Rows may be made as they are asked for: the server stores the first ones meanwhile.
+    """
     await connection.copy_to_table(table, source=_parts(rows), columns=columns, format="text")
 
 
-async def _parts(rows: Sequence[str]) -> AsyncIterator[bytes]:
-    for first in range(0, len(rows), _TOGETHER):
-        yield "\n".join([*rows[first : first + _TOGETHER], ""]).encode()
+async def _parts(rows: Iterable[str]) -> AsyncIterator[bytes]:
+    left = iter(rows)
+    while part := list(islice(left, _TOGETHER)):
+        yield "\n".join([*part, ""]).encode()
         # Lets the loop send it.
         await asyncio.sleep(0)

@@ -61,10 +61,9 @@ async def add(connection: Connection, *, environment: str, fees: Sequence[Fee]) 
     )
 
 
-def _fee_lines(environment: str, fees: Iterable[Fee]) -> list[str]:
+def _fee_lines(environment: str, fees: Iterable[Fee]) -> Iterable[str]:
     """The rows as a COPY takes them, in the order of `_FEE_COLUMNS`. What fees have in common is written once."""
     parts: dict[tuple[object, ...], tuple[str, str, str]] = {}
-    lines = []
     for fee in fees:
         alike = (fee.customer_id, fee.price, fee.subscription, fee.version, fee.cell, fee.asset, fee.span)
         known = parts.get(alike)
@@ -78,11 +77,10 @@ def _fee_lines(environment: str, fees: Iterable[Fee]) -> list[str]:
         owner, priced, counted = known
         before = NULL if fee.before is None else fee.before
         transaction = NULL if fee.transaction is None else fee.transaction
-        lines.append(
+        yield (
             f"{owner}\t{instant_text(fee.occurred_at)}\t{fee.identifier16!s}\t{priced}\t{before!s}\t{fee.after!s}"
             f"\t{fee.amount!s}\t{fee.paid!s}\t{transaction}\t{counted}"
         )
-    return lines
 
 
 async def standing(connection: Connection, events: Sequence[Stored]) -> list[Fee]:

@@ -5,10 +5,11 @@ several of them in the order of their ids. All statements here are hand-written,
 `post` and the reads take a control-plane transaction.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
+from itertools import chain, islice
 from typing import Literal, TypeAlias
 from uuid import UUID
 
@@ -202,6 +203,54 @@ async def book_all(
     return done
 
 
+async def book_as_decided(
+    connection: Connection,
+    *,
+    environment: str,
+    heads: Mapping[UUID, Head],
+    entries: Iterator[tuple[UUID, LedgerTransaction]],
+    now: datetime,
+) -> None:
+    """Book transactions of customers whose heads the caller has locked, in the order in which they are decided.
+
+    Where there are many, the first are on their way into the books while the next are being decided.
+    """
+    ends = dict(heads)
+    moved: dict[UUID, dict[Account, Decimal]] = {}
+    first = list(islice(entries, copy.MANY))
+    if len(first) < copy.MANY:
+        rows = [row for owner, each in _booked(first, ends, moved, now) for row in _rows(owner, each)]
+        if rows:
+            await connection.execute(_ADD_TRANSFERS, environment, *zip(*rows, strict=True))
+    else:
+        booked = _booked(chain(first, entries), ends, moved, now)
+        lines = (line for owner, each in booked for line in _lines(environment, owner, each))
+        await copy.lines(connection, "ledger_transfer", _COLUMNS, lines)
+    await _keep_sums(connection, environment, {owner: ends[owner] for owner in sorted(moved)}, moved)
+
+
+_TOGETHER = 100
+"""Transactions that are decided before they are booked."""
+
+
+def _booked(
+    entries: Iterable[tuple[UUID, LedgerTransaction]],
+    ends: dict[UUID, Head],
+    moved: dict[UUID, dict[Account, Decimal]],
+    now: datetime,
+) -> Iterator[tuple[UUID, Booked]]:
+    """The transactions in the books, whose ends and sums are moved on."""
+    left = iter(entries)
+    while some := list(islice(left, _TOGETHER)):
+        of: dict[UUID, list[LedgerTransaction]] = {}
+        for owner, each in some:
+            of.setdefault(owner, []).append(each)
+        for owner, theirs in of.items():
+            done, ends[owner] = book(ends[owner], theirs, now=now)
+            moved[owner] = fold((transfer for each in theirs for transfer in each.transfers), moved.get(owner))
+            yield from [(owner, each) for each in done]
+
+
 async def write(
     connection: Connection,
     *,
@@ -213,35 +262,41 @@ async def write(
     written = [customer_id for customer_id in sorted(booked) if booked[customer_id]]
     if not written:
         return
-    heads, changes = [], []
-    for customer_id in written:
-        theirs = booked[customer_id]
-        end = ends[customer_id]
-        heads.append((customer_id, end.number, end.booked_at, end.hash))
-        moved = fold(transfer for each in theirs for transfer in each.transaction.transfers)
-        changes += [(customer_id, account.name, account.asset, amount) for account, amount in moved.items()]
-    if sum(len(booked[customer_id]) for customer_id in written) >= copy.MANY:
-        lines = [line for customer_id in written for line in _lines(environment, customer_id, booked[customer_id])]
-        await copy.lines(connection, "ledger_transfer", _COLUMNS, lines)
-    else:
-        rows = [row for customer_id in written for each in booked[customer_id] for row in _rows_of(customer_id, each)]
-        await connection.execute(_ADD_TRANSFERS, environment, *zip(*rows, strict=True))
-    await connection.execute(_BOOK, environment, *zip(*heads, strict=True), *zip(*changes, strict=True))
+    rows = [row for customer_id in written for each in booked[customer_id] for row in _rows(customer_id, each)]
+    await connection.execute(_ADD_TRANSFERS, environment, *zip(*rows, strict=True))
+    moved = {
+        customer_id: fold(transfer for each in booked[customer_id] for transfer in each.transaction.transfers)
+        for customer_id in written
+    }
+    await _keep_sums(connection, environment, {customer_id: ends[customer_id] for customer_id in written}, moved)
 
 
-def _lines(environment: str, customer_id: UUID, booked: Iterable[Booked]) -> Iterable[str]:
-    """The rows of a customer as a COPY takes them, in the order of `_COLUMNS`."""
-    whose = f"{environment}\t{customer_id}"
-    for each in booked:
-        of, number = each.transaction, each.number
-        cause = f"{escaped(of.cause.kind)}\t{escaped(of.cause.id)}"
-        when = f"{instant_text(of.business_at)}\t{instant_text(each.booked_at)}"
-        for line, (transfer, link) in enumerate(zip(of.transfers, each.hashes, strict=True)):
-            grant = NULL if transfer.grant is None else escaped(transfer.grant)
-            yield (
-                f"{whose}\t{number}\t{line}\t{_between(transfer.debit, transfer.credit)}\t{transfer.amount!s}\t{grant}"
-                f"\t{cause}\t{when}\t\\\\x{link.hex()}"
-            )
+async def _keep_sums(
+    connection: Connection,
+    environment: str,
+    ends: Mapping[UUID, Head],
+    moved: Mapping[UUID, Mapping[Account, Decimal]],
+) -> None:
+    """Move on, in the order of customers, where their books end and what their accounts come to."""
+    heads = [(owner, end.number, end.booked_at, end.hash) for owner, end in ends.items()]
+    changes = [
+        (owner, account.name, account.asset, amount) for owner in ends for account, amount in moved[owner].items()
+    ]
+    if heads:
+        await connection.execute(_BOOK, environment, *zip(*heads, strict=True), *zip(*changes, strict=True))
+
+
+def _lines(environment: str, customer_id: UUID, booked: Booked) -> list[str]:
+    """The rows as a COPY takes them, in the order of `_COLUMNS`."""
+    of = booked.transaction
+    which = f"{environment}\t{customer_id!s}\t{booked.number}"
+    cause = f"{escaped(of.cause.kind)}\t{escaped(of.cause.id)}"
+    when = f"{instant_text(of.business_at)}\t{instant_text(booked.booked_at)}"
+    return [
+        f"{which}\t{line}\t{_between(transfer.debit, transfer.credit)}\t{transfer.amount!s}"
+        f"\t{NULL if transfer.grant is None else escaped(transfer.grant)}\t{cause}\t{when}\t\\\\x{link.hex()}"
+        for line, (transfer, link) in enumerate(zip(of.transfers, booked.hashes, strict=True))
+    ]
 
 
 @cache
@@ -249,7 +304,7 @@ def _between(debit: Account, credit: Account) -> str:
     return f"{escaped(debit.name)}\t{escaped(credit.name)}\t{escaped(debit.asset)}"
 
 
-def _rows_of(customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:
+def _rows(customer_id: UUID, booked: Booked) -> Iterable[tuple[object, ...]]:
     transaction = booked.transaction
     for line, (transfer, link) in enumerate(zip(transaction.transfers, booked.hashes, strict=True)):
         yield (

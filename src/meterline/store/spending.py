@@ -15,6 +15,7 @@ from sqlalchemy import Column, Date, PrimaryKeyConstraint, Table, Text
 
 from meterline.ledger.account import WALLET
 from meterline.ledger.transaction import LedgerTransaction
+from meterline.money import EXACT
 from meterline.store import schema
 from meterline.store.ledger import AMOUNT, Connection
 
@@ -47,7 +48,7 @@ def parts_of(customer_id: UUID, transaction: LedgerTransaction) -> Iterable[Part
         if each.debit.kind in WALLET and each.credit.kind == "revenue":
             yield customer_id, each.debit.asset, day, transaction.cause.kind, each.amount
         elif each.debit.kind == "revenue" and each.credit.kind in WALLET:
-            yield customer_id, each.debit.asset, day, transaction.cause.kind, -each.amount
+            yield customer_id, each.debit.asset, day, transaction.cause.kind, each.amount.copy_negate()
 
 
 def sums(parts: Iterable[Part]) -> dict[tuple[UUID, str, date, str], Decimal]:
@@ -55,7 +56,8 @@ def sums(parts: Iterable[Part]) -> dict[tuple[UUID, str, date, str], Decimal]:
     found: dict[tuple[UUID, str, date, str], Decimal] = {}
     for customer_id, asset, day, spent_on, amount in parts:
         key = (customer_id, asset, day, spent_on)
-        found[key] = found.get(key, Decimal(0)) + amount
+        known = found.get(key)
+        found[key] = amount if known is None else EXACT.add(known, amount)
     return {key: found[key] for key in sorted(found) if found[key]}
 
 

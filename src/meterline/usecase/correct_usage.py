@@ -266,7 +266,14 @@ async def _take_back(tx: AsyncConnection, environment: str, gone: Sequence[Store
         of_event.setdefault(each.identifier16, []).append(each)
     told = await described(tx, [as_new(each) for each in gone])
     used = [(each, of_event.get(each.identifier16, [])) for each in told]
-    await count_usage(connection, environment=environment, used=used, now=now, back=True)
+    await count_usage(
+        connection,
+        environment=environment,
+        customer_ids={each.customer_id for each in told},
+        used=used,
+        now=now,
+        back=True,
+    )
     return returned
 
 

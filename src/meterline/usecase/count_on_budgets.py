@@ -4,7 +4,7 @@ It happened, so nothing is refused; budgets move, and the next call that asks is
 usage costs counts in the window in which it happened, whoever collects it.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -37,17 +37,18 @@ async def count_usage(
     connection: Connection,
     *,
     environment: str,
-    used: Sequence[tuple[NewEvent, Sequence[Fee]]],
+    customer_ids: Collection[UUID],
+    used: Iterable[tuple[NewEvent, Sequence[Fee]]],
     now: datetime,
     back: bool = False,
     fees_alone: bool = False,
 ) -> None:
-    """Count events with their fees on the budgets of their customers, whose wallets are locked.
+    """Count events of these customers, whose wallets are locked, with their fees on the budgets.
 
     `now` is the wall clock. With `back` they are taken out again; with `fees_alone` their quantities are counted
     already.
     """
-    budgets = await store.of_all(connection, {event.customer_id for event, _ in used})
+    budgets = await store.of_all(connection, customer_ids)
     if not budgets:
         return
     mine = [(event, fees) for event, fees in used if event.customer_id in budgets]

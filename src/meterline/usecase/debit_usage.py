@@ -5,7 +5,7 @@ would have come to one at a time. The books of all customers concerned are locke
 a fixed number of statements reads, and a fixed number writes, however many events there are.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -19,7 +19,7 @@ from meterline.catalog.rate_cell import cell, of_cell
 from meterline.ledger.account import Account
 from meterline.ledger.transaction import Cause, Head, LedgerTransaction, Transfer
 from meterline.meter import Formula
-from meterline.money import add, round_debit, subtract, to_major
+from meterline.money import EXACT, add, round_debit, subtract, to_major
 from meterline.rating.line import exact_total
 from meterline.rating.rate import for_dimensions, rate
 from meterline.store import fee as fee_store
@@ -105,7 +105,8 @@ class _Books:
     pockets: dict[str, Pocket]
     tariffs: dict[str, list[Tariff]]
     head: Head
-    transactions: list[LedgerTransaction]
+    number: int
+    """Of the last transaction."""
     running: dict[str, Running]
 
     def run(self, asset: str) -> Running:
@@ -143,9 +144,14 @@ async def debit_usage(
     if not clocks:
         return {}
     done = await _debit(connection, environment, events, clocks, now, replay_at, only)
-    fees = {position: each.fees for position, each in done.items()}
-    mine = [(event, fees.get(position, ())) for position, event in enumerate(events) if event.customer_id in clocks]
-    await count_usage(connection, environment=environment, used=mine, now=now, fees_alone=only is not None)
+    used = (
+        (event, done[position].fees if position in done else ())
+        for position, event in enumerate(events)
+        if event.customer_id in clocks
+    )
+    await count_usage(
+        connection, environment=environment, customer_ids=clocks, used=used, now=now, fees_alone=only is not None
+    )
     return done
 
 
@@ -176,16 +182,16 @@ async def _debit(
     for key, tally in reached.items():
         settling.counted[key][0].seed(tally)
     before = {customer_id: dict(book.pockets) for customer_id, book in books.items()}
-    done = {position: _settle(books[event.customer_id], event, moved) for position, event, moved in opened}
-    for book in books.values():
-        book.settle()
-    await ledger.book_all(
+    done: dict[int, Debited] = {}
+    await ledger.book_as_decided(
         connection,
         environment=environment,
         heads={customer_id: book.head for customer_id, book in books.items()},
-        transactions={customer_id: book.transactions for customer_id, book in books.items()},
+        entries=_settle_all(books, opened, done),
         now=now,
     )
+    for book in books.values():
+        book.settle()
     touched = _touched(books, before)
     await wallet.write(connection, environment=environment, touched=touched)
     await watch_balances(
@@ -219,7 +225,7 @@ async def _open(
             pockets={},
             tariffs={},
             head=heads[customer_id],
-            transactions=[],
+            number=heads[customer_id].number,
             running={},
         )
         for customer_id, found in wallets.items()
@@ -233,7 +239,8 @@ async def _open(
 
 
 def _spent(fee: Fee) -> spending.Part:
-    return (fee.customer_id, fee.asset, fee.occurred_at.astimezone(UTC).date(), fee.price, fee.paid)
+    at = fee.occurred_at if fee.occurred_at.tzinfo is UTC else fee.occurred_at.astimezone(UTC)
+    return (fee.customer_id, fee.asset, at.date(), fee.price, fee.paid)
 
 
 def _seen(books: _Books, touched: Touched) -> tuple[UUID, str, Decimal, datetime]:
@@ -294,22 +301,27 @@ class _Settling:
         return {key: counted.tally() for key, (counted, _) in self.counted.items() if counted.changed}
 
 
-def _settle(books: _Books, event: NewEvent, moved: Iterable[_Moved]) -> Debited:
-    """Debit one event under every price that applies to it."""
-    fees: list[Fee] = []
-    transfers: tuple[Transfer, ...] = ()
-    number = books.head.number + len(books.transactions) + 1
-    for each in moved:
-        fee, moves = _fee(books, event, each, number)
-        transfers += moves
-        fees.append(fee)
-    if transfers:
-        cause = Cause("event", event.identifier)
-        books.transactions.append(LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=transfers))
-    return Debited(tuple(fees), {fee.asset: books.run(fee.asset).available for fee in fees})
+def _settle_all(
+    books: Mapping[UUID, _Books], opened: Iterable[tuple[int, NewEvent, list[_Moved]]], done: dict[int, Debited]
+) -> Iterator[tuple[UUID, LedgerTransaction]]:
+    """Debit each event under every price that applies to it: what to book for it, and in `done` what it cost."""
+    for position, event, moved in opened:
+        mine = books[event.customer_id]
+        fees: list[Fee] = []
+        transfers: tuple[Transfer, ...] = ()
+        for each in moved:
+            fee, moves = _fee(mine, event, each)
+            transfers += moves
+            fees.append(fee)
+        done[position] = Debited(tuple(fees), {fee.asset: mine.run(fee.asset).available for fee in fees})
+        if transfers:
+            mine.number += 1
+            cause = Cause("event", event.identifier)
+            transaction = LedgerTransaction(cause=cause, business_at=event.occurred_at, transfers=transfers)
+            yield event.customer_id, transaction
 
 
-def _fee(books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fee, tuple[Transfer, ...]]:
+def _fee(books: _Books, event: NewEvent, moved: _Moved) -> tuple[Fee, tuple[Transfer, ...]]:
     counted, ways = moved.counted, moved.ways
     before = counted.quantity
     after = after_event(counted.formula, event.value, before)
@@ -319,7 +331,7 @@ def _fee(books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fe
             break
     paid, transfers = _move(books, event, way, amount, counted)
     counted.quantity, counted.changed = after, True
-    counted.paid = add(counted.paid, paid)
+    counted.paid = EXACT.add(counted.paid, paid)
     if paid != amount:
         counted.uncovered = add(counted.uncovered, subtract(amount, paid))
     tariff = way.tariff
@@ -336,7 +348,7 @@ def _fee(books: _Books, event: NewEvent, moved: _Moved, number: int) -> tuple[Fe
         after=after,
         asset=tariff.asset,
         amount=amount,
-        transaction=number if transfers else None,
+        transaction=books.number + 1 if transfers else None,
         paid=paid,
         span=counted.key[4],
     )
@@ -449,7 +461,7 @@ def after_event(formula: Formula, value: Decimal, before: Decimal | None) -> Dec
     """How far an event takes a quantity."""
     match formula:
         case "sum":
-            return value if before is None else add(before, value)
+            return value if before is None else EXACT.add(before, value)
         case "count":
             return ONE if before is None else add(before, ONE)
         case "max":

@@ -93,11 +93,10 @@ def record(pocket: Pocket, amount: Decimal, *, at: datetime, marks: Iterable[str
 
 @dataclass(slots=True)
 class _Left:
-    """A grant that is being used up: what is free of it, and what was used."""
+    """A grant that is being used up, and what is free of it still."""
 
     grant: Grant
     free: Decimal
-    used: Decimal
 
 
 class Running:
@@ -108,14 +107,15 @@ class Running:
 
     def __init__(self, pocket: Pocket, at: datetime) -> None:
         self._pocket = pocket
-        self._left = [_Left(grant, grant.free, Decimal(0)) for grant in pocket.grants if grant.live(at) and grant.free]
+        self._left = [_Left(grant, grant.free) for grant in pocket.grants if grant.live(at) and grant.free]
         self._debt = pocket.debt
         self.available = pocket.available(at)
 
     def record(self, amount: Decimal, marks: tuple[str, ...]) -> tuple[Transfer, ...]:
         """Debit what already happened; what the grants cannot cover becomes debt."""
         slices, rest = self._take(amount, marks)
-        self._debt = add(self._debt, rest)
+        if rest:
+            self._debt = add(self._debt, rest)
         self.available = subtract(self.available, amount)
         return posting.usage_debited(asset=self._pocket.asset, slices=slices, shortage=rest)
 
@@ -137,7 +137,6 @@ class Running:
             if left.free and left.grant.fits(marks):
                 part = min(left.free, rest)
                 left.free = subtract(left.free, part)
-                left.used = add(left.used, part)
                 slices.append(Slice(left.grant.id, left.grant.funding, part))
                 rest = subtract(rest, part)
                 if not rest:
@@ -146,11 +145,11 @@ class Running:
 
     def pocket(self) -> Pocket:
         """The pocket after the debits so far."""
-        used = {left.grant.id: left.used for left in self._left if left.used}
-        if not used and self._debt == self._pocket.debt:
+        used = {left.grant.id: subtract(left.grant.free, left.free) for left in self._left}
+        if not any(used.values()) and self._debt == self._pocket.debt:
             return self._pocket
         grants = tuple(
-            replace(grant, remaining=subtract(grant.remaining, used[grant.id])) if grant.id in used else grant
+            replace(grant, remaining=subtract(grant.remaining, used[grant.id])) if used.get(grant.id) else grant
             for grant in self._pocket.grants
         )
         return replace(self._pocket, grants=grants, debt=self._debt)
