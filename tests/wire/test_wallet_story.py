@@ -135,7 +135,8 @@ def test_parked_usage_is_debited_once_when_something_prices_it_and_not_before(
     credyt: httpx.Client, raw: httpx.Client, jane: str
 ) -> None:
     customer = credyt.post("/customers", json={"name": "Early Bird"}).json()["id"]
-    told = {"customer_id": customer, "events": [image(), image(), image()]}
+    images = [image(), image(), image()]
+    told = {"customer_id": customer, "events": images}
     assert {each["status"] for each in credyt.post("/events", json=told).json()["events"]} == {"parked"}
     replay = {"code": "no_subscription", "event_name": "image_generated"}
 
@@ -144,7 +145,10 @@ def test_parked_usage_is_debited_once_when_something_prices_it_and_not_before(
         assert answered.status_code == 200, answered.text
         return int(answered.json()["accepted"])
 
-    assert replayed() == 0
+    def shown() -> set[str]:
+        return {credyt.get(f"/events/{each['id']}").json()["status"] for each in images}
+
+    assert (replayed(), shown()) == (0, {"parked"})
     gift = {"asset": "USD", "amount": 1, "reason": "gift"}
     assert credyt.post(f"/customers/{customer}/wallet/adjustments", json=gift).status_code == 201
     subscribed = {"products": [{"code": "img_gen_v1"}]}
@@ -152,7 +156,58 @@ def test_parked_usage_is_debited_once_when_something_prices_it_and_not_before(
     price = Decimal(
         str(credyt.get("/products/img_gen_v1").json()["prices"][0]["pricing"][0]["values"][0]["unit_price"])
     )
-    assert replayed() == 3
+    assert (replayed(), shown()) == (3, {"billed"})
     assert balance(credyt, customer) == 1 - 3 * price
     assert replayed() == 0
     assert balance(credyt, customer) == 1 - 3 * price
+
+
+def test_usage_of_no_meter_is_priced_like_any_other_once_there_is_one(credyt: httpx.Client, raw: httpx.Client) -> None:
+    customer = credyt.post("/customers", json={"name": "Avant-garde"}).json()["id"]
+    event = {"id": str(uuid4()), "event_type": "painted", "subject": "wall", "data": {"litres": 3, "colour": "blue"}}
+    answered = credyt.post("/events", json={"customer_id": customer, "events": [event]}).json()["events"][0]
+    assert (answered["status"], answered["code"]) == ("parked", "no_meter")
+
+    def replayed() -> dict[str, int]:
+        answered = raw.post("/ingest/parked/replay", data={"event_name": "painted"}).json()
+        return {fate: answered[fate] for fate in ("accepted", "parked")}
+
+    def reasons() -> set[str]:
+        listed = raw.get("/ingest/parked", params={"event_name": "painted"}).json()["data"]
+        return {each["code"] for each in listed}
+
+    assert replayed() == {"accepted": 0, "parked": 1}
+    paint = {
+        "name": "Paint",
+        "code": "paint",
+        "publish": True,
+        "prices": [
+            {
+                "name": "Litres",
+                "usage_calculation": {
+                    "event_type": "painted",
+                    "usage_type": "volume",
+                    "volume_field": "litres",
+                    "billable_dimensions": ["colour"],
+                },
+                "pricing": [
+                    {"asset": "USD", "values": [{"dimensions": {"colour": "blue"}, "volume_rate": "0.2"}]},
+                ],
+            }
+        ],
+    }
+    made = credyt.post("/products", json=paint)
+    assert made.status_code == 201, made.text
+    assert replayed() == {"accepted": 0, "parked": 1}
+    assert reasons() == {"no_subscription"}
+    assert credyt.get(f"/events/{event['id']}").json()["status"] == "parked"
+    subscribed = {"products": [{"code": "paint"}]}
+    assert credyt.post(f"/customers/{customer}/subscriptions", json=subscribed).status_code == 201
+    assert replayed() == {"accepted": 1, "parked": 0}
+    assert replayed() == {"accepted": 0, "parked": 0}
+    shown = credyt.get(f"/events/{event['id']}").json()
+    assert (shown["status"], [fee["amount"] for fee in shown["fees"]]) == ("billed", [0.6]), shown
+    assert balance(credyt, customer) == Decimal("-0.6")
+    back = {"subject": "wall", "reason": "the wrong wall"}
+    assert credyt.post(f"/customers/{customer}/reversals", json=back).json()["events"] == 1
+    assert balance(credyt, customer) == 0

@@ -178,6 +178,16 @@ async def claim_parked(
     return [Parked(*tuple(row)[:5]) for row in rows], rows[-1]["sequence"] if rows else None
 
 
+async def park_again(
+    connection: "asyncpg.Connection[asyncpg.Record]", environment: str, reasons: Sequence[tuple[UUID, str, str]]
+) -> None:
+    """Events that were tried stay parked for another reason: their keys, with its code and message."""
+    await connection.executemany(
+        "UPDATE stray_event SET code = $3, message = $4 WHERE environment = $1 AND key16 = $2",
+        [(environment, *each) for each in reasons],
+    )
+
+
 async def forget(connection: "asyncpg.Connection[asyncpg.Record]", environment: str, keys: Sequence[UUID]) -> None:
     """Drop events that are counted now."""
     await connection.execute(

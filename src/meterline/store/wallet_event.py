@@ -103,11 +103,25 @@ async def keep(connection: Connection, *, environment: str, customer_id: UUID, e
         " receipt::jsonb, asset, fee, cost FROM unnest($3::text[], $4::uuid[], $5::text[], $6::text[], $7::text[],"
         " $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::numeric[], $14::numeric[])"
         " AS new (id, sequence, event_type, subject, description, occurred_at, data, costs, receipt, asset, fee, cost)"
-        " ON CONFLICT (customer_id, id) DO UPDATE SET receipt = excluded.receipt, asset = excluded.asset,"
-        " fee = excluded.fee WHERE wallet_event.receipt->>'status' = 'parked'",
+        " ON CONFLICT (customer_id, id) DO UPDATE SET occurred_at = excluded.occurred_at,"
+        " receipt = excluded.receipt, asset = excluded.asset, fee = excluded.fee"
+        " WHERE wallet_event.receipt->>'status' = 'parked'",
         environment,
         customer_id,
         *zip(*rows, strict=True),
+    )
+
+
+async def settle(connection: Connection, customer_id: UUID, settled: Sequence[WalletEvent]) -> None:
+    """What was parked is counted: when it happened, what it came to, and the receipt that says so."""
+    rows = [
+        (each.id, each.occurred_at, _encode(each.receipt).decode(), each.asset, each.fee)
+        for each in sorted(settled, key=lambda each: each.id)
+    ]
+    await connection.executemany(
+        "UPDATE wallet_event SET occurred_at = $3, receipt = $4::text::jsonb, asset = $5, fee = $6"
+        " WHERE customer_id = $1 AND id = $2",
+        [(customer_id, *row) for row in rows],
     )
 
 

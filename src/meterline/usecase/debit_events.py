@@ -107,7 +107,7 @@ async def debit_events(
     catalog = await ingest.directory.catalog(customer.environment)
     known_here = {each.id for each in catalog.meters.values()}
     if not {each.meter for each in priced.tariffs} <= known_here or not all(
-        _parts(event, catalog.meters, customer) for event in events
+        parts_of(event, catalog.meters, customer) for event in events
     ):
         catalog = await ingest.directory.reload(customer.environment)
     found = _Sorted()
@@ -145,7 +145,7 @@ def _sort(
         found.answers[n] = {"id": event.id, "status": "rejected", "code": "identifier_conflict", "detail": detail}
         return
     at = event.occurred_at or now
-    measured = _parts(event, meters, customer)
+    measured = parts_of(event, meters, customer)
     lacks = priced.lacks(event, [meter.event_name for meter, _, _ in measured], meters.values(), at)
     if lacks is not None:
         message = f"The event needs a number under '{lacks}'."
@@ -186,7 +186,7 @@ async def _load(
     return _Priced(tariffs=tariffs, prices=prices), known
 
 
-def _parts(
+def parts_of(
     event: ToldEvent, meters: Mapping[str, Meter], customer: Customer
 ) -> list[tuple[Meter, dict[str, str], Told]]:
     """The event as each meter that counts it is told it, with the dimension values it will have."""
@@ -345,7 +345,7 @@ def _kept(event: ToldEvent, fates: Sequence[Fate], answer: Answer, fees: Sequenc
         event_type=event.event_type,
         subject=event.subject,
         description=event.description,
-        occurred_at=now if accepted is None else accepted.occurred_at,
+        occurred_at=(event.occurred_at or now) if accepted is None else accepted.occurred_at,
         data=dict(event.data),
         costs=[_plain(cost) for cost in event.costs],
         receipt=answer,

@@ -1,5 +1,6 @@
 """Try parked events again once the cause is gone: each is counted once, in the transaction that lets go of it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,13 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.meter.intake import Problem
 from meterline.refusal import Conflict
-from meterline.store import catalog_version, clock, customer, event, meter, offer, partition, stray, wallet
+from meterline.store import alert, catalog_version, clock, customer, event, meter, offer, partition, stray, wallet
+from meterline.store.alert import Connection
 from meterline.store.database import driver
 from meterline.store.directory import Catalog, Who, lane_of
 from meterline.store.event import NewEvent, uuid16
+from meterline.store.offer import Fee
 from meterline.store.stray import Parked
 from meterline.usecase.debit_usage import pricing_ways
 from meterline.usecase.ingest_events import MICROSECOND, Told, measure, ready
+from meterline.usecase.settle_told import Part, recall, settle
 from meterline.usecase.watch_usage import Watching
 from meterline.usecase.write_events import Accepted, Stale, record
 
@@ -54,8 +58,8 @@ async def replay_parked(
 ) -> Replayed:
     """Try up to `limit` parked events again, oldest first.
 
-    A timestamp is judged as of when the event was first told; `any_time` counts events outside the window too.
-    Raises Conflict when the catalog changed meanwhile.
+    Where a wallet pays, what nothing prices stays parked. A timestamp is judged as of when the event was first told;
+    `any_time` counts events outside the window too. Raises Conflict when the catalog changed meanwhile.
     """
     connection = await driver(tx)
     claimed, last = await stray.claim_parked(
@@ -65,54 +69,74 @@ async def replay_parked(
         return Replayed(accepted=0, duplicate=0, parked=0, next=None)
     version = await catalog_version.current(tx, environment)
     meters = await meter.catalog(tx, environment)
-    checked = await _check(tx, environment, Catalog(version, meters), claimed, any_time=any_time, now=now)
+    parts = await recall(tx, environment=environment, parked=[_read(each) for each in claimed], meters=meters)
+    checked = await _check(tx, environment, Catalog(version, meters), claimed, parts, any_time=any_time, now=now)
+    tried = [(part, each) for part, each in zip(parts, checked, strict=True) if not isinstance(each, Problem)]
     priced_at = now + SECOND
-    free = await _unpriced(connection, claimed, checked, now=priced_at)
-    good = [n for n, each in enumerate(checked) if not isinstance(each, Problem) and n not in free]
-    events = [each for n, each in enumerate(checked) if not isinstance(each, Problem) and n not in free]
-    counted_before = await _counted_before(connection, events)
-    fresh = [each for n, each in enumerate(events) if n not in counted_before]
-    accepted = 0
+    free = await _unpriced(connection, claimed, tried, now=priced_at)
+    good = [(part, each) for n, (part, each) in enumerate(tried) if n not in free]
+    counted_before = await _counted_before(connection, [each for _, each in good])
+    fresh = [each for n, (_, each) in enumerate(good) if n not in counted_before]
+    accepted: dict[UUID, tuple[Fee, ...]] = {}
     if fresh:
         await _make_room(connection, fresh)
         try:
             fates = await record(connection, fresh, {environment: version}, Watching(), replay_at=priced_at)
         except Stale:
             raise Conflict("A meter changed during the replay; try again.") from None
-        accepted = sum(isinstance(fate, Accepted) for fate in fates)
-    await stray.forget(connection, environment, [claimed[n].key16 for n in good])
+        for each, fate in zip(fresh, fates, strict=True):
+            if isinstance(fate, Accepted):
+                accepted[each.identifier16] = fate.debited.fees if fate.debited is not None else ()
+    await settle(connection, good, accepted)
+    done = {part.place for part, _ in good}
+    counted = {part.place for part, each in good if each.identifier16 in accepted}
+    await stray.forget(connection, environment, [claimed[n].key16 for n in sorted(done)])
+    still = {tried[n][0].place: reason for n, reason in free.items()}
+    reasons = [(claimed[n].key16, *why) for n, why in sorted(still.items()) if n not in done]
+    await stray.park_again(connection, environment, reasons)
     return Replayed(
-        accepted=accepted,
-        duplicate=len(good) - accepted,
-        parked=len(claimed) - len(good),
+        accepted=len(counted),
+        duplicate=len(done) - len(counted),
+        parked=len(claimed) - len(done),
         next=last if len(claimed) == limit else None,
     )
 
 
 async def _unpriced(
-    connection: Any, claimed: list[Parked], checked: "list[NewEvent | Problem]", *, now: datetime
-) -> set[int]:
-    """Which were parked because nothing priced them, and still are priced by nothing."""
-    waiting = {
-        n: each for n, each in enumerate(checked) if claimed[n].code in UNPRICED and not isinstance(each, Problem)
-    }
-    if not waiting:
-        return set()
-    owners = {each.customer_id for each in waiting.values()}
+    connection: Connection, claimed: list[Parked], tried: Sequence[tuple[Part, NewEvent]], *, now: datetime
+) -> dict[int, tuple[str, str]]:
+    """Which of them nothing prices, and why, where a wallet pays.
+
+    What was parked for another reason may be billed by an invoice instead.
+    """
+    owners = {UUID(bytes=each.customer_id.bytes) for _, each in tried}
     clocks = await wallet.clocks(connection, owners)
-    tariffs = await offer.tariffs(connection, owners)
-    environment = next(iter(waiting.values())).environment
+    if not clocks:
+        return {}
+    tariffs = await offer.tariffs(connection, clocks)
+    environment = tried[0][1].environment
     prices = await offer.prices(connection, environment, {each.price for each in tariffs})
-    return {
-        n
-        for n, each in waiting.items()
-        if not pricing_ways(
-            [tariff for tariff in tariffs if tariff.customer_id == each.customer_id and tariff.meter == each.meter],
-            each,
-            prices,
-            now=max(clocks.get(each.customer_id) or now, now),
-        )
+    metered = await alert.metered(connection, environment)
+    billed = {
+        (customer_id, metered[price].meter)
+        for customer_id, items in (await alert.periods(connection, clocks)).items()
+        for price, _, _ in items
+        if price in metered
     }
+    found: dict[int, tuple[str, str]] = {}
+    for n, (part, each) in enumerate(tried):
+        owner = UUID(bytes=each.customer_id.bytes)
+        invoiced = claimed[part.place].code not in UNPRICED and (owner, each.meter) in billed
+        if owner not in clocks or invoiced:
+            continue
+        mine = [tariff for tariff in tariffs if tariff.customer_id == owner and tariff.meter == each.meter]
+        if not pricing_ways(mine, each, prices, now=max(clocks[owner] or now, now)):
+            found[n] = _RATE_MISSING if mine else _NO_SUBSCRIPTION
+    return found
+
+
+_NO_SUBSCRIPTION = ("no_subscription", "No active subscription of the customer prices this event.")
+_RATE_MISSING = ("rate_missing", "No price of the customer's subscriptions has a rate for this event.")
 
 
 async def _check(
@@ -120,12 +144,12 @@ async def _check(
     environment: str,
     catalog: Catalog,
     claimed: list[Parked],
+    parts: Sequence[Part],
     *,
     any_time: bool,
     now: datetime,
 ) -> "list[NewEvent | Problem]":
-    told = [_read(each) for each in claimed]
-    measured = [measure(each, catalog.meters) for each in told]
+    measured = [measure(each.event, catalog.meters) for each in parts]
     names = {each[1].customer for each in measured if not isinstance(each, Problem)}
     living = [each for each in (await customer.find(tx, environment, names)).values() if not each.deleted]
     known = {
@@ -137,11 +161,12 @@ async def _check(
         if frozen is not None:
             clocks[id] = frozen.frozen_time
     checked: list[NewEvent | Problem] = []
-    for n, (source, each) in enumerate(zip(told, measured, strict=True)):
+    for n, (part, each) in enumerate(zip(parts, measured, strict=True)):
         if isinstance(each, Problem):
             checked.append(each)
             continue
-        judged = source.occurred_at if any_time else claimed[n].received_at
+        source = part.event
+        judged = source.occurred_at if any_time else claimed[part.place].received_at
         on_clocks = dict.fromkeys(clocks, source.occurred_at) if any_time else clocks
         checked.append(
             ready(source, each, known, on_clocks, environment, now + n * MICROSECOND, told_at=judged)  # type: ignore[arg-type]
