@@ -20,7 +20,7 @@ from meterline.store.event import NewEvent, days_of, key_owner
 _DIMENSIONS = """, described AS (
   INSERT INTO usage_dimension (customer_id, meter, dimensions16, environment, dimensions)
   SELECT customer_id, meter, dimensions16, environment, dimensions::jsonb
-  FROM unnest($31::uuid[], $32::text[], $33::uuid[], $34::text[], $35::text[])
+  FROM unnest($32::uuid[], $33::text[], $34::uuid[], $35::text[], $36::text[])
     AS n(customer_id, meter, dimensions16, environment, dimensions)
   WHERE (SELECT count(*) FROM counted) > 0
   ON CONFLICT DO NOTHING
@@ -32,24 +32,26 @@ def _statement(*, split: bool) -> str:
     """With dimension values if `split`.
 
     The planner cannot know how many rows the arrays hold: the look-up of claims is a scalar subquery, which stays an
-    index probe per row.
+    index probe per row and day. The days are two parameters, as no other form leaves the partitions of other days
+    out once the plan is kept: an array would be looked for in every one, those made ahead included.
     """
     return f"""
 WITH incoming AS MATERIALIZED (
   SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-                       $8::timestamptz[], $29::uuid[], $30::uuid[], $27::uuid[])
+                       $8::timestamptz[], $30::uuid[], $31::uuid[], $28::uuid[])
     AS i(customer_id, occurred_at, identifier16, meter, identifier, value, body16, received_at, key16, key_body16,
          dimensions16)
 ), claims AS (
   SELECT customer_id, identifier16, received_at, occurred_at, body16 FROM incoming
-  UNION ALL SELECT $28::uuid, key16, received_at, occurred_at, key_body16 FROM incoming WHERE key16 IS NOT NULL
+  UNION ALL SELECT $29::uuid, key16, received_at, occurred_at, key_body16 FROM incoming WHERE key16 IS NOT NULL
 ), fresh AS MATERIALIZED (
   SELECT coalesce((SELECT version FROM catalog_version WHERE environment = $9), 0) = $10::bigint
-     AND ($14::uuid[] IS NULL OR NOT EXISTS (SELECT FROM wallet w WHERE w.customer_id = ANY($14::uuid[])))
+     AND ($15::uuid[] IS NULL OR NOT EXISTS (SELECT FROM wallet w WHERE w.customer_id = ANY($15::uuid[])))
      AND NOT EXISTS (
        SELECT FROM claims c
        WHERE (SELECT true FROM recent_identifier r
-              WHERE r.customer_id = c.customer_id AND r.identifier16 = c.identifier16 AND r.day = ANY($12::date[])
+              WHERE r.customer_id = c.customer_id AND r.identifier16 = c.identifier16
+                AND r.day BETWEEN $12::date AND $13::date
               LIMIT 1)) AS yes
 ), claimed AS (
   INSERT INTO recent_identifier (customer_id, identifier16, day, received_at, occurred_at, body16)
@@ -62,7 +64,7 @@ WITH incoming AS MATERIALIZED (
                            dimensions16, body16, received_at, through_stripe)
   SELECT customer_id, occurred_at, identifier16, $9, meter, identifier, value::numeric, {
         "dimensions16" if split else "'00000000-0000-0000-0000-000000000000'::uuid"
-    }, body16, received_at, $13::bool
+    }, body16, received_at, $14::bool
   FROM incoming WHERE (SELECT count(*) FROM claimed) > 0
   RETURNING 1
 ), counted AS (
@@ -70,8 +72,8 @@ WITH incoming AS MATERIALIZED (
                                last_occurred, last_received, recent, recent_received)
   SELECT customer_id, meter, hour, dimensions16, $9, count, sum::numeric, max::numeric, last::numeric,
          last_occurred, last_received, recent::numeric, recent_received
-  FROM unnest($15::uuid[], $16::text[], $17::timestamptz[], $18::uuid[], $19::bigint[], $20::text[], $21::text[],
-              $22::text[], $23::timestamptz[], $24::timestamptz[], $25::text[], $26::timestamptz[])
+  FROM unnest($16::uuid[], $17::text[], $18::timestamptz[], $19::uuid[], $20::bigint[], $21::text[], $22::text[],
+              $23::text[], $24::timestamptz[], $25::timestamptz[], $26::text[], $27::timestamptz[])
     AS n(customer_id, meter, hour, dimensions16, count, sum, max, last, last_occurred, last_received, recent,
          recent_received)
   WHERE (SELECT count(*) FROM stored) > 0
@@ -109,7 +111,8 @@ async def write(
         first.environment,
         version,
         days,
-        sorted({yesterday, *days}),
+        yesterday,
+        days[-1],
         first.through_stripe,
         None if debits else list({e.customer_id for e in events}),
         *hours[:4],

@@ -90,6 +90,16 @@ async def create_ahead(connection: "asyncpg.Connection[asyncpg.Record]", *, now:
             await create(connection, partition)
 
 
+async def summarise(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Make the filters of what was written since the last VACUUM; writers go on."""
+    await connection.execute(
+        "SELECT brin_summarize_new_values(i.oid) FROM pg_class i JOIN pg_am m ON m.oid = i.relam AND m.amname = 'brin'"
+        " JOIN pg_index x ON x.indexrelid = i.oid JOIN pg_inherits h ON h.inhrelid = x.indrelid"
+        " WHERE h.inhparent = ANY($1::text[]::regclass[]) AND i.relkind = 'i'",
+        list(SPANS),
+    )
+
+
 async def drop_past(
     connection: "asyncpg.Connection[asyncpg.Record]", *, now: datetime, keep_events: timedelta | None
 ) -> list[str]:

@@ -40,7 +40,7 @@ async def plan_upkeep(database: Database, *, now: datetime) -> None:
 
 
 async def upkeep(database: Database, *, now: datetime) -> Upkeep:
-    """Make partitions, drop what is past its retention, verify the last two days.
+    """Make partitions, drop what is past its retention, make the filters of the rest, verify the last two days.
 
     The next night is planned first: one that fails for good does not end them all.
     """
@@ -51,6 +51,7 @@ async def upkeep(database: Database, *, now: datetime) -> Upkeep:
     async with database.pool.acquire() as pooled:
         await partition.create_ahead(pooled, now=now)
         dropped = await partition.drop_past(pooled, now=now, keep_events=keep_events)
+        await partition.summarise(pooled)
     differences = await verify(database, start=now - LOOKS_BACK, end=now + HOUR)
     return Upkeep(dropped=dropped, differences=differences)
 

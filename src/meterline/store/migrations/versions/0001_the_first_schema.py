@@ -1157,7 +1157,13 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (day)",
     )
     op.create_index(
-        "ix_recent_identifier_anyone", "recent_identifier", ["identifier16"], unique=False, postgresql_using="hash"
+        "ix_recent_identifier_anyone",
+        "recent_identifier",
+        ["identifier16"],
+        unique=False,
+        postgresql_using="brin",
+        postgresql_ops={"identifier16": "uuid_bloom_ops (n_distinct_per_range = 3200, false_positive_rate = 0.001)"},
+        postgresql_with={"pages_per_range": 32},
     )
     op.create_table(
         "recharge_log",
@@ -1875,7 +1881,13 @@ def downgrade() -> None:
     op.drop_table("refund")
     op.drop_table("recharge_rule")
     op.drop_table("recharge_log")
-    op.drop_index("ix_recent_identifier_anyone", table_name="recent_identifier", postgresql_using="hash")
+    op.drop_index(
+        "ix_recent_identifier_anyone",
+        table_name="recent_identifier",
+        postgresql_using="brin",
+        postgresql_ops={"identifier16": "uuid_bloom_ops (n_distinct_per_range = 3200, false_positive_rate = 0.001)"},
+        postgresql_with={"pages_per_range": 32},
+    )
     op.drop_table("recent_identifier")
     op.drop_table("publisher")
     op.drop_table("public_id")
