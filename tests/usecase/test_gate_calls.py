@@ -51,10 +51,10 @@ class Step:
     async def act(self, work: OpenWallet) -> Answer | Refused:
         said = {"amount": str(self.amount), "final": self.final}
 
-        async def estimate() -> Estimate:
+        async def estimate(_: OpenWallet) -> Estimate:
             return Estimate(asset="USD", amount=self.amount)
 
-        async def amount() -> Decimal:
+        async def amount(_: OpenWallet) -> Decimal:
             return self.amount
 
         match self.does:
@@ -220,7 +220,7 @@ async def test_what_was_held_before_there_was_a_budget_counts_on_it_when_it_is_c
     async with database.begin() as tx:
         work = await work_on(tx, environment="test", customer_id=jane.customer_id, now=NOW)
         (stands,) = await keep_budget.standings(work)
-    assert (stands.spent, stands.reserved) == (Decimal("1.75"), 0)
+    assert (stands.spent, stands.reserved) == (Decimal("1.75"), Decimal(0))
 
 
 async def test_a_clock_that_is_advanced_while_a_call_waits_dates_its_hold(database: Database) -> None:

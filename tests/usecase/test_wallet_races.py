@@ -19,7 +19,7 @@ from meterline.usecase import hold_funds, move_funds
 from meterline.usecase.hold_funds import Estimate
 from meterline.usecase.move_funds import NewGrant
 from meterline.usecase.subscribe_wallet import open_wallet
-from meterline.usecase.work_wallet import Answer, Refused, work_on
+from meterline.usecase.work_wallet import Answer, OpenWallet, Refused, work_on
 from meterline.wallet.hold import Policy
 from meterline.wallet.pocket import posted
 
@@ -50,7 +50,7 @@ class Jane:
     async def authorize(
         self, id: str, amount: str, *, policy: Policy = "reject", retryable: bool = False, at: datetime = NOW
     ) -> Answer | Refused:
-        async def estimate() -> Estimate:
+        async def estimate(_: OpenWallet) -> Estimate:
             return Estimate(asset="USD", amount=Decimal(amount))
 
         async with self.database.begin() as tx:
@@ -68,7 +68,7 @@ class Jane:
     async def capture(
         self, id: str, amount: str, *, capture_id: str | None = None, final: bool = True, at: datetime = NOW
     ) -> Answer | Refused:
-        async def cost() -> Decimal:
+        async def cost(_: OpenWallet) -> Decimal:
             return Decimal(amount)
 
         async with self.database.begin() as tx:
@@ -262,7 +262,7 @@ async def test_a_crash_between_the_steps_leaves_nothing_half_done(jane: Jane) ->
         async with jane.database.begin() as tx:
             work = await work_on(tx, environment="test", customer_id=jane.customer_id, now=NOW)
 
-            async def estimate() -> Estimate:
+            async def estimate(_: OpenWallet) -> Estimate:
                 return Estimate(asset="USD", amount=Decimal(1))
 
             await hold_funds.authorize(

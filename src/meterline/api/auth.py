@@ -35,6 +35,11 @@ class Keys:
             asked.add_done_callback(lambda _: self._asked.pop(secret, None))
         return await asyncio.shield(asked)
 
+    def fresh(self, secret: str) -> ApiKey | None:
+        """The key with that secret if it was looked up within the last second; None says nothing."""
+        known = self._known.get(secret)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
     async def _look_up(self, secret: str) -> ApiKey | None:
         now = time.monotonic()
         async with self._database.begin() as tx:

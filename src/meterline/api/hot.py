@@ -7,15 +7,17 @@ from meterline.api.asgi import Doorway, Hot, HotRoutes
 from meterline.api.ingest import events
 from meterline.api.metric import RequestMetrics
 from meterline.api.stripe import meter_event, meter_event_v2
-from meterline.api.wallet import gate
+from meterline.api.wallet import gate, gate_quick
 from meterline.api.wallet.route import Behind, hot
 
 
 def routes(behind: Behind) -> dict[tuple[str, str], Hot]:
     """The hot routes of one process by method and path."""
     ingest, keys, database = behind.ingest, behind.keys, behind.database
+    careful = hot(behind, gate.routes)
     return {
-        **hot(behind, gate.routes),
+        **careful,
+        **gate_quick.hot(behind, careful),
         ("POST", "/v1/billing/meter_events"): meter_event.hot(ingest, keys),
         ("POST", "/v2/billing/meter_events"): meter_event_v2.hot_event(ingest, keys),
         ("POST", "/v2/billing/meter_event_stream"): meter_event_v2.hot_stream(ingest, database),

@@ -66,7 +66,7 @@ async def authorize(
     *,
     id: str,
     said: Mapping[str, object],
-    estimate: Callable[[], Awaitable[Estimate]],
+    estimate: Callable[[OpenWallet], Awaitable[Estimate]],
     ttl: timedelta,
     policy: Policy,
     retryable: bool,
@@ -75,7 +75,7 @@ async def authorize(
     work.require_active()
 
     async def act() -> Answer:
-        wanted = await estimate()
+        wanted = await estimate(work)
         reserved = await keep_budget.reserve(work, wanted.ask)
         change = holds.authorize(
             work.pocket(wanted.asset),
@@ -101,7 +101,7 @@ async def capture(
     id: str,
     capture_id: str | None,
     said: Mapping[str, object],
-    amount: Callable[[], Awaitable[Decimal]],
+    amount: Callable[[OpenWallet], Awaitable[Decimal]],
     final: bool,
     quantities: Mapping[str, Decimal] | None = None,
 ) -> Answer | Refused:
@@ -112,7 +112,7 @@ async def capture(
 
     async def act() -> Answer:
         hold = await _hold(work, id)
-        change = holds.capture(work.pocket(hold.asset), hold, await amount(), at=work.now, final=final)
+        change = holds.capture(work.pocket(hold.asset), hold, await amount(work), at=work.now, final=final)
         ended = change.hold.status != "open"
         await keep_budget.spent(work, hold, captured=change.captured, ended=ended, quantities=quantities)
         if ended:

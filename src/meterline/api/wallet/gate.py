@@ -1,15 +1,26 @@
 """`/gate`: may this call run? Check without a promise, or hold the money before it runs."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, model_validator
+import msgspec
 
 from meterline.api.wallet import whose
-from meterline.api.wallet.params import Asset, Id, NotNegative, Params, Positive, Text
+from meterline.api.wallet.gate_params import (
+    About,
+    Authorize,
+    Capture,
+    Extend,
+    OfHold,
+    QuickAuthorize,
+    QuickCapture,
+    QuickExtend,
+    QuickOfHold,
+)
+from meterline.api.wallet.params import Params
 from meterline.api.wallet.problem import overloaded, unavailable
 from meterline.api.wallet.route import Call, Json, Routes, Staged, in_transaction
 from meterline.api.wallet.whose import Whose
@@ -22,7 +33,6 @@ from meterline.usecase.estimate_fee import Counted, affordable, cost, counted, i
 from meterline.usecase.gate_calls import GateCall
 from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
 from meterline.usecase.hold_funds import (
-    DEFAULT_TTL,
     Estimate,
     authorize,
     capture,
@@ -36,73 +46,8 @@ from meterline.usecase.hold_funds import (
 from meterline.usecase.publish_offer import event_name
 from meterline.usecase.tell_refusal import tell_refusal
 from meterline.usecase.work_wallet import Answer, OpenWallet, Refused, told, work_on
-from meterline.wallet.hold import LONGEST
 
 routes = Routes("gate")
-
-Ttl = Annotated[int, Field(ge=1, le=int(LONGEST.total_seconds()))]
-
-
-class About(Params):
-    """Who, and what the call is: an amount of an asset, or usage of an event type."""
-
-    customer_id: Id | None = None
-    customer_external_id: Id | None = None
-    asset: Asset | None = None
-    amount: Positive | None = None
-    event_type: Text | None = None
-    volume_field: Text | None = None
-    quantity: Positive = Decimal(1)
-    dimensions: dict[str, str] = {}
-    marks: Annotated[list[Text], Field(max_length=20)] = []
-    subject: Text | None = None
-
-    @model_validator(mode="after")
-    def _either(self) -> "About":
-        if (self.event_type is None) == (self.amount is None):
-            raise ValueError("either event_type, or asset and amount, are required")
-        if self.amount is not None and self.asset is None:
-            raise ValueError("asset is required with amount")
-        return self
-
-
-class Authorize(About):
-    id: Id
-    ttl_s: Ttl = int(DEFAULT_TTL.total_seconds())
-    policy: Literal["reject", "take_available", "overdraft"] = "reject"
-    retryable: bool = False
-
-
-class OfHold(Params):
-    customer_id: Id | None = None
-    customer_external_id: Id | None = None
-    id: Id
-
-
-class Capture(OfHold):
-    capture_id: Id | None = None
-    amount: NotNegative | None = None
-    event_type: Text | None = None
-    volume_field: Text | None = None
-    quantity: NotNegative | None = None
-    dimensions: dict[str, str] = {}
-    final: bool = True
-
-    @model_validator(mode="after")
-    def _complete(self) -> "Capture":
-        if (self.amount is None) == (self.quantity is None):
-            raise ValueError("either amount or quantity is required")
-        if self.quantity is not None and self.event_type is None:
-            raise ValueError("event_type is required with quantity")
-        if not self.final and self.capture_id is None:
-            raise ValueError("capture_id is required unless the capture is final")
-        return self
-
-
-class Extend(OfHold):
-    extension_id: Id
-    amount: NotNegative = Decimal(0)
-    ttl_s: Ttl | None = None
 
 
 async def _whose(call: Call[Any]) -> Whose:
@@ -188,46 +133,48 @@ async def check(call: Call[About]) -> Json:
     return answer
 
 
-P_asked = TypeVar("P_asked", Authorize, Capture, Extend, OfHold)
+class Asks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A call to be decided: whose wallet it is about, the ids that it names, and what it does."""
+
+    customer_id: str | None
+    customer_external_id: str | None
+    operation: str
+    hold: str | None = None
+    act: Callable[[OpenWallet], Awaitable[Answer | Refused]]
 
 
-async def _customer_id(staged: Staged[P_asked]) -> UUID:
+async def _ask(staged: Staged[Any], asks: Asks) -> Answer | Refusal:
+    """Have a call decided, with whatever other calls come at the same time."""
+    try:
+        return await staged.gatekeeper.ask(gate_call(asks, staged.environment, await _owner(staged, asks), staged.now))
+    except Overloaded as full:
+        raise overloaded(full.retry_after) from None
+    except (Unavailable, Stopped):
+        raise unavailable() from None
+
+
+async def _owner(staged: Staged[Any], asks: Asks) -> UUID:
     """The customer that a call names; one that is remembered is not looked up, only found gone under the lock."""
-    id = staged.params.customer_id
+    id = asks.customer_id
     if id is not None:
-        _, remembered = staged.ingest.directory.remembered(staged.environment)
-        known = remembered.get(id)
-        if known is None:
-            known = (await staged.ingest.directory.customers(staged.environment, {id})).get(id)
+        known = (await staged.ingest.directory.customers(staged.environment, {id})).get(id)
         if known is not None:
             return known.customer_id
     async with staged.database.begin() as tx:
         return (await _whose(in_transaction(tx, staged))).customer.customer_id
 
 
-async def _ask(
-    staged: Staged[P_asked],
-    *,
-    operation: str,
-    act: Callable[[OpenWallet], Awaitable[Answer | Refused]],
-    hold: str | None = None,
-) -> Answer | Refusal:
-    """Have a call decided, with whatever other calls come at the same time."""
-    call = GateCall(
-        environment=staged.environment,
-        customer_id=await _customer_id(staged),
-        customer=staged.params.customer_id or staged.params.customer_external_id or "",
-        operation=operation,
-        hold=hold,
-        now=staged.now,
-        act=act,
+def gate_call(asks: Asks, environment: str, customer_id: UUID, now: datetime) -> GateCall:
+    """The call as it is queued. `now` is the wall clock, UTC."""
+    return GateCall(
+        environment=environment,
+        customer_id=customer_id,
+        customer=asks.customer_id or asks.customer_external_id or "",
+        operation=asks.operation,
+        hold=asks.hold,
+        now=now,
+        act=asks.act,
     )
-    try:
-        return await staged.gatekeeper.ask(call)
-    except Overloaded as full:
-        raise overloaded(full.retry_after) from None
-    except (Unavailable, Stopped):
-        raise unavailable() from None
 
 
 async def _telling(work: OpenWallet, id: str, asked: Awaitable[Answer | Refused]) -> Answer | Refused:
@@ -259,33 +206,47 @@ async def authorize_call(staged: Staged[Authorize]) -> Answer | Refusal:
     """Hold the money for a call under the caller's id: 201 and the hold, or 402 naming the rule that refused."""
     asked = staged.params
 
-    async def act(work: OpenWallet) -> Answer | Refused:
-        async def estimate() -> Estimate:
-            wanted, _ = await _estimate(work, asked)
-            if wanted.amount == 0:
-                raise Refusal("The call costs nothing; there is nothing to hold.", code="nothing_to_hold")
-            return wanted
+    async def estimate(work: OpenWallet) -> Estimate:
+        wanted, _ = await _estimate(work, asked)
+        if wanted.amount == 0:
+            raise Refusal("The call costs nothing; there is nothing to hold.", code="nothing_to_hold")
+        return wanted
 
+    return await _ask(staged, authorizing(asked, said=said_in_full(asked), estimate=estimate))
+
+
+def authorizing(
+    asked: Authorize | QuickAuthorize, *, said: Json, estimate: Callable[[OpenWallet], Awaitable[Estimate]]
+) -> Asks:
+    """The call that holds what is estimated. `said` is what the caller asked for."""
+
+    async def act(work: OpenWallet) -> Answer | Refused:
         doing = authorize(
             work,
             id=asked.id,
-            said=_said(asked),
+            said=said,
             estimate=estimate,
             ttl=timedelta(seconds=asked.ttl_s),
             policy=asked.policy,
             retryable=asked.retryable,
         )
-        return await _telling(work, asked.id, doing)
+        return await (_telling(work, asked.id, doing) if work.budgeted else doing)
 
-    return await _ask(staged, operation=asked.id, act=act)
+    return Asks(
+        customer_id=asked.customer_id,
+        customer_external_id=asked.customer_external_id,
+        operation=asked.id,
+        act=act,
+    )
 
 
-def _said(asked: Params) -> Json:
+def said_in_full(asked: Params) -> Json:
     """What the caller asked for, whoever's spelling of the customer and of the numbers it came in."""
-    return {name: value for name, value in asked if value is not None and name not in _NAMING}
+    return {name: value for name, value in asked if value is not None and name not in NAMING}
 
 
-_NAMING = frozenset({"customer_id", "customer_external_id"})
+NAMING = frozenset({"customer_id", "customer_external_id"})
+"""How a call names the customer, of which there are several ways."""
 
 
 @routes.post("/gate/capture", Capture, staged=True)
@@ -293,59 +254,98 @@ async def capture_call(staged: Staged[Capture]) -> Answer | Refusal:
     """Take what the call cost: an amount, or usage at the price of now. The final capture gives the rest back."""
     asked = staged.params
 
-    async def act(work: OpenWallet) -> Answer | Refused:
-        async def amount() -> Decimal:
-            if asked.amount is not None:
-                return asked.amount
-            assert asked.quantity is not None and asked.event_type is not None
-            ways = await counted(
-                work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
-            )
-            held = await work.hold(asked.id)
-            return cost(in_asset(ways, None if held is None else held.asset), asked.quantity)
+    async def amount(work: OpenWallet) -> Decimal:
+        if asked.amount is not None:
+            return asked.amount
+        assert asked.quantity is not None and asked.event_type is not None
+        ways = await counted(
+            work, event_type=asked.event_type, volume_field=asked.volume_field, dimensions=asked.dimensions
+        )
+        held = await work.hold(asked.id)
+        return cost(in_asset(ways, None if held is None else held.asset), asked.quantity)
 
-        used = None
-        if asked.quantity is not None and asked.event_type is not None:
-            used = {event_name(asked.event_type, asked.volume_field): asked.quantity}
+    used = None
+    if asked.quantity is not None and asked.event_type is not None:
+        used = {event_name(asked.event_type, asked.volume_field): asked.quantity}
+    return await _ask(staged, capturing(asked, said=said_in_full(asked), amount=amount, quantities=used))
+
+
+def capturing(
+    asked: Capture | QuickCapture,
+    *,
+    said: Json,
+    amount: Callable[[OpenWallet], Awaitable[Decimal]],
+    quantities: Mapping[str, Decimal] | None = None,
+) -> Asks:
+    """The call that captures an amount. `said` is what the caller asked for, `quantities` what was used."""
+
+    async def act(work: OpenWallet) -> Answer | Refused:
         return await capture(
             work,
             id=asked.id,
             capture_id=asked.capture_id,
-            said=_said(asked),
+            said=said,
             amount=amount,
             final=asked.final,
-            quantities=used,
+            quantities=quantities,
         )
 
-    return await _ask(staged, operation=captured_as(asked.id, asked.capture_id), hold=asked.id, act=act)
+    return Asks(
+        customer_id=asked.customer_id,
+        customer_external_id=asked.customer_external_id,
+        operation=captured_as(asked.id, asked.capture_id),
+        hold=asked.id,
+        act=act,
+    )
 
 
 @routes.post("/gate/extend", Extend, staged=True)
 async def extend_hold(staged: Staged[Extend]) -> Answer | Refusal:
     """Set more aside for a call that goes on, and let the hold live longer."""
-    asked = staged.params
+    return await _ask(staged, extending(staged.params, amount=staged.params.amount))
+
+
+def extending(asked: Extend | QuickExtend, *, amount: Decimal) -> Asks:
+    """The call that sets more aside under a hold."""
 
     async def act(work: OpenWallet) -> Answer | Refused:
         doing = extend(
             work,
             id=asked.id,
             extension_id=asked.extension_id,
-            amount=asked.amount,
+            amount=amount,
             ttl=None if asked.ttl_s is None else timedelta(seconds=asked.ttl_s),
         )
-        return await _telling(work, f"{asked.id}/{asked.extension_id}", doing)
+        return await (_telling(work, f"{asked.id}/{asked.extension_id}", doing) if work.budgeted else doing)
 
-    return await _ask(staged, operation=extended_as(asked.id, asked.extension_id), hold=asked.id, act=act)
+    return Asks(
+        customer_id=asked.customer_id,
+        customer_external_id=asked.customer_external_id,
+        operation=extended_as(asked.id, asked.extension_id),
+        hold=asked.id,
+        act=act,
+    )
 
 
 @routes.post("/gate/release", OfHold, staged=True)
 async def release_hold(staged: Staged[OfHold]) -> Answer | Refusal:
     """The call will not run: give everything back."""
+    return await _ask(staged, releasing(staged.params))
+
+
+def releasing(asked: OfHold | QuickOfHold) -> Asks:
+    """The call that gives a hold back."""
 
     async def act(work: OpenWallet) -> Answer | Refused:
-        return await release(work, id=staged.params.id)
+        return await release(work, id=asked.id)
 
-    return await _ask(staged, operation=released_as(staged.params.id), hold=staged.params.id, act=act)
+    return Asks(
+        customer_id=asked.customer_id,
+        customer_external_id=asked.customer_external_id,
+        operation=released_as(asked.id),
+        hold=asked.id,
+        act=act,
+    )
 
 
 @routes.get("/customers/{customer}/holds/{hold}", Params)

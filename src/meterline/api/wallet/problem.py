@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Response
 from pydantic import ValidationError
 
+from meterline.api.asgi import Answer
 from meterline.api.wallet.json import encode
 from meterline.refusal import Conflict, Missing, Refusal
 
@@ -36,7 +36,7 @@ class Problem(Exception):
         self.members = dict(members or {})
         self.headers = dict(headers or {})
 
-    def response(self, instance: str) -> Response:
+    def answer(self, instance: str) -> Answer:
         """The HTTP response; `instance` is the path that was called."""
         body = {
             **self.members,
@@ -49,7 +49,7 @@ class Problem(Exception):
         }
         if self.errors is not None:
             body["errors"] = self.errors
-        return Response(encode(body), self.status, self.headers, media_type="application/problem+json")
+        return Answer(self.status, encode(body), {**self.headers, "content-type": "application/problem+json"})
 
 
 def of_refusal(refusal: Refusal) -> Problem:

@@ -198,7 +198,9 @@ def _endpoint(behind: Behind, route: Route, resource: str) -> Callable[[Request]
         )
 
     async def endpoint(request: Request) -> Response:
-        return await _told(behind, route, resource, request.url.path, request.headers, lambda: heard(request))
+        answer = await _told(behind, route, resource, request.url.path, request.headers, lambda: heard(request))
+        json = "application/json" if answer.body else None
+        return Response(answer.body, answer.status, answer.headers, media_type=json)
 
     return endpoint
 
@@ -206,7 +208,7 @@ def _endpoint(behind: Behind, route: Route, resource: str) -> Callable[[Request]
 def hot(behind: Behind, routes: Routes) -> dict[tuple[str, str], Hot]:
     """The operations of a resource whose paths name nothing, for those that answer most of the calls."""
     return {
-        (route.method, route.path): Hot(_hot(behind, route, routes.resource), _refuse_body)
+        (route.method, route.path): Hot(_hot(behind, route, routes.resource), refuse_body)
         for route in routes.all
         if route.method == "POST" and "{" not in route.path
     }
@@ -220,19 +222,14 @@ def _hot(behind: Behind, route: Route, resource: str) -> Callable[[Asked], Await
         return Heard(url=asked.path, base_url=base_url, headers=asked.headers, path={}, told=parsed(asked.body))
 
     async def handler(asked: Asked) -> Answer:
-        return _as_answer(await _told(behind, route, resource, asked.path, asked.headers, lambda: heard(asked)))
+        return await _told(behind, route, resource, asked.path, asked.headers, lambda: heard(asked))
 
     return handler
 
 
-def _as_answer(response: Response) -> Answer:
-    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
-    return Answer(response.status_code, bytes(response.body), headers)
-
-
-def _refuse_body(refused: BodyRefused, _headers: Mapping[str, str]) -> Answer:
+def refuse_body(refused: BodyRefused, _headers: Mapping[str, str]) -> Answer:
     code = "overloaded" if refused.status == HTTPStatus.TOO_MANY_REQUESTS else "malformed"
-    return _as_answer(Problem(status=refused.status, detail=refused.message, code=code).response(""))
+    return Problem(status=refused.status, detail=refused.message, code=code).answer("")
 
 
 async def _told(
@@ -242,7 +239,7 @@ async def _told(
     url: str,
     headers: Mapping[str, str],
     hear: Callable[[], Awaitable[Heard]],
-) -> Response:
+) -> Answer:
     """The answer, whatever happens on the way to it."""
     try:
         key = await _authenticate(behind.keys, headers)
@@ -251,21 +248,27 @@ async def _told(
             detail = f"The key may not do this to {resource}."
             raise Problem(status=HTTPStatus.FORBIDDEN, detail=detail, code="forbidden")
         return await _serve(behind, route, key, await hear())
-    except Problem as found:
-        return found.response(url)
-    except Refusal as refusal:
-        return problem.of_refusal(refusal).response(url)
-    except ValidationError as error:
-        return problem.of_validation(error).response(url)
-    except Exception as error:
-        if out_of_reach(error):
-            log.warning("database_lost", path=route.path, error=repr(error))
-            return problem.unavailable().response(url)
-        log.exception("call_failed", method=route.method, path=route.path)
-        return problem.internal().response(url)
+    except Exception as error:  # noqa: BLE001 - every error has an answer
+        return failed(error, url, method=route.method, pattern=route.path)
 
 
-async def _serve(behind: Behind, route: Route, key: ApiKey, heard: Heard) -> Response:
+def failed(error: Exception, url: str, *, method: str, pattern: str) -> Answer:
+    """What a caller hears of an error; of a bug only that there is one."""
+    match error:
+        case Problem():
+            return error.answer(url)
+        case Refusal():
+            return problem.of_refusal(error).answer(url)
+        case ValidationError():
+            return problem.of_validation(error).answer(url)
+    if out_of_reach(error):
+        log.warning("database_lost", path=pattern, error=repr(error))
+        return problem.unavailable().answer(url)
+    log.error("call_failed", method=method, path=pattern, exc_info=error)
+    return problem.internal().answer(url)
+
+
+async def _serve(behind: Behind, route: Route, key: ApiKey, heard: Heard) -> Answer:
     if any("\0" in part or len(part) > _LONGEST_PART for part in heard.path.values()):
         raise Problem(status=HTTPStatus.NOT_FOUND, detail="Nothing is called that.", code="resource_missing")
     staged = Staged(
@@ -312,15 +315,14 @@ def in_transaction(tx: AsyncConnection, staged: Staged[P]) -> Call[P]:
     )
 
 
-def _answer(route: Route, result: Json | Reply | Refusal | None, heard: Heard) -> Response:
+def _answer(route: Route, result: Json | Reply | Refusal | None, heard: Heard) -> Answer:
     if isinstance(result, Refusal):
-        return problem.of_refusal(result).response(heard.url)
+        return problem.of_refusal(result).answer(heard.url)
     if result is None or (route.quiet and wants_nothing(heard.headers)):
-        return Response(status_code=HTTPStatus.NO_CONTENT)
+        return Answer(HTTPStatus.NO_CONTENT, b"")
     reply = result if isinstance(result, Reply) else Reply(status=route.status, body=result)
-    if reply.body is None:
-        return Response(status_code=reply.status, headers=dict(reply.headers))
-    return Response(encode(reply.body), reply.status, dict(reply.headers), media_type="application/json")
+    body = b"" if reply.body is None else encode(reply.body)
+    return Answer(reply.status, body, dict(reply.headers))
 
 
 def wants_nothing(headers: Mapping[str, str]) -> bool:
@@ -339,8 +341,13 @@ def _check_account(headers: Mapping[str, str], key: ApiKey) -> None:
         )
 
 
+def named_secret(headers: Mapping[str, str]) -> str | None:
+    """The secret of the key that a call is made with."""
+    return headers.get("x-credyt-api-key") or secret_in(headers)
+
+
 async def _authenticate(keys: Keys, headers: Mapping[str, str]) -> ApiKey:
-    secret = headers.get("x-credyt-api-key") or secret_in(headers)
+    secret = named_secret(headers)
     if not secret:
         raise problem.unauthorized("An API key is expected in X-CREDYT-API-KEY, or as a Bearer token.")
     key = await keys.find(secret)
