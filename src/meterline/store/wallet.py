@@ -128,8 +128,7 @@ class Wallet:
     created: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a caller's id was used for, and what was answered."""
 
     id: str
@@ -280,8 +279,7 @@ async def grants(
     return [_grant(row) for row in rows]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
+class Touched(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One pocket before and after, of one customer."""
 
     customer_id: UUID

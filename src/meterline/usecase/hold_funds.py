@@ -1,11 +1,11 @@
 """May this call run? Authorize, capture, extend, release, expire: money is set aside before the work is done."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from msgspec import Struct
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.ledger.transaction import Cause
@@ -20,8 +20,7 @@ from meterline.wallet.hold import Change, Hold, Policy
 DEFAULT_TTL = timedelta(minutes=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class Estimate(Struct, frozen=True, kw_only=True):
     """What a call is expected to cost, at most: `amount` (more than zero) in `asset`.
 
     `marks` are what grants and budgets may be restricted to: event type, price, product, model. `subject` is who
@@ -32,7 +31,7 @@ class Estimate:
     amount: Decimal
     marks: tuple[str, ...] = ()
     subject: str | None = None
-    quantities: Mapping[str, Decimal] = field(default_factory=dict)
+    quantities: Mapping[str, Decimal] = {}
 
     @property
     def ask(self) -> Ask:
@@ -76,7 +75,7 @@ async def authorize(
 
     async def act() -> Answer:
         wanted = await estimate(work)
-        reserved = await keep_budget.reserve(work, wanted.ask)
+        reserved = await keep_budget.reserve(work, wanted.ask) if work.budgeted else ()
         change = holds.authorize(
             work.pocket(wanted.asset),
             id=id,
@@ -87,7 +86,8 @@ async def authorize(
             marks=wanted.marks,
             subject=wanted.subject,
         )
-        await keep_budget.save(work, id, reserved)
+        if reserved:
+            await keep_budget.save(work, id, reserved)
         answer = await _record(work, change, cause=Cause("hold", id))
         await work.plan_expiry(change.hold)
         return answer

@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from meterline.ledger.posting import Funding, Slice
-from meterline.money import EXACT, add, multiply, subtract
+from meterline.money import EXACT, add, subtract
 
 Purpose: TypeAlias = Literal["top_up", "adjustment", "bundled", "promotion"]
 
@@ -107,19 +107,21 @@ def change(
     """The grants with each slice added to, or taken from, what remains and what is held."""
     sums: dict[str, Decimal] = {}
     for each in slices:
-        sums[each.grant] = add(sums.get(each.grant, Decimal(0)), each.amount)
+        sums[each.grant] = EXACT.add(sums[each.grant], each.amount) if each.grant in sums else each.amount
     if not sums:
         return tuple(grants)
     assert sums.keys() <= {grant.id for grant in grants}, "slices are of grants that are at hand"
     return tuple(
-        replace(
-            grant,
-            remaining=add(grant.remaining, multiply(sums[grant.id], remaining)),
-            held=add(grant.held, multiply(sums[grant.id], held)),
-        )
-        if grant.id in sums
-        else grant
-        for grant in grants
+        [
+            replace(
+                grant,
+                remaining=EXACT.fma(sums[grant.id], remaining, grant.remaining),
+                held=EXACT.fma(sums[grant.id], held, grant.held),
+            )
+            if grant.id in sums
+            else grant
+            for grant in grants
+        ]
     )
 
 
