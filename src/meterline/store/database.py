@@ -8,11 +8,12 @@ from typing import Any
 
 import asyncpg
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 _encode = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(float_hook=Decimal)
@@ -41,6 +42,7 @@ class Database:
             json_deserializer=_decode.decode,
             query_cache_size=2000,
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_lost)
 
     async def open(self) -> None:
         self._pool = await asyncpg.create_pool(
@@ -81,6 +83,16 @@ class Database:
 
 async def _leave_as_it_is(_connection: object) -> None:
     """Nobody changes the settings of a session of the pool: putting them back would be a round trip each time."""
+
+
+def _refuse_lost(connection: Any, record: ConnectionPoolEntry, proxy: object) -> None:
+    """Take another connection in place of one that the server closed meanwhile: nothing was begun on it.
+
+    The hot path's pool does the same by itself. The driver knows without asking the server.
+    """
+    del record, proxy
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def sqlalchemy_url(dsn: str) -> URL:
