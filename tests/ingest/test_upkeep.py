@@ -7,10 +7,12 @@ from meterline.store.database import Database
 from meterline.store.due import of_subject
 from meterline.store.stray import REPORT
 from meterline.store.usage_policy import UsagePolicy
-from meterline.usecase.create_test_clock import NOBODY
+from meterline.usecase.create_test_clock import NOBODY, create_test_clock
 from meterline.usecase.keep_usage import upkeep
+from meterline.usecase.replay_parked import replay_parked
 from meterline.usecase.report_strays import ERROR_REPORT, NO_METER_FOUND, report_strays
-from tests.ingest.world import NOW, event, world
+from meterline.usecase.write_events import Refused
+from tests.ingest.world import NOW, event, names, world
 
 
 async def test_a_night_makes_the_partitions_of_the_coming_week(database: Database) -> None:
@@ -37,6 +39,34 @@ async def test_retention_drops_old_events_but_never_their_counters(database: Dat
         assert name in (await upkeep(database, now=long_after)).dropped
         hour = NOW.replace(minute=0, second=0)
         assert await w.used(start=hour, end=hour + timedelta(hours=1)) == 5
+
+
+async def test_nothing_is_added_to_a_day_that_is_past_its_retention(database: Database) -> None:
+    async with world(database) as w:
+        await w.add_meter()
+        await w.add_customer()
+        async with database.begin() as tx:
+            clock = await create_test_clock(tx, environment=w.environment, frozen_time=NOW, name=None, now=NOW)
+        await w.add_customer("cus_past", test_clock=clock.id)
+        mine = event("5", id="past", customer="cus_past", at=NOW)
+        assert names(await w.tell(mine)) == ["Accepted"]
+        long_after = NOW + timedelta(days=100)
+        async with database.begin() as tx:
+            await usage_policy.save(tx, UsagePolicy(environment=w.environment, keep_events_days=90))
+        name = f"usage_event_p{NOW:%Y%m%d}"
+        assert name in (await upkeep(database, now=long_after)).dropped
+        now_and_then = [event("1", id="now"), mine, event("2", id="more", customer="cus_past", at=NOW)]
+        fates = await w.tell(*now_and_then, now=long_after)
+        assert names(fates) == ["Accepted", "Refused", "Refused"]
+        assert isinstance(fates[1], Refused) and fates[1].problem.parked
+        assert "past their retention" in fates[1].problem.message
+        async with database.begin() as tx:
+            replayed = await replay_parked(tx, environment=w.environment, any_time=True, now=long_after)
+            assert (replayed.accepted, replayed.parked) == (0, 2)
+        async with database.pool.acquire() as connection:
+            assert NOW.date() not in {each.start for each in await partition.present(connection, "usage_event")}
+        assert await w.used(customer="cus_past") == 5
+        assert await w.used(end=long_after + timedelta(days=1)) == 1
 
 
 async def test_one_environment_that_keeps_events_for_ever_keeps_the_partitions(database: Database) -> None:

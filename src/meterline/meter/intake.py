@@ -6,7 +6,7 @@ that does not exist yet, a timestamp outside the window) is parked, to be replay
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -192,6 +192,16 @@ def check_time(occurred_at: datetime, now: datetime) -> Problem | None:
             "timestamp",
         )
     return None
+
+
+def not_kept(occurred_at: datetime) -> Problem:
+    """The events of that day (UTC) are past their retention: nothing would know this one again."""
+    day = occurred_at.astimezone(UTC).date()
+    return Problem(
+        "timestamp_too_far_in_past",
+        f"The events of {day.isoformat()} are past their retention; none is added to them.",
+        "timestamp",
+    )
 
 
 def check_identifier(identifier: str) -> Problem | None:

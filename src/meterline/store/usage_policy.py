@@ -3,10 +3,12 @@
 Counters are kept for ever.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+import asyncpg
 from sqlalchemy import Column, Integer, PrimaryKeyConstraint, Table, Text, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -53,7 +55,14 @@ async def keep_events(tx: AsyncConnection) -> timedelta | None:
 
     None, for ever, where no environment says how long or one wants for ever.
     """
-    days = list(await tx.scalars(select(usage_policy.c.keep_events_days)))
-    if not days or None in days:
-        return None
-    return timedelta(days=max(days))
+    return _longest(list(await tx.scalars(select(usage_policy.c.keep_events_days))))
+
+
+async def keep_events_bare(connection: "asyncpg.Connection[asyncpg.Record]") -> timedelta | None:
+    """The same on a bare connection."""
+    return _longest([row[0] for row in await connection.fetch("SELECT keep_events_days FROM usage_policy")])
+
+
+def _longest(days: Sequence[int | None]) -> timedelta | None:
+    known = [each for each in days if each is not None]
+    return timedelta(days=max(known)) if known and len(known) == len(days) else None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.meter.intake import Problem
 from meterline.refusal import Conflict
-from meterline.store import alert, catalog_version, clock, customer, event, meter, offer, partition, stray, wallet
+from meterline.store import alert, catalog_version, clock, customer, event, meter, offer, stray, wallet
 from meterline.store.alert import Connection
 from meterline.store.database import driver
 from meterline.store.directory import Catalog, Who, lane_of
@@ -21,6 +21,7 @@ from meterline.store.offer import Fee
 from meterline.store.stray import Parked
 from meterline.usecase.debit_usage import pricing_ways
 from meterline.usecase.ingest_events import MICROSECOND, Told, measure, ready
+from meterline.usecase.make_room import make_room
 from meterline.usecase.settle_told import Part, recall, settle
 from meterline.usecase.watch_usage import Watching
 from meterline.usecase.write_events import Accepted, Stale, record
@@ -72,6 +73,8 @@ async def replay_parked(
     parts = await recall(tx, environment=environment, parked=[_read(each) for each in claimed], meters=meters)
     checked = await _check(tx, environment, Catalog(version, meters), claimed, parts, any_time=any_time, now=now)
     tried = [(part, each) for part, each in zip(parts, checked, strict=True) if not isinstance(each, Problem)]
+    gone = await _make_room(connection, [each for _, each in tried], now=now)
+    tried = [(part, each) for part, each in tried if each.occurred_at.date() not in gone]
     priced_at = now + SECOND
     free = await _unpriced(connection, claimed, tried, now=priced_at)
     good = [(part, each) for n, (part, each) in enumerate(tried) if n not in free]
@@ -79,7 +82,6 @@ async def replay_parked(
     fresh = [each for n, (_, each) in enumerate(good) if n not in counted_before]
     accepted: dict[UUID, tuple[Fee, ...]] = {}
     if fresh:
-        await _make_room(connection, fresh)
         try:
             fates = await record(connection, fresh, {environment: version}, Watching(), replay_at=priced_at)
         except Stale:
@@ -198,9 +200,11 @@ async def _counted_before(connection: Any, events: list[NewEvent]) -> set[int]:
     return found
 
 
-async def _make_room(connection: Any, events: list[NewEvent]) -> None:
+async def _make_room(connection: Any, events: list[NewEvent], *, now: datetime) -> set[date]:
+    """Make sure of the partitions; the days whose events are not kept any more, to which nothing is added."""
+    if not events:
+        return set()
     days = {each.occurred_at.date() for each in events}
     wanted = {(table, day) for day in days for table in ("usage_event", "usage_hour", "usage_unique")}
     wanted |= {("recent_identifier", day) for day in event.days_of(events[0].received_at)[0]}
-    for table, day in sorted(wanted):
-        await partition.create(connection, partition.holding(table, day))
+    return await make_room(connection, wanted, now=now)

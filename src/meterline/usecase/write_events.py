@@ -11,12 +11,13 @@ import asyncpg
 import msgspec
 import structlog
 
-from meterline.meter.intake import Problem
-from meterline.store import counter, event, fresh_batch, partition
+from meterline.meter.intake import Problem, not_kept
+from meterline.store import counter, event, fresh_batch
 from meterline.store.event import NewEvent, Past
 from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
 from meterline.usecase.keep_strays import keep_strays
+from meterline.usecase.make_room import make_room
 from meterline.usecase.watch_usage import Watched, Watching, plan_looks, watch_usage
 
 log = structlog.get_logger(__name__)
@@ -132,6 +133,16 @@ class Chunk:
         else:
             self.ticket.fail(error)
 
+    def keep(self, checked: "Sequence[NewEvent | Problem]") -> None:
+        """The events as they were checked again; what is wrong with some of them is their fate, and they leave."""
+        good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
+        for n, each in enumerate(checked):
+            if isinstance(each, Problem):
+                self.ticket.fates[self.positions[n]] = Refused(each)
+        self.positions = [self.positions[n] for n in good]
+        self.told = [self.told[n] for n in good]
+        self.events = [each for each in checked if not isinstance(each, Problem)]
+
     def answer(self, fates: Sequence[Fate]) -> None:
         for position, fate in zip(self.positions, fates, strict=True):
             self.ticket.fates[position] = fate
@@ -220,16 +231,19 @@ class Session:
         assert self._connection is not None
         return self._connection
 
-    async def make_room(self, events: Sequence[NewEvent]) -> None:
-        """Make sure of the partitions that these events go to."""
+    async def make_room(self, events: Sequence[NewEvent]) -> set[date]:
+        """Make sure of the partitions that these events go to; the days whose events are not kept any more."""
         days = {e.occurred_at.date() for e in events}
         needed = {(table, day) for day in days for table in ("usage_event", "usage_hour", "usage_unique")}
         received = [e.received_at for e in events]
         claimed = (day for at in (min(received), max(received)) for day in event.days_of(at)[0])
         needed |= {("recent_identifier", day) for day in claimed}
-        for table, day in sorted(needed - self._partitions):
-            await partition.create(self.connection, partition.holding(table, day))
-            self._partitions.add((table, day))
+        missing = needed - self._partitions
+        if not missing:
+            return set()
+        gone = await make_room(self.connection, missing, now=max(received))
+        self._partitions |= {place for place in missing if place[1] not in gone}
+        return gone
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -255,7 +269,10 @@ class Writer(Session):
                     versions[chunk.environment] = min(chunk.version, versions.get(chunk.environment, chunk.version))
             fates: list[Fate] = []
             if events:
-                await self.make_room(events)
+                gone = await self.make_room(events)
+                if gone:
+                    self._leave_out(batch, gone)
+                    continue
                 try:
                     fates = await self._record(events, versions)
                 except Stale:
@@ -299,15 +316,15 @@ class Writer(Session):
         for chunk in batch:
             if not chunk.events:
                 continue
-            version, checked = await self._recheck(chunk.environment, chunk.told, chunk.events)
-            good = [n for n, each in enumerate(checked) if not isinstance(each, Problem)]
-            for n, each in enumerate(checked):
-                if isinstance(each, Problem):
-                    chunk.ticket.fates[chunk.positions[n]] = Refused(each)
-            chunk.version = version
-            chunk.positions = [chunk.positions[n] for n in good]
-            chunk.told = [chunk.told[n] for n in good]
-            chunk.events = [each for each in checked if not isinstance(each, Problem)]
+            chunk.version, checked = await self._recheck(chunk.environment, chunk.told, chunk.events)
+            chunk.keep(checked)
+
+    def _leave_out(self, batch: list[Chunk], gone: set[date]) -> None:
+        """Refuse the events of days whose events are not kept any more."""
+        for chunk in batch:
+            chunk.keep(
+                [not_kept(each.occurred_at) if each.occurred_at.date() in gone else each for each in chunk.events]
+            )
 
 
 def stray_writer(dsn: str, *, patience_s: float) -> Session:
