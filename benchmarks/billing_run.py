@@ -41,7 +41,7 @@ from meterline.worker.registry import HANDLERS
 from meterline.worker.wall import run
 
 _ENVIRONMENT = "test"
-_EVENTS = 400
+_EVENTS = 60
 _COPIED = (
     "customer",
     "public_id",
@@ -49,12 +49,12 @@ _COPIED = (
     "subscription",
     "subscription_item",
     "due",
-    "usage_event",
-    "usage_hour",
     "invoice",
     "invoice_line",
 )
 """What a customer consists of before the run. Their books are not copied: they begin with this month's invoice."""
+_USED = ("usage_event", "usage_hour")
+"""Their usage, which names nothing but the customer."""
 
 
 # ── customers: one made by the use cases, the others in its image ──────────────────────────────────────────
@@ -130,7 +130,7 @@ async def _use(db: Database, customer: Customer, counted: Meter, *, began: datet
             event_name=counted.event_name,
             payload={"stripe_customer_id": customer.id, "value": str(n % 7)},
             identifier=f"used{n}",
-            occurred_at=began + timedelta(days=2) + timedelta(hours=n) + timedelta(minutes=n % 60),
+            occurred_at=began + timedelta(days=2) + n * timedelta(hours=11) + timedelta(minutes=n % 60),
         )
         for n in range(_EVENTS)
     ]
@@ -145,13 +145,26 @@ async def copy(db: Database, image: Image, numbers: range) -> None:
     for id in image.ids:
         own = f"replace({own}, '{id}', '{id[:-7]}' || lpad(n::text, 7, '0'))"
     inner = str(image.customer.customer_id)
-    own = f"replace({own}, '{inner}', '{inner[:-12]}' || lpad(to_hex(n), 12, '0'))"
+    own_id = f"'{inner[:-12]}' || lpad(to_hex(n), 12, '0')"
+    own = f"replace({own}, '{inner}', {own_id})"
+    everybody = f"generate_series({numbers.start}, {numbers.stop - 1}) AS n"
     async with db.pool.acquire() as connection, connection.transaction():
         for table in _COPIED:
             await connection.execute(
-                f"INSERT INTO {table} SELECT own.* FROM generate_series({numbers.start}, {numbers.stop - 1}) AS n,"
+                f"INSERT INTO {table} SELECT own.* FROM {everybody},"
                 f" (SELECT to_jsonb(t)::text AS doc FROM {table} AS t WHERE customer_id = $1) AS first,"
                 f" jsonb_populate_record(NULL::{table}, {own}::jsonb) AS own",
+                image.customer.customer_id,
+            )
+        for table in _USED:
+            names = await connection.fetchval(
+                "SELECT string_agg(attname, ', ') FROM pg_attribute"
+                " WHERE attrelid = $1::text::regclass AND attnum > 0 AND attname <> 'customer_id'",
+                table,
+            )
+            await connection.execute(
+                f"INSERT INTO {table} (customer_id, {names}) SELECT ({own_id})::uuid, {names} FROM {everybody}, {table}"
+                " WHERE customer_id = $1",
                 image.customer.customer_id,
             )
     async with db.pool.acquire() as connection:

@@ -4,7 +4,7 @@ Watches are made when usage first concerns them and kept up in the transactions 
 be read again in full: after a subscription changed (other window, other allowance) or usage was taken back.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,10 +34,12 @@ from meterline.limit.alert import INCLUDED_USAGE, MOST_PER_CUSTOMER, Alert, Watc
 from meterline.limit.allowance import included
 from meterline.refusal import Missing, Refusal
 from meterline.store import catalog_version, due, schema
+from meterline.store.database import driver
 from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, page
 from meterline.store.price import model_of
 from meterline.store.row import load, values
+from meterline.store.side_by_side import ask
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -268,21 +270,29 @@ def _row(watch: Watch) -> tuple[object, ...]:
 async def rearm(tx: AsyncConnection, *, customer_id: UUID) -> None:
     """Have a customer's watches read again with the next usage: windows, allowances, values. What was told in a
     window stays told."""
-    await tx.execute(_REARM, {"customer_id": customer_id})
+    await ask(_rearm_all, tx, customer_id)
 
 
 # Whoever holds a watch of a customer with a wallet holds their books already, and may need them later.
-_REARM = text("""
+_REARM = """
 WITH books AS MATERIALIZED (
-  SELECT FROM ledger_head WHERE customer_id = :customer_id
-    AND EXISTS (SELECT FROM alert_watch WHERE customer_id = :customer_id) FOR UPDATE
+  SELECT FROM ledger_head
+  WHERE customer_id = ANY($1::uuid[])
+    AND customer_id IN (SELECT customer_id FROM alert_watch WHERE customer_id = ANY($1::uuid[]))
+  ORDER BY customer_id FOR UPDATE
 ), mine AS MATERIALIZED (
-  SELECT meter, alert FROM alert_watch WHERE customer_id = :customer_id AND (SELECT count(*) FROM books) >= 0
-  ORDER BY meter, alert FOR UPDATE
+  SELECT customer_id, meter, alert FROM alert_watch
+  WHERE customer_id = ANY($1::uuid[]) AND (SELECT count(*) FROM books) >= 0
+  ORDER BY customer_id, meter, alert FOR UPDATE
 )
 UPDATE alert_watch AS watch SET value = NULL FROM mine
-WHERE watch.customer_id = :customer_id AND watch.meter = mine.meter AND watch.alert = mine.alert
-""")
+WHERE watch.customer_id = mine.customer_id AND watch.meter = mine.meter AND watch.alert = mine.alert
+"""
+
+
+async def _rearm_all(tx: AsyncConnection, customer_ids: Sequence[UUID]) -> list[None]:
+    await (await driver(tx)).execute(_REARM, list(customer_ids))
+    return [None] * len(customer_ids)
 
 
 async def forget(tx: AsyncConnection, environment: str, id: str) -> None:

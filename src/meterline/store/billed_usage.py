@@ -6,14 +6,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import Row, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.late import BilledLine
+from meterline.invoice.line import InvoiceLine
 from meterline.period import Period
 from meterline.store.invoice import invoice, invoice_line, lines_of
+from meterline.store.key import among
 from meterline.store.offer import usage_fee
 from meterline.store.price import price
+from meterline.store.side_by_side import ask
 
 
 async def lines(
@@ -62,27 +65,45 @@ async def about(
 
     Of one subscription, or of all of the customer's; without those on the invoice `but`.
     """
+    return await ask(_about, tx, (customer_id, since, subscription, but))
+
+
+async def _about(
+    tx: AsyncConnection, asked: Sequence[tuple[UUID, datetime, str | None, str]]
+) -> list[list[BilledLine]]:
+    earliest = min(since for _, since, _, _ in asked)
     query = (
-        select(invoice_line, invoice.c.status, invoice.c.usage_counted_at)
+        select(
+            invoice_line,
+            invoice.c.status,
+            invoice.c.usage_counted_at,
+            invoice.c.created,
+            invoice.c.subscription.label("of"),
+        )
         .join(
             invoice,
             and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice),
         )
         .where(
-            invoice.c.customer_id == customer_id,
-            invoice.c.created >= since,
+            among((invoice.c.customer_id,), [(customer_id,) for customer_id, *_ in asked]),
+            invoice.c.created >= earliest,
             ~invoice.c.deleted,
-            invoice.c.id != but,
-            invoice_line.c.usage_end > since,
+            invoice_line.c.usage_end > earliest,
         )
         .order_by(invoice.c.sequence, invoice_line.c.position)
     )
-    if subscription is not None:
-        query = query.where(invoice.c.subscription == subscription)
     rows = (await tx.execute(query)).all()
+    found = list(zip(rows, await lines_of(tx, rows), strict=True))
+    theirs: dict[UUID, list[tuple[Row[Any], InvoiceLine]]] = {}
+    for row, line in found:
+        theirs.setdefault(row.customer_id, []).append((row, line))
     return [
-        BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line)
-        for row, line in zip(rows, await lines_of(tx, rows), strict=True)
+        [
+            BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line)
+            for row, line in theirs.get(customer_id, ())
+            if row.created >= since and row.usage_end > since and row.invoice != but and subscription in (None, row.of)
+        ]
+        for customer_id, since, subscription, but in asked
     ]
 
 
@@ -129,8 +150,12 @@ async def came_late(
 
 async def counted_at(tx: AsyncConnection) -> datetime:
     """The database's wall clock now: after everything that the statements before this one have seen."""
+    return await ask(_clock, tx, None)
+
+
+async def _clock(tx: AsyncConnection, asked: Sequence[None]) -> list[datetime]:
     instant: datetime = (await tx.execute(select(func.clock_timestamp()))).scalar_one()
-    return instant
+    return [instant] * len(asked)
 
 
 async def debits(

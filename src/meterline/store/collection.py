@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, exists, select, update
+from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,9 @@ from meterline.catalog.collection import Collection, Setting
 from meterline.period import Period
 from meterline.store import row, schema
 from meterline.store.database import driver
+from meterline.store.key import among
 from meterline.store.offer import Tariff, wallet_tariff
+from meterline.store.side_by_side import ask
 
 price_collection = Table(
     "price_collection",
@@ -57,17 +59,28 @@ async def choose(tx: AsyncConnection, new: Chosen) -> None:
 
 async def chosen(tx: AsyncConnection, customer_id: UUID) -> list[Chosen]:
     """Everything that was set for a customer, by price and in order of time."""
-    found = await tx.execute(
-        select(price_collection)
-        .where(price_collection.c.customer_id == customer_id)
-        .order_by(price_collection.c.price, price_collection.c.starts_at)
-    )
-    return [row.load(Chosen, each) for each in found]
+    return await ask(_chosen, tx, customer_id)
+
+
+async def _chosen(tx: AsyncConnection, customer_ids: Sequence[UUID]) -> list[list[Chosen]]:
+    key = price_collection.c
+    query = select(price_collection).where(among((key.customer_id,), [(id,) for id in customer_ids]))
+    found: dict[UUID, list[Chosen]] = {id: [] for id in customer_ids}
+    for each in await tx.execute(query.order_by(key.price, key.starts_at)):
+        found[each.customer_id].append(row.load(Chosen, each))
+    return [found[id] for id in customer_ids]
 
 
 async def any_chosen(tx: AsyncConnection, customer_id: UUID) -> bool:
     """Whether anything was ever set for the customer: else no wallet pays for what invoices bill."""
-    return bool(await tx.scalar(select(exists().where(price_collection.c.customer_id == customer_id))))
+    return await ask(_any_chosen, tx, customer_id)
+
+
+async def _any_chosen(tx: AsyncConnection, customer_ids: Sequence[UUID]) -> list[bool]:
+    key = price_collection.c.customer_id
+    query = select(key).distinct().where(among((key,), [(id,) for id in customer_ids]))
+    found = set(await tx.scalars(query))
+    return [id in found for id in customer_ids]
 
 
 def settings(of: Sequence[Chosen]) -> dict[str, list[Setting]]:

@@ -23,8 +23,10 @@ from meterline.invoice.credit import CreditGrant, CreditTransaction
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, page
 from meterline.store.row import load, values
+from meterline.store.side_by_side import ask
 
 GRANT = "credit grant"
 TRANSACTION = "credit balance transaction"
@@ -124,12 +126,24 @@ async def with_something_left(
     tx: AsyncConnection, *, customer_id: UUID, currency: str | None = None, locked: bool = False
 ) -> list[CreditGrant]:
     """The customer's grants that are not used up, oldest first."""
-    query = select(credit_grant).where(credit_grant.c.customer_id == customer_id, credit_grant.c.remaining > 0)
-    if currency is not None:
-        query = query.where(credit_grant.c.currency == currency)
-    query = query.order_by(credit_grant.c.sequence)
-    rows = await tx.execute(query.with_for_update() if locked else query)
-    return [load(CreditGrant, row) for row in rows]
+    found = await ask(_unused_locked if locked else _unused, tx, customer_id)
+    return [each for each in found if currency in (None, each.currency)]
+
+
+async def _unused(
+    tx: AsyncConnection, customer_ids: Sequence[UUID], *, locked: bool = False
+) -> list[list[CreditGrant]]:
+    key = credit_grant.c
+    query = select(credit_grant).where(among((key.customer_id,), [(id,) for id in customer_ids]), key.remaining > 0)
+    query = query.order_by(key.customer_id, key.sequence)
+    found: dict[UUID, list[CreditGrant]] = {id: [] for id in customer_ids}
+    for row in await tx.execute(query.with_for_update() if locked else query):
+        found[row.customer_id].append(load(CreditGrant, row))
+    return [found[id] for id in customer_ids]
+
+
+async def _unused_locked(tx: AsyncConnection, customer_ids: Sequence[UUID]) -> list[list[CreditGrant]]:
+    return await _unused(tx, customer_ids, locked=True)
 
 
 async def all_of(tx: AsyncConnection, *, customer_id: UUID) -> list[CreditGrant]:

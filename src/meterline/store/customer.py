@@ -4,7 +4,7 @@ A customer is found by its public id through `public_id`, as everything that bel
 keeps its row, as a tombstone and a list cursor.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import (
@@ -16,21 +16,25 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    any_,
+    cast,
     func,
     select,
     text,
-    update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.customer import Customer
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
+from meterline.store.key import update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.search import Searchable
+from meterline.store.side_by_side import ask
 
 KIND = "customer"
 
@@ -96,7 +100,18 @@ async def find(tx: AsyncConnection, environment: str, ids: Collection[str]) -> d
 
 async def find_all(tx: AsyncConnection, customer_ids: Collection[UUID]) -> dict[UUID, Customer]:
     """The customers of those inner ids, tombstones included."""
-    query = select(customer).where(customer.c.customer_id.in_(sorted(set(customer_ids))))
+    return await ask(_find_each, tx, tuple(customer_ids))
+
+
+async def _find_each(tx: AsyncConnection, asked: Sequence[tuple[UUID, ...]]) -> list[dict[UUID, Customer]]:
+    found = await _rows(tx, {id for ids in asked for id in ids})
+    return [{id: found[id] for id in ids if id in found} for ids in asked]
+
+
+async def _rows(tx: AsyncConnection, ids: Collection[UUID], *, lock: bool = False) -> dict[UUID, Customer]:
+    query = select(customer).where(customer.c.customer_id == any_(cast(sorted(ids), ARRAY(UUID_COLUMN))))
+    if lock:
+        query = query.order_by(customer.c.customer_id).with_for_update()
     return {row.customer_id: load(Customer, row) for row in await tx.execute(query)}
 
 
@@ -123,15 +138,22 @@ async def get(
 
 async def lock(tx: AsyncConnection, customer_id: UUID) -> Customer:
     """The customer of that inner id, tombstones included, locked until the transaction ends."""
-    query = select(customer).where(customer.c.customer_id == customer_id).with_for_update()
-    return load(Customer, (await tx.execute(query)).one())
+    return await ask(_lock_all, tx, customer_id)
+
+
+async def _lock_all(tx: AsyncConnection, customer_ids: Sequence[UUID]) -> list[Customer]:
+    found = await _rows(tx, set(customer_ids), lock=True)
+    return [found[id] for id in customer_ids]
 
 
 async def save(tx: AsyncConnection, changed: Customer) -> None:
     """Store a changed customer that was locked."""
-    await tx.execute(
-        update(customer).where(customer.c.customer_id == changed.customer_id).values(values(changed, customer))
-    )
+    await ask(_save_all, tx, changed)
+
+
+async def _save_all(tx: AsyncConnection, changed: Sequence[Customer]) -> list[None]:
+    await update_all(tx, customer, [values(each, customer) for each in changed])
+    return [None] * len(changed)
 
 
 async def listed(

@@ -23,19 +23,20 @@ from sqlalchemy import (
     and_,
     delete,
     func,
-    not_,
     or_,
     select,
     text,
     tuple_,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import schema
+from meterline.store.database import driver
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.row import load
+from meterline.store.side_by_side import ask
 
 CHANNEL = "meterline_due"
 
@@ -108,39 +109,64 @@ async def add(
     clock: str | None,
 ) -> None:
     """Plan a piece of work; planning the same one again moves it to the new instant."""
-    statement = insert(due).values(
-        environment=environment,
-        customer_id=customer_id,
-        kind=kind,
-        subject=subject,
-        boundary=boundary,
-        due_at=due_at,
-        sequence=uuid7(),
-        clock=clock,
-    )
-    await tx.execute(
-        statement.on_conflict_do_update(
-            index_elements=_KEY,
-            set_={"due_at": due_at, "attempts": 0, "failed_at": None, "last_error": None},
-        )
-    )
+    await ask(_add_all, tx, (environment, customer_id, kind, subject, boundary, due_at, uuid7(), clock))
+
+
+_ADD = """
+INSERT INTO due (environment, customer_id, kind, subject, boundary, due_at, sequence, clock)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::uuid[],
+    $8::text[])
+ON CONFLICT (customer_id, kind, subject, boundary)
+DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, last_error = NULL
+"""
+
+
+async def _add_all(tx: AsyncConnection, new: Sequence[tuple[object, ...]]) -> list[None]:
+    last = {row[1:5]: row for row in new}
+    await (await driver(tx)).execute(_ADD, *zip(*(last[key] for key in sorted(last)), strict=True))
+    return [None] * len(new)
 
 
 async def remove(tx: AsyncConnection, *, customer_id: UUID, subject: str, kinds: Sequence[str] | None = None) -> None:
     """Drop the planned work on a subject: of the given kinds, or all of it; what is being done is left."""
-    statement = delete(due).where(due.c.customer_id == customer_id, due.c.subject == subject)
-    if kinds is not None:
-        statement = statement.where(due.c.kind.in_(kinds))
     current = running.get()
-    if current is not None:
-        statement = statement.where(not_(and_(*_is(current))))
-    await tx.execute(statement)
+    left = (None, None, None) if current is None else (current.kind, current.subject, current.boundary)
+    named: Sequence[str | None] = (None,) if kinds is None else kinds
+    await ask(_remove_all, tx, [(customer_id, subject, kind, *left) for kind in named])
+
+
+_REMOVE = """
+DELETE FROM due USING unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+    AS gone (customer_id, subject, kind, running, running_subject, running_boundary)
+WHERE due.customer_id = gone.customer_id AND due.subject = gone.subject AND (gone.kind IS NULL OR due.kind = gone.kind)
+    AND (due.kind, due.subject, due.boundary)
+        IS DISTINCT FROM (gone.running, gone.running_subject, gone.running_boundary)
+"""
+
+
+async def _remove_all(tx: AsyncConnection, gone: Sequence[Sequence[tuple[object, ...]]]) -> list[None]:
+    rows = [row for each in gone for row in each]
+    if rows:
+        await (await driver(tx)).execute(_REMOVE, *zip(*rows, strict=True))
+    return [None] * len(gone)
 
 
 async def finish(tx: AsyncConnection, row: Due) -> bool:
     """Delete the row because its work is done in this transaction; False when somebody else did it."""
-    result = await tx.execute(delete(due).where(*_is(row)))
-    return bool(result.rowcount)
+    return await ask(_finish_all, tx, (row.customer_id, row.kind, row.subject, row.boundary))
+
+
+async def _finish_all(tx: AsyncConnection, keys: Sequence[tuple[UUID, str, str, datetime]]) -> list[bool]:
+    deleted = await (await driver(tx)).fetch(
+        "DELETE FROM due USING unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[])"
+        " AS done (customer_id, kind, subject, boundary)"
+        " WHERE (due.customer_id, due.kind, due.subject, due.boundary)"
+        " = (done.customer_id, done.kind, done.subject, done.boundary)"
+        " RETURNING due.customer_id, due.kind, due.subject, due.boundary",
+        *zip(*keys, strict=True),
+    )
+    gone = {tuple(row) for row in deleted}
+    return [key in gone for key in keys]
 
 
 async def claim(tx: AsyncConnection, *, now: datetime, lease: timedelta, limit: int) -> list[Due]:
@@ -229,12 +255,15 @@ async def revive(tx: AsyncConnection, row: Due) -> None:
 
 async def of_subject(tx: AsyncConnection, *, customer_id: UUID, subject: str) -> list[Due]:
     """What is planned for a subject, in time order."""
-    rows = await tx.execute(
-        select(due)
-        .where(due.c.customer_id == customer_id, due.c.subject == subject)
-        .order_by(due.c.due_at, due.c.sequence)
-    )
-    return [load(Due, row) for row in rows]
+    return await ask(_of_subjects, tx, (customer_id, subject))
+
+
+async def _of_subjects(tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[list[Due]]:
+    query = select(due).where(among((due.c.customer_id, due.c.subject), keys))
+    found: dict[tuple[UUID, str], list[Due]] = {key: [] for key in keys}
+    for row in await tx.execute(query.order_by(due.c.due_at, due.c.sequence)):
+        found[row.customer_id, row.subject].append(load(Due, row))
+    return [found[key] for key in keys]
 
 
 async def remove_clock(tx: AsyncConnection, *, environment: str, clock: str) -> None:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    exists,
     select,
     text,
     update,
@@ -33,9 +32,11 @@ from meterline.period import Period
 from meterline.refusal import Missing
 from meterline.store import public_id, schema, tax_rate
 from meterline.store.identifier import uuid7
+from meterline.store.key import among, update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.search import Searchable
+from meterline.store.side_by_side import ask
 
 KIND = "invoice"
 
@@ -156,21 +157,38 @@ SEARCH = Searchable(
 
 async def add(tx: AsyncConnection, new: Invoice) -> None:
     """Store a new invoice with its lines and make its id known."""
-    await tx.execute(insert(invoice).values(_row(new) | {"sequence": uuid7()}))
     await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=KIND, ids=[new.id])
+    await ask(_add_all, tx, new)
+
+
+async def _add_all(tx: AsyncConnection, new: Sequence[Invoice]) -> list[None]:
+    await tx.execute(insert(invoice), [_row(each) | {"sequence": uuid7()} for each in new])
     await _insert_lines(tx, new)
+    return [None] * len(new)
 
 
 async def save(tx: AsyncConnection, changed: Invoice) -> None:
     """Store a changed invoice; its lines are left alone."""
-    await tx.execute(update(invoice).where(*_is(changed)).values(_row(changed)))
+    await ask(_save_all, tx, changed)
+
+
+async def _save_all(tx: AsyncConnection, changed: Sequence[Invoice]) -> list[None]:
+    await update_all(tx, invoice, [_row(each) for each in changed])
+    return [None] * len(changed)
 
 
 async def save_with_lines(tx: AsyncConnection, changed: Invoice) -> None:
     """Store a changed draft together with its lines, in their order."""
     await save(tx, changed)
-    await tx.execute(delete(invoice_line).where(*_lines_of(changed)))
+    await ask(_replace_lines, tx, changed)
+
+
+async def _replace_lines(tx: AsyncConnection, changed: Sequence[Invoice]) -> list[None]:
+    line = invoice_line.c
+    keys = [(each.customer_id, each.id) for each in changed]
+    await tx.execute(delete(invoice_line).where(among((line.customer_id, line.invoice), keys)))
     await _insert_lines(tx, changed)
+    return [None] * len(changed)
 
 
 async def remove(tx: AsyncConnection, gone: Invoice) -> None:
@@ -182,11 +200,24 @@ async def remove(tx: AsyncConnection, gone: Invoice) -> None:
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Invoice]:
     """The invoices with those ids; unknown ones are left out."""
     owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(invoice).where(
-        invoice.c.customer_id.in_(owners.values()), invoice.c.id.in_(owners), ~invoice.c.deleted
-    )
-    found = await assemble(tx, (await tx.execute(query)).all())
-    return {each.id: each for each in found}
+    return await ask(_find_each, tx, tuple((customer_id, id) for id, customer_id in owners.items()))
+
+
+async def _find_each(tx: AsyncConnection, asked: Sequence[tuple[tuple[UUID, str], ...]]) -> list[dict[str, Invoice]]:
+    found = await _found(tx, [key for keys in asked for key in keys])
+    return [{id: found[customer_id, id] for customer_id, id in keys if (customer_id, id) in found} for keys in asked]
+
+
+async def _found(
+    tx: AsyncConnection, keys: Sequence[tuple[UUID, str]], *, lock: bool = False
+) -> dict[tuple[UUID, str], Invoice]:
+    if not keys:
+        return {}
+    key = (invoice.c.customer_id, invoice.c.id)
+    query = select(invoice).where(among(key, keys), ~invoice.c.deleted)
+    if lock:
+        query = query.order_by(*key).with_for_update()
+    return {(each.customer_id, each.id): each for each in await assemble(tx, (await tx.execute(query)).all())}
 
 
 async def get(tx: AsyncConnection, environment: str, id: str, *, param: str = "invoice") -> Invoice:
@@ -199,9 +230,12 @@ async def get(tx: AsyncConnection, environment: str, id: str, *, param: str = "i
 
 async def lock(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Invoice | None:
     """The invoice, locked until the transaction ends; None when it was deleted meanwhile."""
-    query = select(invoice).where(invoice.c.customer_id == customer_id, invoice.c.id == id, ~invoice.c.deleted)
-    found = await assemble(tx, (await tx.execute(query.with_for_update())).all())
-    return found[0] if found else None
+    return await ask(_lock_all, tx, (customer_id, id))
+
+
+async def _lock_all(tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[Invoice | None]:
+    found = await _found(tx, keys, lock=True)
+    return [found.get(each) for each in keys]
 
 
 async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Invoice]:
@@ -210,10 +244,7 @@ async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Invoic
         return []
     query = (
         select(invoice_line)
-        .where(
-            invoice_line.c.customer_id.in_({row.customer_id for row in rows}),
-            invoice_line.c.invoice.in_([row.id for row in rows]),
-        )
+        .where(among((invoice_line.c.customer_id, invoice_line.c.invoice), [(row.customer_id, row.id) for row in rows]))
         .order_by(invoice_line.c.invoice, invoice_line.c.position)
     )
     found = (await tx.execute(query)).all()
@@ -332,10 +363,14 @@ async def of_subscription(
 
 async def number_taken(tx: AsyncConnection, *, customer_id: UUID, number: str, other_than: str | None = None) -> bool:
     """Whether the customer has another invoice of that number already."""
-    taken = exists().where(
-        invoice.c.customer_id == customer_id, invoice.c.number == number, invoice.c.id != (other_than or "")
-    )
-    return bool(await tx.scalar(select(taken)))
+    return await ask(_taken, tx, (customer_id, number, other_than))
+
+
+async def _taken(tx: AsyncConnection, asked: Sequence[tuple[UUID, str, str | None]]) -> list[bool]:
+    key = (invoice.c.customer_id, invoice.c.number)
+    query = select(*key, invoice.c.id).where(among(key, [each[:2] for each in asked]))
+    holders = {(row.customer_id, row.number): row.id for row in await tx.execute(query)}
+    return [holders.get(each[:2], each[2]) != each[2] for each in asked]
 
 
 async def lines_of(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[InvoiceLine]:
@@ -350,7 +385,7 @@ def _line_of(row: Row[Any], known: Mapping[str, TaxRate]) -> InvoiceLine:
     return load(InvoiceLine, row, period=period, usage=usage, tax_rates=tax_rate.own(row.tax_rates, known))
 
 
-async def _insert_lines(tx: AsyncConnection, owner: Invoice) -> None:
+async def _insert_lines(tx: AsyncConnection, owners: Sequence[Invoice]) -> None:
     rows = [
         values(
             line,
@@ -366,6 +401,7 @@ async def _insert_lines(tx: AsyncConnection, owner: Invoice) -> None:
             usage_end=None if line.usage is None else line.usage.end,
             tax_rates=tax_rate.own_names(line.tax_rates),
         )
+        for owner in owners
         for position, (line, sequence) in enumerate(zip(owner.lines, _falling(len(owner.lines)), strict=True))
     ]
     if rows:

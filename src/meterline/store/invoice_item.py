@@ -28,8 +28,10 @@ from meterline.period import Period
 from meterline.refusal import Missing
 from meterline.store import public_id, schema, tax_rate
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
+from meterline.store.side_by_side import ask
 
 KIND = "invoiceitem"
 
@@ -155,19 +157,21 @@ async def pending(
 
     With `subscription`, what belongs to it or to no subscription; without, everything of the customer.
     """
+    waiting = await ask(_pending, tx, (customer_id, currency))
+    return [each for each in waiting if subscription is None or each.subscription in (None, subscription)]
+
+
+async def _pending(tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[list[InvoiceItem]]:
+    item = invoice_item.c
     query = (
         select(invoice_item)
-        .where(
-            invoice_item.c.customer_id == customer_id,
-            invoice_item.c.currency == currency,
-            invoice_item.c.invoice.is_(None),
-            ~invoice_item.c.deleted,
-        )
-        .order_by(invoice_item.c.sequence.desc())
+        .where(among((item.customer_id, item.currency), keys), item.invoice.is_(None), ~item.deleted)
+        .order_by(item.customer_id, item.sequence.desc())
     )
-    if subscription is not None:
-        query = query.where((invoice_item.c.subscription == subscription) | invoice_item.c.subscription.is_(None))
-    return await items_of(tx, (await tx.execute(query.with_for_update())).all())
+    found: dict[tuple[UUID, str], list[InvoiceItem]] = {key: [] for key in keys}
+    for each in await items_of(tx, (await tx.execute(query.with_for_update())).all()):
+        found[each.customer_id, each.currency].append(each)
+    return [found[key] for key in keys]
 
 
 async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> list[InvoiceItem]:

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, select, update
+from sqlalchemy import Table, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
 from meterline.store import public_id
 from meterline.store.identifier import uuid7
+from meterline.store.key import among, update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
+from meterline.store.side_by_side import ask
 
 
 class Owned(Protocol):
@@ -42,13 +44,20 @@ class Kept(Generic[T]):
 
     async def add(self, tx: AsyncConnection, new: T) -> None:
         """Store a new object and make its id known."""
-        await tx.execute(insert(self.table).values(values(new, self.table, sequence=uuid7())))
+        await ask(self._add_all, tx, new)
         await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=self.kind, ids=[new.id])
+
+    async def _add_all(self, tx: AsyncConnection, new: Sequence[T]) -> list[None]:
+        await tx.execute(insert(self.table), [values(each, self.table, sequence=uuid7()) for each in new])
+        return [None] * len(new)
 
     async def save(self, tx: AsyncConnection, changed: T) -> None:
         """Store a changed object; its key stays what it was when it was made."""
-        row = values(changed, self.table)
-        await tx.execute(update(self.table).where(self._is(changed.customer_id, changed.id)).values(row))
+        await ask(self._save_all, tx, changed)
+
+    async def _save_all(self, tx: AsyncConnection, changed: Sequence[T]) -> list[None]:
+        await update_all(tx, self.table, [values(each, self.table) for each in changed])
+        return [None] * len(changed)
 
     async def find(self, tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, T]:
         """The objects with those ids; unknown ones are left out."""
@@ -68,8 +77,13 @@ class Kept(Generic[T]):
 
     async def lock(self, tx: AsyncConnection, *, customer_id: UUID, id: str) -> T:
         """An object that is known to exist, locked until the transaction ends."""
-        query = select(self.table).where(self._is(customer_id, id)).with_for_update()
-        return load(self.noun, (await tx.execute(query)).one())
+        return await ask(self._lock_all, tx, (customer_id, id))
+
+    async def _lock_all(self, tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[T]:
+        key = (self.table.c.customer_id, self.table.c.id)
+        query = select(self.table).where(among(key, keys)).order_by(*key).with_for_update()
+        found = {(row.customer_id, row.id): load(self.noun, row) for row in await tx.execute(query)}
+        return [found[each] for each in keys]
 
     async def listed(
         self,
@@ -100,6 +114,3 @@ class Kept(Generic[T]):
                 return Page(rows=(), has_more=False)
             query = query.where(key.customer_id == owner, key[column] == id)
         return await page(tx, query, self.table, kind=self.kind, scope=scope, cursor=cursor)
-
-    def _is(self, customer_id: UUID, id: str) -> ColumnElement[bool]:
-        return (self.table.c.customer_id == customer_id) & (self.table.c.id == id)

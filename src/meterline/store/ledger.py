@@ -47,6 +47,7 @@ from meterline.ledger.transaction import (
 from meterline.store import copy, schema
 from meterline.store.copy import NULL, escaped
 from meterline.store.database import driver
+from meterline.store.side_by_side import ask
 
 AMOUNT = Numeric(38, 12)
 
@@ -338,16 +339,22 @@ async def post(
     if not transfers:
         return None
     transaction = LedgerTransaction(cause=cause, business_at=business_at, transfers=tuple(transfers))
+    return await ask(_post_all, tx, (environment, now, customer_id, transaction))
+
+
+async def _post_all(
+    tx: AsyncConnection, asked: Sequence[tuple[str, datetime, UUID, LedgerTransaction]]
+) -> list[Booked]:
     connection = await driver(tx)
-    heads = await lock(connection, environment=environment, customer_ids=[customer_id])
-    done = await book_all(
-        connection,
-        environment=environment,
-        heads=heads,
-        transactions={customer_id: [transaction]},
-        now=now,
-    )
-    return done[customer_id][0]
+    found: dict[tuple[UUID, Cause], Booked] = {}
+    for environment, now in sorted({each[:2] for each in asked}):
+        theirs: dict[UUID, list[LedgerTransaction]] = {}
+        for _, _, customer_id, transaction in (each for each in asked if each[:2] == (environment, now)):
+            theirs.setdefault(customer_id, []).append(transaction)
+        heads = await lock(connection, environment=environment, customer_ids=theirs)
+        done = await book_all(connection, environment=environment, heads=heads, transactions=theirs, now=now)
+        found |= {(id, each.transaction.cause): each for id, booked in done.items() for each in booked}
+    return [found[customer_id, transaction.cause] for _, _, customer_id, transaction in asked]
 
 
 async def transfers_of(tx: AsyncConnection, *, customer_id: UUID, cause: Cause) -> tuple[Transfer, ...]:

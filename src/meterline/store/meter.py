@@ -12,8 +12,10 @@ from meterline.meter import Meter, Status
 from meterline.refusal import Missing, Refusal
 from meterline.store import catalog_version, row
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, page
 from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
+from meterline.store.side_by_side import ask
 
 meter = Table(
     "meter",
@@ -49,8 +51,18 @@ async def add(tx: AsyncConnection, new: Meter) -> None:
 
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Meter]:
     """The meters with those ids."""
-    query = select(meter).where(meter.c.environment == environment, meter.c.id.in_(ids))
-    return {found.id: row.load(Meter, found) for found in await tx.execute(query)}
+    return await ask(_find_each, tx, (environment, frozenset(ids)))
+
+
+async def _find_each(tx: AsyncConnection, asked: Sequence[tuple[str, frozenset[str]]]) -> list[dict[str, Meter]]:
+    keys = sorted({(environment, id) for environment, ids in asked for id in ids})
+    if not keys:
+        return [{} for _ in asked]
+    query = select(meter).where(among((meter.c.environment, meter.c.id), keys))
+    found = {(each.environment, each.id): row.load(Meter, each) for each in await tx.execute(query)}
+    return [
+        {id: found[environment, id] for id in sorted(ids) if (environment, id) in found} for environment, ids in asked
+    ]
 
 
 async def catalog(tx: AsyncConnection, environment: str) -> dict[str, Meter]:

@@ -41,9 +41,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
 from meterline.store import schema
+from meterline.store.database import driver
 from meterline.store.identifier import public, uuid7
 from meterline.store.page import Cursor, Page, page
-from meterline.store.row import document, load
+from meterline.store.row import load
+from meterline.store.side_by_side import write_last
+
+_encoder = msgspec.json.Encoder()
 
 LANES = 16
 CHANNEL = "meterline_notice"
@@ -203,26 +207,70 @@ async def add(
     )
     if not fact.changes_something:
         return None
-    values = _values(fact)
-    await tx.exec_driver_sql(_ADD, values)
-    return str(values[4])
+    [id] = await add_several(tx, [fact])
+    return id
+
+
+async def add_several(tx: AsyncConnection, facts: Iterable[Fact]) -> list[str]:
+    """Tell what changes something, in the order given; the ids of the new notices."""
+    rows = _all_values([fact for fact in facts if fact.changes_something])
+    await write_last(_add_each, tx, rows)
+    return [str(row[4]) for row in rows]
+
+
+_ADD_EACH = f"""
+WITH told AS (
+    SELECT *, row_number() OVER same AS place, count(*) OVER (PARTITION BY lane, environment, object_id) AS times
+    FROM unnest($1::int2[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[],
+        $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[]) WITH ORDINALITY
+        AS told (lane, environment, object_id, sequence, id, customer_id, type, kind, snapshot, previous, created,
+            request_id, idempotency_key, n)
+    WINDOW same AS (PARTITION BY lane, environment, object_id ORDER BY n)
+), counter AS (
+    INSERT INTO notice_object AS known (lane, environment, object_id, last)
+    SELECT lane, environment, object_id, times FROM told WHERE place = 1 ORDER BY lane, environment, object_id
+    ON CONFLICT (lane, environment, object_id) DO UPDATE SET last = known.last + excluded.last
+    RETURNING lane, environment, object_id, last
+), added AS (
+    INSERT INTO notice (lane, environment, object_id, object_sequence, sequence, id, customer_id, type, kind,
+        snapshot, previous, created, recorded_at, request_id, idempotency_key)
+    SELECT lane, environment, object_id, counter.last - told.times + told.place, sequence, id, customer_id, type, kind,
+        snapshot::jsonb, previous::jsonb, created, clock_timestamp(), request_id, idempotency_key
+    FROM told JOIN counter USING (lane, environment, object_id)
+)
+SELECT pg_notify('{CHANNEL}', '')
+"""
+
+
+async def _add_each(tx: AsyncConnection, new: Sequence[Sequence[tuple[object, ...]]]) -> list[None]:
+    rows = [row for each in new for row in each]
+    if rows:
+        await (await driver(tx)).execute(_ADD_EACH, *zip(*rows, strict=True))
+    return [None] * len(new)
 
 
 async def add_all(connection: "asyncpg.Connection[asyncpg.Record]", facts: Iterable[Fact]) -> None:
     """As `add`, for many facts on a bare connection inside a transaction; rows are locked in key order."""
     real = sorted((fact for fact in facts if fact.changes_something), key=lambda fact: fact.object_id)
     if real:
-        await connection.executemany(_ADD, [_values(fact) for fact in real])
+        await connection.executemany(_ADD, _all_values(real))
 
 
 async def add_once(connection: "asyncpg.Connection[asyncpg.Record]", facts: Iterable[Fact]) -> None:
     """As `add_all`, but of an object that was ever told of nothing more is told, whoever did it."""
     new = sorted(facts, key=lambda fact: fact.object_id)
     if new:
-        await connection.executemany(_ADD_ONCE, [_values(fact) for fact in new])
+        await connection.executemany(_ADD_ONCE, _all_values(new))
 
 
-def _values(fact: Fact) -> tuple[object, ...]:
+def _all_values(facts: Sequence[Fact]) -> list[tuple[object, ...]]:
+    """The rows of facts; an object that several of them are about is encoded once."""
+    subjects = {id(each): each for fact in facts for each in (fact.subject, fact.previous) if each is not None}
+    encoded = {key: _encoded(each) for key, each in subjects.items()}
+    return [_values(fact, encoded) for fact in facts]
+
+
+def _values(fact: Fact, encoded: Mapping[int, str]) -> tuple[object, ...]:
     why = cause.get()
     return (
         lane_of(fact.object_id),
@@ -233,8 +281,8 @@ def _values(fact: Fact) -> tuple[object, ...]:
         fact.customer_id,
         fact.type,
         kind_of(type(fact.subject)),
-        _encoded(fact.subject),
-        None if fact.previous is None else _encoded(fact.previous),
+        encoded[id(fact.subject)],
+        None if fact.previous is None else encoded[id(fact.previous)],
         fact.now,
         None if why is None else why.request_id,
         None if why is None else why.idempotency_key,
@@ -242,7 +290,7 @@ def _values(fact: Fact) -> tuple[object, ...]:
 
 
 def _encoded(subject: object) -> str:
-    return msgspec.json.encode(document(subject)).decode()
+    return _encoder.encode(subject).decode()
 
 
 def lane_of(object_id: str) -> int:

@@ -26,8 +26,10 @@ from meterline.payment.payment import Attempt, InvoicePayment, Payment
 from meterline.store import public_id, schema
 from meterline.store.invoice import invoice
 from meterline.store.kept import Kept
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load
+from meterline.store.side_by_side import ask
 
 KIND = "payment_intent"
 CHARGE = "charge"
@@ -175,26 +177,19 @@ async def listed(
 
 async def of_invoice(tx: AsyncConnection, owner: Invoice) -> tuple[Payment, InvoicePayment] | None:
     """The invoice's default payment and its link, locked; None when nothing was ever to be collected."""
+    link = await ask(_default_links, tx, (owner.customer_id, owner.id))
+    return None if link is None else (await lock(tx, customer_id=link.customer_id, id=link.payment), link)
+
+
+async def _default_links(tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[InvoicePayment | None]:
+    link = invoice_payment.c
     query = (
         select(invoice_payment)
-        .where(
-            invoice_payment.c.customer_id == owner.customer_id,
-            invoice_payment.c.invoice == owner.id,
-            invoice_payment.c.is_default,
-        )
-        .order_by(invoice_payment.c.sequence.desc())
-        .limit(1)
+        .where(among((link.customer_id, link.invoice), keys), link.is_default)
+        .order_by(link.customer_id, link.sequence)
     )
-    row = (await tx.execute(query.with_for_update())).one_or_none()
-    if row is None:
-        return None
-    link = load(InvoicePayment, row)
-    found = await tx.execute(
-        select(payment)
-        .where(payment.c.customer_id == owner.customer_id, payment.c.id == link.payment)
-        .with_for_update()
-    )
-    return load(Payment, found.one()), link
+    newest = {(row.customer_id, row.invoice): row for row in await tx.execute(query.with_for_update())}
+    return [load(InvoicePayment, newest[key]) if key in newest else None for key in keys]
 
 
 async def defaults(tx: AsyncConnection, owners: Sequence[Invoice]) -> dict[str, Payment]:

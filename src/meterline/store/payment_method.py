@@ -16,8 +16,10 @@ from meterline.payment.method import PaymentMethod
 from meterline.refusal import Missing
 from meterline.store import public_id, schema
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, page
 from meterline.store.row import load, values
+from meterline.store.side_by_side import ask
 
 KIND = "PaymentMethod"
 NOBODY = UUID(int=0)
@@ -80,10 +82,18 @@ async def move(tx: AsyncConnection, method: PaymentMethod, *, customer_id: UUID,
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, PaymentMethod]:
     """The methods with those ids; unknown ones are left out."""
     owners = await public_id.owners(tx, environment=environment, kind=KIND, ids=ids)
-    query = select(payment_method).where(
-        payment_method.c.customer_id.in_(owners.values()), payment_method.c.id.in_(owners)
-    )
-    return {row.id: load(PaymentMethod, row) for row in await tx.execute(query)}
+    return await ask(_find_each, tx, tuple((customer_id, id) for id, customer_id in owners.items()))
+
+
+async def _find_each(
+    tx: AsyncConnection, asked: Sequence[tuple[tuple[UUID, str], ...]]
+) -> list[dict[str, PaymentMethod]]:
+    keys = [key for each in asked for key in each]
+    if not keys:
+        return [{} for _ in asked]
+    query = select(payment_method).where(among((payment_method.c.customer_id, payment_method.c.id), keys))
+    found = {(row.customer_id, row.id): load(PaymentMethod, row) for row in await tx.execute(query)}
+    return [{key[1]: found[key] for key in each if key in found} for each in asked]
 
 
 async def lock(tx: AsyncConnection, environment: str, id: str, *, param: str = "payment_method") -> PaymentMethod:

@@ -41,10 +41,12 @@ from meterline.catalog import (
 from meterline.refusal import Missing, Refusal
 from meterline.store import catalog_version
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, loads, values
 from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
 from meterline.store.search import Searchable
+from meterline.store.side_by_side import ask
 
 price = Table(
     "price",
@@ -120,8 +122,18 @@ async def holding(tx: AsyncConnection, environment: str, lookup_key: str) -> Pri
 
 async def find(tx: AsyncConnection, environment: str, ids: Collection[str]) -> dict[str, Price]:
     """The prices with those ids; unknown ones are left out."""
-    query = select(price).where(price.c.environment == environment, price.c.id.in_(sorted(ids)))
-    return {found.id: load(Price, found) for found in await tx.execute(query)}
+    return await ask(_find_each, tx, (environment, frozenset(ids)))
+
+
+async def _find_each(tx: AsyncConnection, asked: Sequence[tuple[str, frozenset[str]]]) -> list[dict[str, Price]]:
+    keys = sorted({(environment, id) for environment, ids in asked for id in ids})
+    if not keys:
+        return [{} for _ in asked]
+    query = select(price).where(among((price.c.environment, price.c.id), keys))
+    found = {(each.environment, each.id): load(Price, each) for each in await tx.execute(query)}
+    return [
+        {id: found[environment, id] for id in sorted(ids) if (environment, id) in found} for environment, ids in asked
+    ]
 
 
 async def get(

@@ -10,9 +10,11 @@ from meterline.catalog.product import Product
 from meterline.refusal import Missing, Refusal
 from meterline.store import row
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.schema import document, environment, instant, metadata, public_id, sequence
 from meterline.store.search import Searchable
+from meterline.store.side_by_side import ask
 
 product = Table(
     "product",
@@ -64,8 +66,18 @@ async def add(tx: AsyncConnection, new: Product) -> None:
 
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Product]:
     """The products with those ids, deleted ones left out."""
-    query = select(product).where(product.c.environment == environment, product.c.id.in_(ids), ~product.c.deleted)
-    return {found.id: row.load(Product, found) for found in await tx.execute(query)}
+    return await ask(_find_each, tx, (environment, frozenset(ids)))
+
+
+async def _find_each(tx: AsyncConnection, asked: Sequence[tuple[str, frozenset[str]]]) -> list[dict[str, Product]]:
+    keys = sorted({(environment, id) for environment, ids in asked for id in ids})
+    if not keys:
+        return [{} for _ in asked]
+    query = select(product).where(among((product.c.environment, product.c.id), keys), ~product.c.deleted)
+    found = {(each.environment, each.id): row.load(Product, each) for each in await tx.execute(query)}
+    return [
+        {id: found[environment, id] for id in sorted(ids) if (environment, id) in found} for environment, ids in asked
+    ]
 
 
 async def lock(tx: AsyncConnection, environment: str, id: str) -> Product:

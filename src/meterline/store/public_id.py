@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Column, PrimaryKeyConstraint, Table, Text, delete, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import schema
+from meterline.store.database import driver
+from meterline.store.side_by_side import ask
 
 public_id = Table(
     "public_id",
@@ -23,9 +24,18 @@ public_id = Table(
 
 async def add(tx: AsyncConnection, *, environment: str, customer_id: UUID, kind: str, ids: Sequence[str]) -> None:
     """Register new objects of a customer. `kind` is the word that errors use (`subscription_item`)."""
-    rows = [{"environment": environment, "id": id, "customer_id": customer_id, "kind": kind} for id in sorted(ids)]
-    if rows:
-        await tx.execute(insert(public_id), rows)
+    if ids:
+        await ask(_add_all, tx, [(environment, id, customer_id, kind) for id in ids])
+
+
+async def _add_all(tx: AsyncConnection, new: Sequence[Sequence[tuple[str, str, UUID, str]]]) -> list[None]:
+    rows = sorted(row for each in new for row in each)
+    await (await driver(tx)).execute(
+        "INSERT INTO public_id (environment, id, customer_id, kind)"
+        " SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[])",
+        *zip(*rows, strict=True),
+    )
+    return [None] * len(new)
 
 
 async def move(tx: AsyncConnection, *, environment: str, id: str, customer_id: UUID) -> None:
@@ -65,9 +75,18 @@ async def owner(tx: AsyncConnection, *, environment: str, kind: str, id: str) ->
 
 async def owners(tx: AsyncConnection, *, environment: str, kind: str, ids: Sequence[str]) -> dict[str, UUID]:
     """The customers of several objects of one kind; unknown ids are left out."""
-    rows = await tx.execute(
-        select(public_id.c.id, public_id.c.customer_id).where(
-            public_id.c.environment == environment, public_id.c.id.in_(ids), public_id.c.kind == kind
-        )
+    return await ask(_owners, tx, (environment, kind, tuple(ids)))
+
+
+async def _owners(tx: AsyncConnection, asked: Sequence[tuple[str, str, tuple[str, ...]]]) -> list[dict[str, UUID]]:
+    rows = await (await driver(tx)).fetch(
+        "SELECT environment, kind, id, customer_id FROM public_id WHERE environment = ANY($1::text[])"
+        " AND id = ANY($2::text[])",
+        list({environment for environment, _, _ in asked}),
+        [id for _, _, ids in asked for id in ids],
     )
-    return {row.id: row.customer_id for row in rows}
+    known = {(row[0], row[1], row[2]): row[3] for row in rows}
+    return [
+        {id: known[environment, kind, id] for id in ids if (environment, kind, id) in known}
+        for environment, kind, ids in asked
+    ]

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -15,19 +15,38 @@ T = TypeVar("T")
 
 _loaders: dict[type, Callable[[Mapping[str, Any]], Any]] = {}
 
-_PLAIN = (str, int, bool, Decimal, datetime, UUID, bytes, type(None))
-
 
 def values(thing: object, table: Table, **more: object) -> dict[str, Any]:
     """The row for a dataclass: every field that has a column, plus `more`."""
-    assert dataclasses.is_dataclass(thing) and not isinstance(thing, type)
     row: dict[str, Any] = {}
-    for field in dataclasses.fields(thing):
-        column = table.columns.get(field.name)
-        if column is not None:
-            value = getattr(thing, field.name)
-            row[field.name] = document(value) if isinstance(column.type, JSONB) else value
+    for name, is_document in _columns(type(thing), table):
+        value = getattr(thing, name)
+        row[name] = document(value) if is_document else value
     return row | more
+
+
+_columns_of: dict[tuple[type, Table], tuple[tuple[str, bool], ...]] = {}
+
+
+def _columns(cls: type, table: Table) -> tuple[tuple[str, bool], ...]:
+    """The fields of a dataclass that a table has a column for, and whether that holds a document."""
+    found = _columns_of.get((cls, table))
+    if found is None:
+        names = [name for name in _names(cls) if name in table.columns]
+        found = tuple((name, isinstance(table.columns[name].type, JSONB)) for name in names)
+        _columns_of[cls, table] = found
+    return found
+
+
+_names_of: dict[type, tuple[str, ...]] = {}
+
+
+def _names(cls: type) -> tuple[str, ...]:
+    found = _names_of.get(cls)
+    if found is None:
+        assert dataclasses.is_dataclass(cls)
+        found = _names_of[cls] = tuple(field.name for field in dataclasses.fields(cls))
+    return found
 
 
 def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
@@ -36,7 +55,7 @@ def load(cls: type[T], row: Row[Any] | Mapping[str, Any], **more: object) -> T:
     if cls in _loaders:
         found: T = _loaders[cls](kept | more)
         return found
-    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    names = _names(cls)
     return msgspec.convert({name: kept[name] for name in names if name in kept} | more, cls, strict=False)
 
 
@@ -52,23 +71,49 @@ def loads(cls: type[T]) -> Callable[[Callable[[Mapping[str, Any]], T]], Callable
 
 def members(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """What a row, or the plain data kept of an object, holds by name."""
-    return row._asdict() if isinstance(row, Row) else dict(row)
+    return dict(zip(row._fields, row, strict=True)) if isinstance(row, Row) else dict(row)
 
 
 def document(value: object) -> Any:
     """JSON-ready data: decimals and instants as text, dataclasses as objects, None kept."""
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, _PLAIN):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: document(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): document(member) for key, member in value.items()}
-    if isinstance(value, Iterable):
-        return [document(member) for member in value]
-    raise TypeError(f"no JSON form for {type(value).__name__}")
+    form = _forms.get(type(value))
+    if form is None:
+        form = _forms[type(value)] = _form_of(type(value))
+    return form(value)
+
+
+Form: TypeAlias = Callable[[Any], Any]
+
+_AS_IT_IS: frozenset[type] = frozenset({str, int, bool, bytes, type(None)})
+
+_forms: dict[type, Form] = {}
+
+
+def _form_of(cls: type) -> Form:
+    """How values of a class are told; worked out once."""
+    if issubclass(cls, Decimal):
+        return lambda value: format(value, "f")
+    if issubclass(cls, datetime):
+        return datetime.isoformat
+    if issubclass(cls, UUID):
+        return str
+    if issubclass(cls, tuple(_AS_IT_IS)):
+        return lambda value: value
+    if dataclasses.is_dataclass(cls):
+        return _object_form(tuple(field.name for field in dataclasses.fields(cls)))
+    if issubclass(cls, Mapping):
+        return lambda value: {str(key): document(member) for key, member in value.items()}
+    if issubclass(cls, Iterable):
+        return lambda value: [document(member) for member in value]
+    raise TypeError(f"no JSON form for {cls.__name__}")
+
+
+def _object_form(names: tuple[str, ...]) -> Form:
+    def form(value: Any) -> dict[str, Any]:
+        found = {}
+        for name in names:
+            member = getattr(value, name)
+            found[name] = member if type(member) in _AS_IT_IS else document(member)
+        return found
+
+    return form

@@ -28,9 +28,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
 from meterline.store import public_id, schema, tax_rate
+from meterline.store.key import among, update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.search import Searchable
+from meterline.store.side_by_side import ask
 from meterline.subscription.model import ENDED, Subscription, SubscriptionItem
 
 subscription = Table(
@@ -128,49 +130,61 @@ async def add(tx: AsyncConnection, new: Subscription) -> None:
         kind="subscription",
         ids=[new.id],
     )
-    await _save_items(tx, new)
+    await _save_items(tx, [new])
 
 
 async def save(tx: AsyncConnection, changed: Subscription) -> None:
     """Store a changed subscription: items that are new are added, items that are gone are marked deleted."""
-    await tx.execute(
-        update(subscription)
-        .where(subscription.c.customer_id == changed.customer_id, subscription.c.id == changed.id)
-        .values(_row(changed))
-    )
+    await ask(_save_all, tx, changed)
+
+
+async def _save_all(tx: AsyncConnection, changed: Sequence[Subscription]) -> list[None]:
+    await update_all(tx, subscription, [_row(each) for each in changed])
     await _save_items(tx, changed)
+    return [None] * len(changed)
 
 
 def _row(thing: Subscription) -> dict[str, Any]:
     return values(thing, subscription, default_tax_rates=tax_rate.names(thing.default_tax_rates))
 
 
-async def _save_items(tx: AsyncConnection, owner: Subscription) -> None:
+async def _save_items(tx: AsyncConnection, owners: Sequence[Subscription]) -> None:
     item = subscription_item
-    mine = (item.c.customer_id == owner.customer_id, item.c.subscription == owner.id)
-    ids = [each.id for each in owner.items]
-    await tx.execute(update(item).where(*mine, item.c.id.not_in(ids), ~item.c.deleted).values(deleted=True))
-    known = set(await tx.scalars(select(item.c.id).where(*mine)))
-    for each in owner.items:
-        row = values(
-            each,
-            item,
+    mine = among((item.c.customer_id, item.c.subscription), [(each.customer_id, each.id) for each in owners])
+    kept = [each.id for owner in owners for each in owner.items]
+    stored = (await tx.execute(select(item.c.customer_id, item.c.id, item.c.deleted).where(mine))).all()
+    gone = [(row.customer_id, row.id) for row in stored if not row.deleted and row.id not in set(kept)]
+    if gone:
+        await tx.execute(update(item).where(among((item.c.customer_id, item.c.id), gone)).values(deleted=True))
+    known = {row.id for row in stored}
+    rows = [_item_row(owner, each) for owner in owners for each in owner.items]
+    await update_all(tx, item, [row for row in rows if row["id"] in known])
+    new = [row for row in rows if row["id"] not in known]
+    if new:
+        await tx.execute(insert(item), new)
+    for owner in owners:
+        await public_id.add(
+            tx,
             environment=owner.environment,
             customer_id=owner.customer_id,
-            subscription=owner.id,
-            tax_rates=tax_rate.names(each.tax_rates),
+            kind="subscription_item",
+            ids=[each.id for each in owner.items if each.id not in known],
         )
-        if each.id in known:
-            await tx.execute(update(item).where(*mine, item.c.id == each.id).values(row))
-        else:
-            await tx.execute(insert(item).values(row))
-    await public_id.add(
-        tx,
+
+
+def _item_row(owner: Subscription, item: SubscriptionItem) -> dict[str, Any]:
+    return values(
+        item,
+        subscription_item,
         environment=owner.environment,
         customer_id=owner.customer_id,
-        kind="subscription_item",
-        ids=[id for id in ids if id not in known],
+        subscription=owner.id,
+        tax_rates=tax_rate.names(item.tax_rates),
     )
+
+
+def _keys(rows: Sequence[Row[Any]]) -> list[tuple[UUID, str]]:
+    return [(row.customer_id, row.id) for row in rows]
 
 
 async def find(tx: AsyncConnection, environment: str, ids: Sequence[str]) -> dict[str, Subscription]:
@@ -192,10 +206,14 @@ async def lock(tx: AsyncConnection, *, environment: str, id: str, param: str = "
 
 async def lock_of(tx: AsyncConnection, *, customer_id: UUID, id: str) -> Subscription | None:
     """The customer's subscription of that id, locked until the transaction ends."""
-    query = select(subscription).where(subscription.c.customer_id == customer_id, subscription.c.id == id)
-    rows = (await tx.execute(query.with_for_update())).all()
-    found = await assemble(tx, rows)
-    return found[0] if found else None
+    return await ask(_lock_all, tx, (customer_id, id))
+
+
+async def _lock_all(tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[Subscription | None]:
+    key = (subscription.c.customer_id, subscription.c.id)
+    query = select(subscription).where(among(key, keys)).order_by(*key).with_for_update()
+    found = {(each.customer_id, each.id): each for each in await assemble(tx, (await tx.execute(query)).all())}
+    return [found.get(each) for each in keys]
 
 
 async def of_customer(tx: AsyncConnection, *, customer_id: UUID, live_only: bool = True) -> list[Subscription]:
@@ -235,11 +253,7 @@ async def assemble(tx: AsyncConnection, rows: Sequence[Row[Any]]) -> list[Subscr
     item = subscription_item
     query = (
         select(item)
-        .where(
-            item.c.customer_id.in_({row.customer_id for row in rows}),
-            item.c.subscription.in_([row.id for row in rows]),
-            ~item.c.deleted,
-        )
+        .where(among((item.c.customer_id, item.c.subscription), _keys(rows)), ~item.c.deleted)
         .order_by(item.c.sequence)
     )
     found = (await tx.execute(query)).all()

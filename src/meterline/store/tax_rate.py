@@ -11,7 +11,9 @@ from meterline.catalog import TaxRate
 from meterline.refusal import Missing
 from meterline.store import row, schema
 from meterline.store.identifier import uuid7
+from meterline.store.key import among
 from meterline.store.page import Cursor, Page, Span, during, page
+from meterline.store.side_by_side import ask
 
 tax_rate = Table(
     "tax_rate",
@@ -44,8 +46,18 @@ async def find(tx: AsyncConnection, environment: str, ids: Collection[str]) -> d
     """The rates with those ids; unknown ones are left out."""
     if not ids:
         return {}
-    query = select(tax_rate).where(tax_rate.c.environment == environment, tax_rate.c.id.in_(sorted(ids)))
-    return {found.id: row.load(TaxRate, found) for found in await tx.execute(query)}
+    return await ask(_find_each, tx, (environment, frozenset(ids)))
+
+
+async def _find_each(tx: AsyncConnection, asked: Sequence[tuple[str, frozenset[str]]]) -> list[dict[str, TaxRate]]:
+    keys = sorted({(environment, id) for environment, ids in asked for id in ids})
+    if not keys:
+        return [{} for _ in asked]
+    query = select(tax_rate).where(among((tax_rate.c.environment, tax_rate.c.id), keys))
+    found = {(each.environment, each.id): row.load(TaxRate, each) for each in await tx.execute(query)}
+    return [
+        {id: found[environment, id] for id in sorted(ids) if (environment, id) in found} for environment, ids in asked
+    ]
 
 
 async def get(tx: AsyncConnection, environment: str, id: str, *, lock: bool = False) -> TaxRate:

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from meterline.meter import Formula, Meter
 from meterline.period import Period
 from meterline.store import schema
+from meterline.store.side_by_side import ask
 
 HOUR = timedelta(hours=1)
 
@@ -113,7 +114,12 @@ async def quantity(
 
 async def quantities(tx: AsyncConnection, wanted: Sequence[Wanted]) -> list[Decimal]:
     """The quantities asked for, in order. Meters of one kind of aggregation share one statement."""
-    return await _quantities(tx.exec_driver_sql, wanted)
+    return await ask(_quantities_each, tx, tuple(wanted))
+
+
+async def _quantities_each(tx: AsyncConnection, asked: Sequence[tuple[Wanted, ...]]) -> list[list[Decimal]]:
+    found = iter(await _quantities(tx.exec_driver_sql, [each for wanted in asked for each in wanted]))
+    return [[next(found) for _ in wanted] for wanted in asked]
 
 
 async def quantities_bare(

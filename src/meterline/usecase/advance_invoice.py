@@ -8,10 +8,10 @@ from meterline.invoice import state
 from meterline.invoice.model import Invoice
 from meterline.store import invoice as invoices
 from meterline.usecase import record_invoice
-from meterline.usecase.collect_payment import collect_payment
-from meterline.usecase.finalize_invoice import finalize_invoice
-from meterline.usecase.follow_invoice import follow_invoice
-from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.collect_payment import collect_locked
+from meterline.usecase.finalize_invoice import finalize_locked
+from meterline.usecase.follow_invoice import follow_locked
+from meterline.usecase.lock_invoice import Locked, lock_seen
 from meterline.usecase.mark_uncollectible import mark_uncollectible
 from meterline.usecase.void_invoice import void_invoice
 
@@ -25,28 +25,36 @@ async def finalize_due(tx: AsyncConnection, *, environment: str, id: str, now: d
     found = (await invoices.find(tx, environment, [id])).get(id)
     if found is None:
         return
-    locked = await lock_invoice(tx, environment=environment, id=id)
+    locked = await lock_seen(tx, found)
     draft = locked.invoice
     if draft.status != "draft" or not draft.auto_advance or locked.customer.deleted:
         return
-    issued = await finalize_invoice(tx, invoice=draft, now=now)
-    if issued.status != "open":
-        return
     pause = None if locked.subscription is None else locked.subscription.pause_collection
+    locked = await finalize_locked(tx, locked, now=now)
+    if locked.invoice.status != "open":
+        return
     if pause is not None and pause.behavior == "void":
         await void_invoice(tx, environment=environment, id=id, now=now)
     elif pause is not None and pause.behavior == "mark_uncollectible":
         await mark_uncollectible(tx, environment=environment, id=id, now=now, reason="subscription_paused")
     else:
-        await collect_automatically(tx, invoice=issued, now=now)
+        await _collect_locked(tx, locked, now=now)
 
 
 async def collect_automatically(tx: AsyncConnection, *, invoice: Invoice, now: datetime) -> Invoice:
     """Collect an invoice that advances by itself and is charged, leave any other alone; the invoice after it."""
+    return await _collect_locked(tx, await lock_seen(tx, invoice), now=now) if _collectible(invoice) else invoice
+
+
+async def _collect_locked(tx: AsyncConnection, locked: Locked, *, now: datetime) -> Invoice:
+    if not _collectible(locked.invoice):
+        return locked.invoice
+    return (await collect_locked(tx, locked, now=now, automatic=True)).invoice
+
+
+def _collectible(invoice: Invoice) -> bool:
     charged = invoice.collection_method == "charge_automatically" and invoice.auto_advance
-    if invoice.status != "open" or not charged:
-        return invoice
-    return (await collect_payment(tx, invoice=invoice, now=now, automatic=True)).invoice
+    return invoice.status == "open" and charged
 
 
 async def collect_due(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> None:
@@ -56,9 +64,9 @@ async def collect_due(tx: AsyncConnection, *, environment: str, id: str, now: da
     """
     found = (await invoices.find(tx, environment, [id])).get(id)
     if found is not None:
-        locked = await lock_invoice(tx, environment=environment, id=id)
+        locked = await lock_seen(tx, found)
         if locked.invoice.next_payment_attempt is not None and not locked.customer.deleted:
-            await collect_automatically(tx, invoice=locked.invoice, now=now)
+            await _collect_locked(tx, locked, now=now)
 
 
 async def overdue(tx: AsyncConnection, *, environment: str, id: str, now: datetime) -> None:
@@ -66,16 +74,10 @@ async def overdue(tx: AsyncConnection, *, environment: str, id: str, now: dateti
     found = (await invoices.find(tx, environment, [id])).get(id)
     if found is None:
         return
-    invoice = (await lock_invoice(tx, environment=environment, id=id)).invoice
+    locked = await lock_seen(tx, found)
+    invoice = locked.invoice
     if state.standing(invoice, now=now) != "overdue":
         return
     await record_invoice.tell(tx, invoice, types=("invoice.overdue",), now=now)
-    if invoice.subscription is not None:
-        await follow_invoice(
-            tx,
-            customer_id=invoice.customer_id,
-            subscription=invoice.subscription,
-            invoice=invoice.id,
-            standing="overdue",
-            now=now,
-        )
+    if locked.subscription is not None:
+        await follow_locked(tx, locked.subscription, invoice=invoice.id, standing="overdue", now=now)

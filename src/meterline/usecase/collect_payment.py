@@ -30,8 +30,8 @@ from meterline.usecase import keep_books, record_invoice, record_payment
 from meterline.usecase.ask_processor import PROCESSORS as PROCESSORS
 from meterline.usecase.ask_processor import ask
 from meterline.usecase.dispute_payment import dispute_at_once
-from meterline.usecase.follow_invoice import follow_invoice, surrender_collection
-from meterline.usecase.lock_invoice import Locked, lock_invoice
+from meterline.usecase.follow_invoice import follow_locked, surrender_collection
+from meterline.usecase.lock_invoice import Locked, lock_seen
 
 BEING_PROCESSED = (
     "The payment of this invoice is being processed: it is not known yet whether the money moved. Try again once the"
@@ -73,7 +73,28 @@ async def collect_payment(
     `automatic` attempts move along the calendar of retries; others do not, except the first. `method` names the
     payment method to use instead of the default. An attempt that moves no money is recorded, not raised.
     """
-    locked = await lock_invoice(tx, environment=invoice.environment, id=invoice.id)
+    return await collect_locked(
+        tx,
+        await lock_seen(tx, invoice),
+        now=now,
+        automatic=automatic,
+        method=method,
+        off_session=off_session,
+        authenticated=authenticated,
+    )
+
+
+async def collect_locked(
+    tx: AsyncConnection,
+    locked: Locked,
+    *,
+    now: datetime,
+    automatic: bool,
+    method: str | None = None,
+    off_session: bool = True,
+    authenticated: bool = False,
+) -> Collected:
+    """As `collect_payment`, of what is locked."""
     invoice = locked.invoice
     state.require_payable(invoice)
     found = await payments.of_invoice(tx, invoice)
@@ -95,7 +116,7 @@ async def collect_payment(
             last_refusal=refused,
             refused_method=payment.refused_method if chosen is not None else None,
         )
-        after = await _missed(tx, invoice, payment, failed, refused, now=now, automatic=automatic)
+        after = await _missed(tx, locked, payment, failed, refused, now=now, automatic=automatic)
         return Collected(invoice=after, outcome=refused)
     attempt, outcome = await ask(
         tx,
@@ -106,13 +127,13 @@ async def collect_payment(
         authenticated=authenticated,
         now=now,
     )
-    after = await conclude(tx, invoice, payment, link, attempt, outcome, now=now)
+    after = await conclude(tx, locked, payment, link, attempt, outcome, now=now)
     return Collected(invoice=after, outcome=outcome)
 
 
 async def conclude(
     tx: AsyncConnection,
-    invoice: Invoice,
+    locked: Locked,
     payment: Payment,
     link: InvoicePayment,
     attempt: Attempt,
@@ -120,19 +141,23 @@ async def conclude(
     *,
     now: datetime,
 ) -> Invoice:
-    """Record what an attempt on a locked invoice's payment came to; the invoice after it."""
+    """Record what an attempt on a locked invoice's payment came to; the invoice after it.
+
+    The subscription is locked as it is now.
+    """
+    invoice = locked.invoice
     after = after_attempt(payment, attempt, outcome, now=now)
     await record_payment.tell_attempt(tx, attempt, outcome, now=now)
     match outcome:
         case Succeeded():
-            return await _received(tx, invoice, after, link, attempt, now=now)
+            return await _received(tx, locked, after, link, attempt, now=now)
         case Unknown():
             await record_payment.became(tx, after, now=now)
             waiting = replace(invoice, attempted=True, next_payment_attempt=None)
             await record_invoice.changed(tx, invoice, waiting, types=("invoice.updated",), now=now)
             return waiting
         case Refused() | ActionNeeded():
-            return await _missed(tx, invoice, payment, after, outcome, now=now, automatic=attempt.automatic)
+            return await _missed(tx, locked, payment, after, outcome, now=now, automatic=attempt.automatic)
 
 
 def wanted_method(locked: Locked, *, asked: str | None) -> str | None:
@@ -174,13 +199,14 @@ async def _would_be_refused_again(tx: AsyncConnection, payment: Payment, method:
 
 async def _received(
     tx: AsyncConnection,
-    invoice: Invoice,
+    locked: Locked,
     payment: Payment,
     link: InvoicePayment,
     attempt: Attempt,
     *,
     now: datetime,
 ) -> Invoice:
+    invoice = locked.invoice
     counted = attempt.automatic or invoice.attempt_count == 0
     after = state.paid(state.attempt_succeeded(invoice, counted=counted), amount=attempt.amount, now=now)
     await keep_books.invoice_paid(
@@ -206,13 +232,13 @@ async def _received(
         tx, invoice, after, types=("invoice.updated", "invoice.paid", "invoice.payment_succeeded"), now=now
     )
     await dispute_at_once(tx, attempt, now=now)
-    await _follow(tx, after, standing="paid", now=now)
+    await _follow(tx, locked, standing="paid", now=now)
     return after
 
 
 async def _missed(
     tx: AsyncConnection,
-    invoice: Invoice,
+    locked: Locked,
     before: Payment,
     payment: Payment,
     outcome: Refused | ActionNeeded,
@@ -220,6 +246,7 @@ async def _missed(
     now: datetime,
     automatic: bool,
 ) -> Invoice:
+    invoice = locked.invoice
     first = invoice.billing_reason == "subscription_create"
     needs_holder = isinstance(outcome, ActionNeeded)
     counted = (automatic or invoice.attempt_count == 0) and not (needs_holder and first)
@@ -243,36 +270,29 @@ async def _missed(
     await record_invoice.changed(
         tx, invoice, after, types=("invoice.updated", *types, "invoice.payment_failed"), now=now
     )
-    await _after_failure(tx, after, exhausted=retry.exhausted, now=now)
+    await _after_failure(tx, locked, exhausted=retry.exhausted, now=now)
     return after
 
 
-async def _after_failure(tx: AsyncConnection, invoice: Invoice, *, exhausted: bool, now: datetime) -> None:
-    if invoice.subscription is None:
+async def _after_failure(tx: AsyncConnection, locked: Locked, *, exhausted: bool, now: datetime) -> None:
+    if locked.subscription is None:
         return
     if not exhausted:
-        await _follow(tx, invoice, standing="failed", now=now)
+        await _follow(tx, locked, standing="failed", now=now)
         return
     outcome = dunning.STANDARD.surrender
     await surrender_collection(
         tx,
-        customer_id=invoice.customer_id,
-        subscription=invoice.subscription,
+        customer_id=locked.subscription.customer_id,
+        subscription=locked.subscription.id,
         outcome="canceled" if outcome == "cancel" else outcome,
         now=now,
     )
 
 
-async def _follow(tx: AsyncConnection, invoice: Invoice, *, standing: Standing, now: datetime) -> None:
-    if invoice.subscription is not None:
-        await follow_invoice(
-            tx,
-            customer_id=invoice.customer_id,
-            subscription=invoice.subscription,
-            invoice=invoice.id,
-            standing=standing,
-            now=now,
-        )
+async def _follow(tx: AsyncConnection, locked: Locked, *, standing: Standing, now: datetime) -> None:
+    if locked.subscription is not None:
+        await follow_locked(tx, locked.subscription, invoice=locked.invoice.id, standing=standing, now=now)
 
 
 async def cancel_payment(tx: AsyncConnection, invoice: Invoice, *, now: datetime) -> None:

@@ -41,8 +41,10 @@ class Objection:
 
 async def dispute_at_once(tx: AsyncConnection, charge: Attempt, *, now: datetime) -> Dispute | None:
     """Open the dispute that a test card brings about as soon as its money is taken; None for any other card."""
-    methods = await payment_method.find(tx, charge.environment, [charge.payment_method])
-    method = methods.get(charge.payment_method)
+    method = charge.presented
+    if method is None:
+        methods = await payment_method.find(tx, charge.environment, [charge.payment_method])
+        method = methods.get(charge.payment_method)
     reason = None if method is None else PROCESSORS[charge.processor].disputed(method.reference)
     return None if reason is None else await open_dispute(tx, charge, Objection(reason=reason), now=now)
 

@@ -22,8 +22,8 @@ from meterline.usecase import keep_books, record_invoice, record_payment
 from meterline.usecase.apply_tax import with_tax
 from meterline.usecase.bill_to import balance_for, bill_to
 from meterline.usecase.change_balance import change_balance
-from meterline.usecase.follow_invoice import follow_invoice
-from meterline.usecase.lock_invoice import lock_invoice
+from meterline.usecase.follow_invoice import follow_locked
+from meterline.usecase.lock_invoice import Locked, lock_seen
 from meterline.usecase.recount_draft import recounted
 from meterline.usecase.use_credits import pay_with_credits
 from meterline.usecase.use_discounts import with_discounts
@@ -37,7 +37,14 @@ async def finalize_invoice(
     Metered lines are computed again from the usage known now. `auto_advance` switches automatic collection on
     or off first; null leaves it. Nothing is collected here. Refuses what is not a draft.
     """
-    locked = await lock_invoice(tx, environment=invoice.environment, id=invoice.id)
+    locked = await lock_seen(tx, invoice)
+    return (await finalize_locked(tx, locked, auto_advance=auto_advance, now=now)).invoice
+
+
+async def finalize_locked(
+    tx: AsyncConnection, locked: Locked, *, now: datetime, auto_advance: bool | None = None
+) -> Locked:
+    """As `finalize_invoice`, of what is locked; all of it as it is then."""
     draft, customer = locked.invoice, locked.customer
     state.require_draft(draft)
     if auto_advance is not None:
@@ -57,8 +64,9 @@ async def finalize_invoice(
         now=now,
     )
     if draft.number is None:
-        await customers.save(tx, replace(customer, next_invoice_sequence=sequence + 1))
-    await _use_balance(tx, issued, settlement, now=now)
+        customer = replace(customer, next_invoice_sequence=sequence + 1)
+        await customers.save(tx, customer)
+    customer = await _use_balance(tx, customer, issued, settlement, now=now)
     await keep_books.invoice_finalized(tx, issued, credits=paid.slices, now=now)
     types = ["invoice.updated", "invoice.finalized"]
     if issued.status == "paid":
@@ -68,16 +76,11 @@ async def finalize_invoice(
     if issued.status == "open":
         await _ask_for(tx, issued, now=now)
         await record_invoice.plan_overdue(tx, issued)
-    if issued.subscription is not None:
-        await follow_invoice(
-            tx,
-            customer_id=issued.customer_id,
-            subscription=issued.subscription,
-            invoice=issued.id,
-            standing=state.standing(issued, now=now),
-            now=now,
-        )
-    return issued
+    subscription = locked.subscription
+    if subscription is not None:
+        standing = state.standing(issued, now=now)
+        subscription = await follow_locked(tx, subscription, invoice=issued.id, standing=standing, now=now)
+    return Locked(invoice=issued, customer=customer, subscription=subscription)
 
 
 async def _counted(tx: AsyncConnection, draft: Invoice) -> Invoice:
@@ -104,18 +107,21 @@ async def _next_sequence(tx: AsyncConnection, customer: Customer) -> int:
     return sequence
 
 
-async def _use_balance(tx: AsyncConnection, issued: Invoice, settlement: Settlement, *, now: datetime) -> None:
-    if settlement.applied != 0:
-        customer = await customers.lock(tx, issued.customer_id)
-        await change_balance(
-            tx,
-            customer=customer,
-            amount=settlement.applied,
-            currency=issued.currency,
-            type="applied_to_invoice",
-            now=now,
-            invoice=issued.id,
-        )
+async def _use_balance(
+    tx: AsyncConnection, customer: Customer, issued: Invoice, settlement: Settlement, *, now: datetime
+) -> Customer:
+    if settlement.applied == 0:
+        return customer
+    left, _ = await change_balance(
+        tx,
+        customer=customer,
+        amount=settlement.applied,
+        currency=issued.currency,
+        type="applied_to_invoice",
+        now=now,
+        invoice=issued.id,
+    )
+    return left
 
 
 async def _ask_for(tx: AsyncConnection, issued: Invoice, *, now: datetime) -> None:

@@ -28,6 +28,13 @@ async def follow_invoice(
     """
     before = await store.lock_of(tx, customer_id=customer_id, id=subscription)
     assert before is not None, "an invoice's subscription exists"
+    return await follow_locked(tx, before, invoice=invoice, standing=standing, now=now)
+
+
+async def follow_locked(
+    tx: AsyncConnection, before: Subscription, *, invoice: str, standing: Standing, now: datetime
+) -> Subscription:
+    """As `follow_invoice`, of a subscription that is locked."""
     if before.latest_invoice not in (None, invoice) and standing != "void":
         return before
     after = after_invoice(before, standing=standing, now=now)

@@ -28,12 +28,16 @@ class Locked:
 
 async def lock_invoice(tx: AsyncConnection, *, environment: str, id: str, param: str = "invoice") -> Locked:
     """The invoice a call is about and what hangs on it, locked until the transaction ends. Raises Missing."""
-    seen = await invoices.get(tx, environment, id, param=param)
+    return await lock_seen(tx, await invoices.get(tx, environment, id, param=param), param=param)
+
+
+async def lock_seen(tx: AsyncConnection, seen: Invoice, *, param: str = "invoice") -> Locked:
+    """As `lock_invoice`, of an invoice that was read before. Raises Missing where it was deleted meanwhile."""
     subscription = None
     if seen.subscription is not None:
         subscription = await subscriptions.lock_of(tx, customer_id=seen.customer_id, id=seen.subscription)
     customer = await customers.lock(tx, seen.customer_id)
-    invoice = await invoices.lock(tx, customer_id=seen.customer_id, id=id)
+    invoice = await invoices.lock(tx, customer_id=seen.customer_id, id=seen.id)
     if invoice is None:
-        raise Missing("invoice", id, param=param, subject=True)
+        raise Missing("invoice", seen.id, param=param, subject=True)
     return Locked(invoice=invoice, customer=customer, subscription=subscription)

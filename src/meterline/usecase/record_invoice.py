@@ -42,16 +42,19 @@ async def tell(
     tx: AsyncConnection, subject: Invoice, *, types: Sequence[str], now: datetime, previous: Invoice | None = None
 ) -> None:
     """Announce each type; only `invoice.updated` says what it was before, and only when something changed."""
-    for type in types:
-        await notice.add(
-            tx,
+    told = [
+        notice.Fact(
             environment=subject.environment,
             customer_id=subject.customer_id,
             type=type,
             subject=subject,
+            object_id=subject.id,
             previous=previous if type == "invoice.updated" else None,
             now=now,
         )
+        for type in types
+    ]
+    await notice.add_several(tx, told)
 
 
 async def plan_finalization(tx: AsyncConnection, draft: Invoice) -> None:

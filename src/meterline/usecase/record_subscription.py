@@ -1,5 +1,6 @@
 """Record a subscription as it has become: its row, what is planned for it, and the notices."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -72,18 +73,19 @@ async def _plan(tx: AsyncConnection, subscription: Subscription, *, now: datetim
 async def _tell(
     tx: AsyncConnection, type: str, subject: Subscription, *, previous: Subscription | None, now: datetime
 ) -> None:
+    ids = {item.price for each in (subject, previous) if each is not None for item in each.items}
+    prices = {id: document(each) for id, each in (await price.find(tx, subject.environment, ids)).items()}
     await notice.add(
         tx,
         environment=subject.environment,
         customer_id=subject.customer_id,
         type=type,
-        subject=await _with_prices(tx, subject),
-        previous=None if previous is None else await _with_prices(tx, previous),
+        subject=_with_prices(subject, prices),
+        previous=None if previous is None else _with_prices(previous, prices),
         now=now,
     )
 
 
-async def _with_prices(tx: AsyncConnection, subscription: Subscription) -> SubscriptionNotice:
+def _with_prices(subscription: Subscription, prices: Mapping[str, Mapping[str, object]]) -> SubscriptionNotice:
     ids = {item.price for item in subscription.items}
-    prices = await price.find(tx, subscription.environment, ids)
-    return SubscriptionNotice(subscription=subscription, prices={id: document(each) for id, each in prices.items()})
+    return SubscriptionNotice(subscription=subscription, prices={id: prices[id] for id in sorted(ids) if id in prices})

@@ -180,7 +180,7 @@ async def settle_payment(
         locked = await lock_invoice(tx, environment=payment.environment, id=payment.invoice)
         found = await payments.of_invoice(tx, locked.invoice)
         assert found is not None, "the payment is the invoice's"
-        await conclude(tx, locked.invoice, found[0], found[1], attempt, outcome, now=now)
+        await conclude(tx, locked, found[0], found[1], attempt, outcome, now=now)
         return await payments.lock(tx, customer_id=payment.customer_id, id=payment.id)
     after = after_attempt(payment, attempt, outcome, now=now)
     await record_payment.tell_attempt(tx, attempt, outcome, now=now)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import gc
 import signal
 from datetime import timedelta
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--lease", type=float, default=30.0, help="how long a claim outlives its worker, seconds")
     parser.add_argument("--poll", type=float, default=1.0, help="how often to look for work unasked, seconds")
     options = parser.parse_args()
+    gc.set_threshold(50_000, 20, 100)  # a chunk's many objects live as long as its transaction
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(
             work(

@@ -25,6 +25,8 @@ class Handlers:
 
     in_transaction: Mapping[str, InTransaction]
     in_stages: Mapping[str, InStages]
+    in_chunks: frozenset[str] = frozenset()
+    """The kinds in a transaction of which many customers' rows share one."""
 
     def __post_init__(self) -> None:
         both = self.in_transaction.keys() & self.in_stages.keys()

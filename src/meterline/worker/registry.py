@@ -14,5 +14,6 @@ HANDLERS = Handlers(
         **alert.HANDLERS,
     },
     in_stages={**payment.STAGED, **usage.STAGED},
+    in_chunks=frozenset({*subscription.CHUNKED, *invoice.HANDLERS}),
 )
 """What a worker is started with."""

@@ -21,13 +21,14 @@ async def expire_clock(tx: AsyncConnection, row: Due, now: datetime) -> None:
         await delete_test_clock(tx, environment=row.environment, id=row.subject, now=now)
 
 
-HANDLERS: Mapping[str, InTransaction] = {
+CHUNKED: Mapping[str, InTransaction] = {
     "renewal": close_period.close_period,
     "cancellation": close_period.end_as_planned,
     "trial_notice": close_period.announce_trial_end,
     "first_payment_expiry": close_period.expire_first_payment,
     "collection_resumption": close_period.resume_collection,
-    END: end_discount,
-    EXPIRY: expire_clock,
 }
+"""What comes up for many subscriptions at once, by the kind of due work."""
+
+HANDLERS: Mapping[str, InTransaction] = {**CHUNKED, END: end_discount, EXPIRY: expire_clock}
 """By the kind of due work."""

@@ -1,16 +1,25 @@
-"""Work that falls due by the wall clock."""
+"""Work that falls due by the wall clock.
+
+A billing run is many rows due at once. Those of many customers are done side by side in one transaction, a chunk at a
+time; when that fails, its halves are tried, until the row at fault stands alone and rests while its neighbours are
+done. A single row is a chunk of one.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from uuid import UUID
 
+import asyncpg
 import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store import due as store
-from meterline.store.database import Database
+from meterline.store.database import Database, stopped_by_others
 from meterline.store.due import Due
+from meterline.store.side_by_side import side_by_side
 from meterline.worker.handler import Handlers, InTransaction, Superseded, Unhandled, database_was_away
 
 log = structlog.get_logger(__name__)
@@ -18,8 +27,7 @@ log = structlog.get_logger(__name__)
 MAX_ATTEMPTS = 12
 FIRST_REST = timedelta(seconds=2)
 LONGEST_REST = timedelta(hours=1)
-_BATCH = 50
-_SERIALIZATION = frozenset({"40001", "40P01"})
+_BATCH = 100
 _IMMEDIATE_TRIES = 5
 
 
@@ -34,13 +42,46 @@ async def run_due(database: Database, handlers: Handlers, *, now: datetime, leas
     """Claim what is due at `now` (the wall clock) and run it in time order; the number of rows claimed."""
     async with database.begin() as tx:
         rows = await store.claim(tx, now=now, lease=lease, limit=_BATCH)
-    for row in rows:
-        if row.kind in handlers.in_stages:
-            async with _claim_kept(database, row, lease):
-                await _attempt(database, handlers, row, now=now)
+    for chunk in chunks(handlers, rows):
+        if chunk[0].kind in handlers.in_stages:
+            async with _claim_kept(database, chunk[0], lease):
+                await _attempt(database, handlers, chunk[0], now=now)
         else:
-            await _attempt(database, handlers, row, now=now)
+            await _attempt_all(database, handlers, chunk, now=now)
     return len(rows)
+
+
+def chunks(handlers: Handlers, rows: Sequence[Due]) -> list[list[Due]]:
+    """The rows in what is done at once: one of a customer, of one environment; the later rows in later chunks."""
+    made: list[list[Due]] = []
+    last: dict[UUID, int] = {}
+    for row in rows:
+        after = last.get(row.customer_id, -1) + 1
+        fitting = (n for n in range(after, len(made)) if _fits(handlers, made[n][0], row))
+        place = next(fitting, len(made))
+        if place == len(made):
+            made.append([])
+        made[place].append(row)
+        last[row.customer_id] = place
+    return made
+
+
+def _fits(handlers: Handlers, first: Due, row: Due) -> bool:
+    return {first.kind, row.kind} <= handlers.in_chunks and first.environment == row.environment
+
+
+async def _attempt_all(database: Database, handlers: Handlers, rows: Sequence[Due], *, now: datetime) -> None:
+    """Do rows of several customers in one transaction; where that fails, its halves, down to each by itself."""
+    if len(rows) == 1:
+        await _attempt(database, handlers, rows[0], now=now)
+        return
+    try:
+        await _run_chunk(database, handlers, rows, now=now)
+    except Exception as error:  # noqa: BLE001  the row at fault is found, kept, marked and logged
+        log.info("due_chunk_split", rows=len(rows), error=repr(error)[:500])
+        half = len(rows) // 2
+        await _attempt_all(database, handlers, rows[:half], now=now)
+        await _attempt_all(database, handlers, rows[half:], now=now)
 
 
 @asynccontextmanager
@@ -96,25 +137,25 @@ async def run(database: Database, handlers: Handlers, row: Due, *, now: datetime
         async with database.begin() as tx:
             await store.finish(tx, row)
         return
-    handle = handlers.in_transaction.get(row.kind)
-    if handle is None:
+    if row.kind not in handlers.in_transaction:
         raise Unhandled(row.kind)
+    await _run_chunk(database, handlers, [row], now=now)
+
+
+async def _run_chunk(database: Database, handlers: Handlers, rows: Sequence[Due], *, now: datetime) -> None:
     for tries in range(1, _IMMEDIATE_TRIES + 1):
         try:
-            await _do(database, handle, row, now=now)
+            async with database.begin() as tx:
+                await side_by_side(tx, [_do(tx, handlers.in_transaction[row.kind], row, now) for row in rows])
             return
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _SERIALIZATION or tries == _IMMEDIATE_TRIES:
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            if not stopped_by_others(error) or tries == _IMMEDIATE_TRIES:
                 raise
             await asyncio.sleep(0.01 * 2**tries)
 
 
-async def _do(database: Database, handle: InTransaction, row: Due, *, now: datetime) -> None:
-    token = store.running.set(row)
-    try:
-        async with database.begin() as tx:
-            await handle(tx, row, now)
-            if not await store.finish(tx, row):
-                raise Superseded(row.subject)
-    finally:
-        store.running.reset(token)
+async def _do(tx: AsyncConnection, handle: InTransaction, row: Due, now: datetime) -> None:
+    store.running.set(row)
+    await handle(tx, row, now)
+    if not await store.finish(tx, row):
+        raise Superseded(row.subject)
