@@ -19,7 +19,8 @@ _encode = msgspec.json.Encoder()
 _decode = msgspec.json.Decoder(float_hook=Decimal)
 
 
-def _dump(value: Any) -> str:
+def dump(value: Any) -> str:
+    """The text that a document is stored as."""
     return _encode.encode(value).decode()
 
 
@@ -38,7 +39,7 @@ class Database:
             pool_size=control_connections,
             max_overflow=0,
             pool_timeout=30,
-            json_serializer=_dump,
+            json_serializer=dump,
             json_deserializer=_decode.decode,
             query_cache_size=2000,
         )

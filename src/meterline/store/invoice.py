@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.catalog import TaxRate
@@ -32,7 +32,7 @@ from meterline.period import Period
 from meterline.refusal import Missing
 from meterline.store import public_id, schema, tax_rate
 from meterline.store.identifier import uuid7
-from meterline.store.key import among, update_all
+from meterline.store.key import among, insert_all, update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.search import Searchable
@@ -162,7 +162,7 @@ async def add(tx: AsyncConnection, new: Invoice) -> None:
 
 
 async def _add_all(tx: AsyncConnection, new: Sequence[Invoice]) -> list[None]:
-    await tx.execute(insert(invoice), [_row(each) | {"sequence": uuid7()} for each in new])
+    await insert_all(tx, invoice, [_row(each) | {"sequence": uuid7()} for each in new])
     await _insert_lines(tx, new)
     return [None] * len(new)
 
@@ -404,8 +404,7 @@ async def _insert_lines(tx: AsyncConnection, owners: Sequence[Invoice]) -> None:
         for owner in owners
         for position, (line, sequence) in enumerate(zip(owner.lines, _falling(len(owner.lines)), strict=True))
     ]
-    if rows:
-        await tx.execute(insert(invoice_line), rows)
+    await insert_all(tx, invoice_line, rows)
 
 
 def _falling(count: int) -> list[UUID]:

@@ -6,13 +6,12 @@ from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Table, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
 from meterline.store import public_id
 from meterline.store.identifier import uuid7
-from meterline.store.key import among, update_all
+from meterline.store.key import among, insert_all, update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.side_by_side import ask
@@ -48,7 +47,7 @@ class Kept(Generic[T]):
         await public_id.add(tx, environment=new.environment, customer_id=new.customer_id, kind=self.kind, ids=[new.id])
 
     async def _add_all(self, tx: AsyncConnection, new: Sequence[T]) -> list[None]:
-        await tx.execute(insert(self.table), [values(each, self.table, sequence=uuid7()) for each in new])
+        await insert_all(tx, self.table, [values(each, self.table, sequence=uuid7()) for each in new])
         return [None] * len(new)
 
     async def save(self, tx: AsyncConnection, changed: T) -> None:

@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.refusal import Missing
 from meterline.store import public_id, schema, tax_rate
-from meterline.store.key import among, update_all
+from meterline.store.key import among, insert_all, update_all
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.search import Searchable
@@ -159,9 +159,7 @@ async def _save_items(tx: AsyncConnection, owners: Sequence[Subscription]) -> No
     known = {row.id for row in stored}
     rows = [_item_row(owner, each) for owner in owners for each in owner.items]
     await update_all(tx, item, [row for row in rows if row["id"] in known])
-    new = [row for row in rows if row["id"] not in known]
-    if new:
-        await tx.execute(insert(item), new)
+    await insert_all(tx, item, [row for row in rows if row["id"] not in known])
     for owner in owners:
         await public_id.add(
             tx,
