@@ -140,7 +140,10 @@ def credited(
     credits: dict[int, list[LineCredit]] = {}
     for each, transaction in zip(used, transactions, strict=True):
         credits.setdefault(each.place, []).append(LineCredit(transaction, each.amount))
-    return tuple(replace(line, credits=tuple(credits.get(place, ()))) for place, line in enumerate(lines))
+    return tuple(
+        replace(line, credits=tuple(credits.get(place, ()))) if place in credits or line.credits else line
+        for place, line in enumerate(lines)
+    )
 
 
 def uncredited(lines: Sequence[InvoiceLine]) -> tuple[InvoiceLine, ...]:

@@ -32,7 +32,11 @@ def discounted(
     for discount in on_invoice:
         covered = [place for place in everywhere if discount.terms.covers(lines[place].product)]
         _take(lines, left, found, discount, covered, "invoice", currency)
-    return tuple(replace(line, discounts=tuple(new)) for line, new in zip(lines, found, strict=True))
+    return tuple(_having(line, tuple(new)) for line, new in zip(lines, found, strict=True))
+
+
+def _having(line: InvoiceLine, discounts: tuple[LineDiscount, ...]) -> InvoiceLine:
+    return line if line.discounts == discounts else replace(line, discounts=discounts)
 
 
 def _take(
@@ -87,7 +91,7 @@ def own_of(line: InvoiceLine) -> tuple[str, ...]:
 
 def with_own(line: InvoiceLine, ids: Iterable[str]) -> InvoiceLine:
     """The line with these discounts as its own, taking nothing off yet."""
-    return replace(line, discounts=named(ids))
+    return _having(line, named(ids))
 
 
 def named(ids: Iterable[str]) -> tuple[LineDiscount, ...]:

@@ -91,5 +91,5 @@ def uuid7() -> UUID:
     milliseconds, counter = _sequence.next(time.time_ns() // 1_000_000)
     number = (milliseconds & (1 << 48) - 1) << 80
     number |= 0x7 << 76 | counter << 64
-    number |= 0b10 << 62 | secrets.randbits(62)
+    number |= 0b10 << 62 | int.from_bytes(secrets.token_bytes(8)) >> 2
     return UUID(int=number)

@@ -71,7 +71,8 @@ def loads(cls: type[T]) -> Callable[[Callable[[Mapping[str, Any]], T]], Callable
 
 def members(row: Row[Any] | Mapping[str, Any]) -> dict[str, Any]:
     """What a row, or the plain data kept of an object, holds by name."""
-    return dict(zip(row._fields, row, strict=True)) if isinstance(row, Row) else dict(row)
+    names = getattr(row, "_fields", None)  # cheaper than asking for the class, which is abstract
+    return dict(row) if names is None else dict(zip(names, row, strict=True))
 
 
 def document(value: object) -> Any:
