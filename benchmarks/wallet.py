@@ -1,17 +1,29 @@
 """Wallets: batches of usage priced and debited from one hot wallet against the same batches without; holds.
 
-`python -m benchmarks.wallet [--rounds 3] [--events 20000] [--batch 1000] [--wallets 1]`
+`python -m benchmarks.wallet [--rounds 3] [--events 20000] [--batch 1000] [--wallets 1] [--processes 1]`
 """
 
 import argparse
 import asyncio
 import secrets
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
 
-from benchmarks.ground import Furnished, Rounds, database, furnish, load, opened, percentile, request, serving
+from benchmarks.ground import (
+    Furnished,
+    Rounds,
+    database,
+    furnish,
+    load,
+    opened,
+    percentile,
+    request,
+    servers_cpu,
+    serving,
+)
 from meterline.catalog import Graduated, Tier
 from meterline.store.database import Database
 from meterline.usecase.move_funds import adjust
@@ -94,7 +106,7 @@ async def debits(addresses: list[tuple[str, int]], dsn: str, options: argparse.N
 
 
 async def holds(addresses: list[tuple[str, int]], dsn: str, *, customers: int) -> None:
-    """2,000 authorizations over 64 connections."""
+    """Authorizations over 64 connections as fast as they are answered, as many at half of that rate, some alone."""
     furnished = await furnish(dsn, customers=customers)
     async with opened(dsn) as db:
         await fund(db, furnished)
@@ -113,13 +125,15 @@ async def holds(addresses: list[tuple[str, int]], dsn: str, *, customers: int) -
         ]
 
     await load(addresses, ready(200), connections=8)
-    took = await load(addresses, ready(2000), connections=64)
+    full = ready(2000)
+    spent, began = servers_cpu(), time.perf_counter()
+    took = await load(addresses, full, connections=64)
+    rate, cost = len(full) / (time.perf_counter() - began), (servers_cpu() - spent) / len(full)
+    half = await load(addresses, ready(2000), connections=64, rate=rate / 2)
     alone = await load(addresses, ready(200), connections=1)
-    print(
-        f"authorize over {customers} wallet(s), 64 connections: p50 {percentile(took, 0.5) * 1e3:.1f} ms,"
-        f" p99 {percentile(took, 0.99) * 1e3:.1f} ms; one at a time: p50 {percentile(alone, 0.5) * 1e3:.1f} ms,"
-        f" p99 {percentile(alone, 0.99) * 1e3:.1f} ms"
-    )
+    print(f"authorize over {customers} wallet(s): {rate:,.0f}/s, CPU of servers {cost * 1e6:.0f} µs per call")
+    for name, times in (("64 connections", took), ("half of that rate", half), ("one at a time", alone)):
+        print(f"  {name}: p50 {percentile(times, 0.5) * 1e3:.1f} ms, p99 {percentile(times, 0.99) * 1e3:.1f} ms")
 
 
 def main() -> None:
@@ -129,8 +143,9 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=20_000)
     parser.add_argument("--batch", type=int, default=1_000)
     parser.add_argument("--wallets", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
-    with database() as dsn, serving(dsn) as addresses:
+    with database() as dsn, serving(dsn, processes=options.processes) as addresses:
         asyncio.run(debits(addresses, dsn, options))
         asyncio.run(holds(addresses, dsn, customers=1))
         asyncio.run(holds(addresses, dsn, customers=64))
