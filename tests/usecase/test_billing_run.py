@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -14,11 +15,12 @@ from sqlalchemy import text
 from meterline.catalog import Price
 from meterline.store import due, invariant
 from meterline.store.database import Database
+from meterline.store.identifier import uuid7
 from meterline.subscription.model import Subscription
 from meterline.usecase.create_subscription import Asked
 from meterline.worker import wall
 from meterline.worker.registry import HANDLERS
-from tests.usecase.world import ENVIRONMENT, LEASE, World, at
+from tests.usecase.world import ENVIRONMENT, LEASE, WALL, World, at
 
 NEXT_MONTH = at("2026-02-01")
 LATER = NEXT_MONTH + timedelta(hours=1)
@@ -148,6 +150,32 @@ async def test_rows_of_one_customer_are_done_one_after_the_other(world: World) -
 
     numbers = sorted([(each.number or "") for one in sold for each in await world.invoices(one)])
     assert [each[-4:] for each in numbers] == ["0001", "0002", "0003", "0004", "0005", "0006"]
+
+
+def row(customer: UUID, kind: str, *, environment: str = ENVIRONMENT) -> due.Due:
+    return due.Due(
+        environment=environment, customer_id=customer, kind=kind, subject="s", boundary=WALL, due_at=WALL, clock=None,
+        attempts=1, claimed_until=None, failed_at=None, last_error=None,
+    )  # fmt: skip
+
+
+def test_a_chunk_has_one_row_of_a_customer_and_keeps_their_order() -> None:
+    a, b, c = uuid7(), uuid7(), uuid7()
+    rows = [
+        row(a, "renewal"), row(b, "renewal"), row(a, "finalize_invoice"), row(b, "expire_hold"),
+        row(b, "renewal"), row(c, "collect_payment"), row(c, "renewal", environment="live"),
+    ]  # fmt: skip
+
+    made = wall.chunks(HANDLERS, rows)
+
+    told = [[(each.customer_id, each.kind) for each in chunk] for chunk in made]
+    assert told == [
+        [(a, "renewal"), (b, "renewal"), (c, "collect_payment")],
+        [(a, "finalize_invoice")],
+        [(b, "expire_hold")],
+        [(b, "renewal")],
+        [(c, "renewal")],
+    ]
 
 
 async def started(dsn: str) -> asyncio.subprocess.Process:
