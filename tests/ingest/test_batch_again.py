@@ -21,8 +21,7 @@ async def _chunk(w: World, told: Told, *, of: int = 1) -> Chunk:
     catalog = await w.ingest.directory.catalog(w.environment)
     [ready] = await w.ingest._check([told], w.environment, catalog, [NOW], through_stripe=False)
     assert not isinstance(ready, Problem)
-    ticket = Ticket(of)
-    ticket.waiting = of
+    ticket, _ = Ticket.awaited([None] * of, parts=of)
     return Chunk(ticket, w.environment, catalog.version, [0], [told], [ready])
 
 
@@ -49,7 +48,7 @@ async def test_a_part_refused_by_a_newer_catalog_is_answered_once_though_the_bat
         writer = Writer(dsn, recheck, patience_s=15)
         await writer.commit([refused, kept])
         await writer.close()
-        assert refused.ticket.waiting == 1 and not refused.ticket.done.done()
+        assert refused.ticket.waiting == 1
         assert refused.ticket.fates[0] == Refused(GONE)
         assert isinstance(kept.ticket.settled()[0], Accepted)
         assert await w.used() == 2

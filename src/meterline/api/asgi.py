@@ -6,11 +6,12 @@ the bound a caller is asked to come back, and nothing was taken.
 
 import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from http import HTTPStatus
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import msgspec
 import zstandard
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -31,8 +32,7 @@ class BodyRefused(Exception):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """A request: names of headers in lower case, the query undecoded; a handler gets the body unpacked."""
 
     method: str
@@ -42,25 +42,32 @@ class Asked:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """A response; the body is JSON unless there is none, or the headers say otherwise."""
 
     status: int
     body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
 Handler: TypeAlias = Callable[[Asked], Awaitable[Answer]]
 Refuse: TypeAlias = Callable[[BodyRefused, Mapping[str, str]], Answer]
+Reply: TypeAlias = Callable[[Answer | None], None]
+AtOnce: TypeAlias = Callable[[Asked, Reply], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Hot:
-    """A hot route: who answers, and how the dialect says that a body was refused."""
+    """A hot route: who answers, and how the dialect says that a body was refused.
+
+    `at_once` takes a request about which nothing has to be looked up, and calls back with the answer when it is known;
+    with None where the handler must be asked after all. It says False, and did nothing, of any other request. A
+    request so taken costs no task of its own.
+    """
 
     handler: Handler
     refuse: Refuse
+    at_once: AtOnce | None = None
 
 
 class Doorway:
@@ -78,13 +85,17 @@ class Doorway:
         """Whether so many bodies are being worked on that no other is read."""
         return self._held > MAX_HELD
 
+    def take_at_once(self, hot: Hot, asked: Asked, reply: Reply) -> bool:
+        """Have a request answered by `reply` if its route can take it without waiting for anything; else False."""
+        return hot.at_once is not None and "content-encoding" not in asked.headers and hot.at_once(asked, reply)
+
     async def answer(self, hot: Hot, asked: Asked) -> Answer:
         """The answer to a request whose body is here as it was sent."""
         sent = len(asked.body)
         self._held += sent
         try:
             if "content-encoding" in asked.headers:
-                asked = replace(asked, body=unpacked(asked.body, asked.headers))
+                asked = msgspec.structs.replace(asked, body=unpacked(asked.body, asked.headers))
             return await hot.handler(asked)
         except BodyRefused as refused:
             return hot.refuse(refused, asked.headers)

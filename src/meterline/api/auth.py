@@ -22,6 +22,12 @@ class Keys:
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
         self._asked: dict[str, asyncio.Task[ApiKey | None]] = {}
 
+    def at_hand(self, headers: Mapping[str, str]) -> ApiKey | None:
+        """The key in these headers if it was looked up within the last second; None says nothing."""
+        secret = secret_in(headers)
+        known = None if secret is None else self._known.get(secret)
+        return known[1] if known is not None and known[0] > time.monotonic() else None
+
     async def find(self, secret: str) -> ApiKey | None:
         """The key in use with that secret, or None."""
         now = time.monotonic()

@@ -10,6 +10,7 @@ It stands on the protocol class of uvicorn that uses httptools: the state named 
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import structlog
@@ -37,8 +38,10 @@ class _Deaf:
 class HotCycle:
     """A hot request being received and answered, in the place of uvicorn's request-response cycle."""
 
-    __slots__ = ("body", "disconnected", "hot", "keep_alive", "method", "path", "response_complete")
+    __slots__ = ("asked", "body", "disconnected", "hot", "keep_alive", "method", "path", "response_complete", "watch")
     message_event = _Deaf()
+    asked: Asked
+    watch: Watch
 
     def __init__(self, found: tuple[Hot, str, str], *, keep_alive: bool) -> None:
         self.hot, self.method, self.path = found
@@ -98,23 +101,39 @@ class HotProtocol(HttpToolsProtocol):
         if not isinstance(cycle, HotCycle):
             super().on_message_complete()
             return
-        task = self.loop.create_task(self._answer(cycle, self.headers))
+        cycle.watch = Watch()
+        cycle.asked = asked = Asked(cycle.method, cycle.path, b"", decoded(self.headers), cycle.body)
+        if not self._doorway.take_at_once(cycle.hot, asked, partial(self._reply, cycle)):
+            self._ask(cycle)
+
+    def _reply(self, cycle: HotCycle, answer: Answer | None) -> None:
+        if answer is None or self.flow.write_paused:
+            self._ask(cycle, answer)
+            return
+        try:
+            self._finish(cycle, answer)
+        except Exception:  # who calls back has more callers to answer
+            log.exception("call_failed", method=cycle.method, path=cycle.path)
+
+    def _ask(self, cycle: HotCycle, answer: Answer | None = None) -> None:
+        """Answer in a task: it has to be waited for, be it the handler or the caller who reads too slowly."""
+        task = self.loop.create_task(self._answer(cycle, answer))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _answer(self, cycle: HotCycle, headers: list[tuple[bytes, bytes]]) -> None:
-        watch = Watch()
-        answer = _BROKEN
+    async def _answer(self, cycle: HotCycle, answer: Answer | None) -> None:
         try:
-            asked = Asked(cycle.method, cycle.path, b"", decoded(headers), cycle.body)
-            answer = await self._doorway.answer(cycle.hot, asked)
+            answer = answer or await self._doorway.answer(cycle.hot, cycle.asked)
         except Exception:
             cycle.keep_alive = False
+            answer = _BROKEN
             log.exception("call_failed", method=cycle.method, path=cycle.path)
-        finally:
-            watch.answered(cycle.method, cycle.path, str(answer.status))
         if self.flow.write_paused and not cycle.disconnected:
             await self.flow.drain()
+        self._finish(cycle, answer)
+
+    def _finish(self, cycle: HotCycle, answer: Answer) -> None:
+        cycle.watch.answered(cycle.method, cycle.path, str(int(answer.status)))
         if not cycle.disconnected:
             self.transport.write(self._bytes(answer, keep_alive=cycle.keep_alive))
         cycle.response_complete = True

@@ -5,6 +5,7 @@ key order, constraints decide what is new, and a batch that met a newer catalog 
 starts over.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -144,31 +145,59 @@ class Ingest:
             await self._keep(strays)
         return fates
 
-    async def _take_known(self, told: Told, environment: str, origin: Origin, now: datetime) -> Fate | None:
-        """The fate of a single event of a meter and customer that are remembered; None, and nothing done, else.
+    def take_at_once(
+        self,
+        told: Told,
+        *,
+        environment: str,
+        origin: Origin,
+        now: datetime,
+        then: Callable[[Fate | BaseException], None],
+    ) -> bool:
+        """Queue a single event of a meter and customer that are remembered; False, and nothing done, of any other.
 
-        It goes the same way as any other, without the look-ups that many events of many customers may need.
+        It goes the same way as any other, without the look-ups that many events of many customers may need. `then` is
+        called with its fate once that is committed, or with what kept it from being decided, and must not raise. Raises
+        Overloaded and Stopped.
         """
         catalog, known = self.directory.remembered(environment)
         found = None if catalog is None else measure(told, catalog.meters)
         if catalog is None or found is None or isinstance(found, Problem):
-            return None
+            return False
         who = known.get(found[1].customer)
         if who is None or who.test_clock is not None:
-            return None
+            return False
         lane = self._lanes[who.lane % len(self._lanes)]
         if not (lane.room_for(1) and self._strays.room_for(1)):
             raise Overloaded
         received_at = max(now, self._last_received + MICROSECOND)
-        self._last_received = received_at
         event = ready(told, found, known, {}, environment, received_at, through_stripe=origin != "own")
         if isinstance(event, Problem):
-            return None
-        ticket = Ticket(1)
-        ticket.waiting = 1
-        lane.put(Chunk(ticket, environment, catalog.version, [0], [told], [event]))
-        await ticket.done
-        return ticket.fates[0]
+            return False
+        self._last_received = received_at
+
+        def settled(ticket: Ticket, error: BaseException | None) -> None:
+            fate = ticket.fates[0] if error is None else error
+            assert fate is not None, "an event without a fate"
+            then(fate)
+
+        lane.put(Chunk(Ticket([None], settled), environment, catalog.version, [0], [told], [event]))
+        return True
+
+    async def _take_known(self, told: Told, environment: str, origin: Origin, now: datetime) -> Fate | None:
+        """As `take_at_once`, waiting for the fate; None, and nothing done, of any other event."""
+        done: asyncio.Future[Fate] = asyncio.get_running_loop().create_future()
+
+        def then(fate: Fate | BaseException) -> None:
+            if done.done():
+                return  # who waited has gone
+            if isinstance(fate, BaseException):
+                done.set_exception(fate)
+            else:
+                done.set_result(fate)
+
+        taken = self.take_at_once(told, environment=environment, origin=origin, now=now, then=then)
+        return await done if taken else None
 
     async def keep(self, strays: Sequence[Stray]) -> None:
         """Keep events that could not even be read, as rejected."""
@@ -226,29 +255,26 @@ class Ingest:
     async def _write(
         self, told: Sequence[Told], checked: "Sequence[NewEvent | Problem]", environment: str, version: int
     ) -> list[Fate]:
-        ticket = Ticket(len(checked))
+        fates: list[Fate | None] = [Refused(each) if isinstance(each, Problem) else None for each in checked]
         shares: dict[int, list[int]] = {}
         for n, each in enumerate(checked):
-            if isinstance(each, Problem):
-                ticket.fates[n] = Refused(each)
-            else:
+            if not isinstance(each, Problem):
                 shares.setdefault(lane_of(each.customer_id) % len(self._lanes), []).append(n)
         parts = [(lane, at) for lane, mine in shares.items() for at in _slices(mine, self._max_batch)]
-        ticket.waiting = len(parts)
+        ticket, done = Ticket.awaited(fates, parts=len(parts))
         for lane, at in parts:
             events = [checked[n] for n in at]
             self._lanes[lane].put(
                 Chunk(ticket, environment, version, at, [told[n] for n in at], events)  # type: ignore[arg-type]
             )
         if parts:
-            await ticket.done
+            await done
         return ticket.settled()
 
     async def _keep(self, strays: Sequence[Stray]) -> None:
-        ticket = Ticket(len(strays))
-        ticket.waiting = 1
+        ticket, done = Ticket.awaited([None] * len(strays))
         self._strays.put(Chunk(ticket, "", 0, list(range(len(strays))), list(strays), []))
-        await ticket.done
+        await done
 
 
 def _slices(positions: list[int], most: int) -> Iterable[list[int]]:

@@ -60,27 +60,53 @@ Recheck: TypeAlias = Callable[
 
 
 class Ticket:
-    """What one caller waits for: the fates of its events, complete when every part is done."""
+    """What one caller waits for: the fates of its events, complete when every part is done; some may be known before.
 
-    def __init__(self, count: int) -> None:
-        self.fates: list[Fate | None] = [None] * count
-        self.waiting = 0
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    `then` is called once: when all is done, or with the error of the first part that failed.
+    """
+
+    __slots__ = ("_then", "fates", "waiting")
+
+    def __init__(
+        self, fates: "list[Fate | None]", then: "Callable[[Ticket, BaseException | None], None]", *, parts: int = 1
+    ) -> None:
+        self.fates = fates
+        self.waiting = parts
+        self._then: Callable[[Ticket, BaseException | None], None] | None = then
+
+    @classmethod
+    def awaited(cls, fates: "list[Fate | None]", *, parts: int = 1) -> "tuple[Ticket, asyncio.Future[None]]":
+        """A ticket, and what tells who waits for it that it is complete."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def then(_: Ticket, error: BaseException | None) -> None:
+            if done.done():
+                return  # who waited has gone
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        return cls(fates, then, parts=parts), done
 
     def part_done(self) -> None:
         self.waiting -= 1
-        if self.waiting == 0 and not self.done.done():
-            self.done.set_result(None)
+        if self.waiting == 0:
+            self._end(None)
 
     def fail(self, error: BaseException) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+        self._end(error)
 
     def settled(self) -> list[Fate]:
         """The fates, all of them known."""
         fates = [fate for fate in self.fates if fate is not None]
         assert len(fates) == len(self.fates), "an event without a fate"
         return fates
+
+    def _end(self, error: BaseException | None) -> None:
+        then, self._then = self._then, None
+        if then is not None:
+            then(self, error)
 
 
 class Chunk:

@@ -6,11 +6,11 @@ stray events and told by `v1.billing.meter.error_report_triggered`.
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -18,7 +18,7 @@ import structlog
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from meterline.api.asgi import Answer, Asked, BodyRefused, Hot
+from meterline.api.asgi import Answer, Asked, BodyRefused, Hot, Reply
 from meterline.api.auth import Keys
 from meterline.api.stripe import auth, form, idempotency, version
 from meterline.api.stripe.error import StripeError, internal
@@ -78,70 +78,113 @@ def hot(ingest: Ingest, keys: Keys) -> Hot:
     async def handler(asked: Asked) -> Answer:
         headers = response_headers(asked.headers)
         try:
-            return await _create(ingest, keys, asked, headers)
-        except StripeError as error:
-            return _refused(error, headers)
-        except Exception as error:
-            if out_of_reach(error):
-                log.warning("database_lost", path=asked.path, error=repr(error))
-                return _refused(unavailable(), headers)
-            log.exception("call_failed", request_id=headers["request-id"], method="POST", path=asked.path)
-            return _refused(internal(), headers)
+            key = await auth.authenticate(keys, asked.headers)
+            call = _read(asked, key, headers, _plain(asked) or _validated(asked))
+            return _created(call, await taken(ingest, call.told, key, "v1"))
+        except Exception as error:  # noqa: BLE001 - every error has an answer
+            return failed(error, asked, headers)
 
-    return Hot(handler, refuse_body)
+    def at_once(asked: Asked, reply: Reply) -> bool:
+        key = keys.at_hand(asked.headers)
+        params = None if key is None else _plain(asked)
+        if key is None or params is None:
+            return False
+        headers = response_headers(asked.headers)
+        now = datetime.now(UTC)
+        try:
+            call = _read(asked, key, headers, params)
+
+            def then(fate: Fate | BaseException) -> None:
+                # What is refused is kept as a stray event, which the handler does.
+                reply(None if isinstance(fate, Refused) else _told_of(fate, call, now, asked))
+
+            return ingest.take_at_once(call.told, environment=key.environment, origin="v1", now=now, then=then)
+        except Exception as error:  # noqa: BLE001 - every error has an answer
+            reply(failed(error, asked, headers))
+            return True
+
+    return Hot(handler, refuse_body, at_once)
 
 
-async def _create(ingest: Ingest, keys: Keys, asked: Asked, headers: dict[str, str]) -> Answer:
-    key = await auth.authenticate(keys, asked.headers)
+class _Call(msgspec.Struct, frozen=True, gc=False):
+    """A request that may be carried out: what is told, and what its answer repeats."""
+
+    key: ApiKey
+    params: Mapping[str, Any]
+    told: Told
+    headers: dict[str, str]
+
+
+def _read(asked: Asked, key: ApiKey, headers: dict[str, str], params: Mapping[str, Any]) -> _Call:
+    """The call that the key makes; raises the StripeError that refuses it."""
     auth.authorize(key, "meter_events", "POST")
     version.spoken(asked.headers.get("stripe-version"))
     request_key = idempotency.key_in(asked.headers)
-    if request_key is not None:
-        headers["idempotency-key"] = request_key
-    params = _plain(asked) or _validated(asked)
     told = _told(params, request_key)
     if request_key is not None:
+        headers["idempotency-key"] = request_key
         told.key16 = digest16(request_key, of=b"key")
         told.key_body16 = digest16("&".join(sorted(asked.body.decode("latin-1").split("&"))))
-    fate = await taken(ingest, told, key, "v1")
+    return _Call(key, params, told, headers)
+
+
+def _created(call: _Call, fate: Accepted) -> Answer:
     answer = {
         "object": "billing.meter_event",
         "created": unix(fate.received_at),
-        "event_name": params["event_name"],
+        "event_name": call.params["event_name"],
         "identifier": fate.identifier,
-        "livemode": key.livemode,
-        "payload": params["payload"],
+        "livemode": call.key.livemode,
+        "payload": call.params["payload"],
         "timestamp": unix(fate.occurred_at),
     }
     if fate.replayed:
-        headers["idempotent-replayed"] = "true"
-    return Answer(HTTPStatus.OK, encode(answer), headers)
+        call.headers["idempotent-replayed"] = "true"
+    return Answer(HTTPStatus.OK, encode(answer), call.headers)
 
 
-async def taken(ingest: Ingest, told: Told, key: ApiKey, origin: str) -> Accepted:
-    """The fate of a single event; raises the StripeError that refuses it."""
-    now = datetime.now(UTC)
-    synchronous = origin == "v2"
-
-    def keeps(problem: Problem) -> bool:
-        return not synchronous and problem.code not in SYNCHRONOUS
-
+def _told_of(fate: Fate | BaseException, call: _Call, now: datetime, asked: Asked) -> Answer:
+    """The answer to a call whose event met that fate."""
     try:
-        (fate,) = await ingest.take(
-            [told],
-            environment=key.environment,
-            origin="v2" if synchronous else "v1",
-            now=now,
-            keeps=keeps,
-        )
-    except Overloaded as full:
-        raise overloaded(full) from None
-    except (Unavailable, Stopped):
-        raise unavailable() from None
+        if isinstance(fate, BaseException):
+            raise fate
+        return _created(call, _accepted(fate, call.told, _keeps, now))
+    except Exception as error:  # noqa: BLE001 - every error has an answer
+        return failed(error, asked, call.headers)
+
+
+def failed(error: Exception, asked: Asked, headers: dict[str, str]) -> Answer:
+    """What a caller is told when a call ended with an error."""
+    if isinstance(error, StripeError):
+        return _refused(error, headers)
+    if isinstance(error, Overloaded):
+        return _refused(overloaded(error), headers)
+    if isinstance(error, Unavailable | Stopped):
+        return _refused(unavailable(), headers)
+    if out_of_reach(error):
+        log.warning("database_lost", path=asked.path, error=repr(error))
+        return _refused(unavailable(), headers)
+    log.error("call_failed", request_id=headers["request-id"], method="POST", path=asked.path, exc_info=error)
+    return _refused(internal(), headers)
+
+
+async def taken(ingest: Ingest, told: Told, key: ApiKey, origin: Literal["v1", "v2"]) -> Accepted:
+    """The fate of a single event; raises what refuses it."""
+    now = datetime.now(UTC)
+    keeps = _keeps if origin == "v1" else _keeps_nothing
+    (fate,) = await ingest.take([told], environment=key.environment, origin=origin, now=now, keeps=keeps)
     return _accepted(fate, told, keeps, now)
 
 
-def _accepted(fate: Fate, told: Told, keeps: Any, now: datetime) -> Accepted:
+def _keeps(problem: Problem) -> bool:
+    return problem.code not in SYNCHRONOUS
+
+
+def _keeps_nothing(_: Problem) -> bool:
+    return False
+
+
+def _accepted(fate: Fate, told: Told, keeps: Callable[[Problem], bool], now: datetime) -> Accepted:
     match fate:
         case Accepted():
             return fate

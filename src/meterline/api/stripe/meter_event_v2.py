@@ -10,36 +10,32 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 import msgspec
-import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from meterline.api.asgi import Answer, Asked, Hot
 from meterline.api.auth import Keys, secret_in
 from meterline.api.stripe import auth, idempotency, v2, version
 from meterline.api.stripe.call import Call
-from meterline.api.stripe.error import StripeError, internal
+from meterline.api.stripe.error import StripeError
 from meterline.api.stripe.json import Json, encode
 from meterline.api.stripe.meter_event import (
     MAX_NAME,
     Payload,
-    overloaded,
+    failed,
     refuse_body,
     response_headers,
     taken,
-    unavailable,
 )
 from meterline.api.stripe.params import List, Params, Text
 from meterline.api.stripe.route import Routes
 from meterline.api.stripe.validation import validate
 from meterline.meter.intake import MAX_IDENTIFIER
 from meterline.store import meter_event_session
-from meterline.store.database import Database, out_of_reach
+from meterline.store.database import Database
 from meterline.store.event import digest16
 from meterline.store.meter_event_session import Session
-from meterline.usecase.group_commit import Overloaded, Stopped, Unavailable
 from meterline.usecase.ingest_events import Ingest, Told
 
-log = structlog.get_logger(__name__)
 routes = Routes("meter_events")
 
 MAX_STREAMED = 100
@@ -129,12 +125,7 @@ def hot_stream(ingest: Ingest, database: Database) -> Hot:
                 message="The session of this authentication token has expired. Create a new meter event session.",
             )
         told = [_told(each, None) for each in validate(StreamCreate, _json(asked.body)).events]
-        try:
-            await ingest.take(told, environment=session.environment, origin="stream", now=now, keeps=lambda _: True)
-        except Overloaded as full:
-            raise overloaded(full) from None
-        except (Unavailable, Stopped):
-            raise unavailable() from None
+        await ingest.take(told, environment=session.environment, origin="stream", now=now, keeps=lambda _: True)
         return Answer(HTTPStatus.OK, b"{}", headers)
 
     return Hot(_answering(create), refuse_body)
@@ -167,15 +158,8 @@ def _answering(create: Any) -> Any:
         headers = response_headers(asked.headers)
         try:
             answer: Answer = await create(asked, headers)
-        except StripeError as error:
-            return Answer(error.status, encode(error.body()), headers | error.headers)
-        except Exception as error:
-            if out_of_reach(error):
-                log.warning("database_lost", path=asked.path, error=repr(error))
-                failed = unavailable()
-                return Answer(failed.status, encode(failed.body()), headers | failed.headers)
-            log.exception("call_failed", request_id=headers["request-id"], method="POST", path=asked.path)
-            return Answer(HTTPStatus.INTERNAL_SERVER_ERROR, encode(internal().body()), headers)
+        except Exception as error:  # noqa: BLE001 - every error has an answer
+            return failed(error, asked, headers)
         return answer
 
     return handler
