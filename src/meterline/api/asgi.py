@@ -53,16 +53,16 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 Handler: TypeAlias = Callable[[Asked], Awaitable[Answer]]
 Refuse: TypeAlias = Callable[[BodyRefused, Mapping[str, str]], Answer]
 Reply: TypeAlias = Callable[[Answer | None], None]
-AtOnce: TypeAlias = Callable[[Asked, Reply], bool]
+AtOnce: TypeAlias = Callable[[Mapping[bytes, bytes], bytes, Reply], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Hot:
     """A hot route: who answers, and how the dialect says that a body was refused.
 
-    `at_once` takes a request about which nothing has to be looked up, and calls back with the answer when it is known;
-    with None where the handler must be asked after all. It says False, and did nothing, of any other request. A
-    request so taken costs no task of its own.
+    `at_once` takes the headers and the body of a request about which nothing has to be looked up, and calls back with
+    the answer when it is known; with None where the handler must be asked after all. It says False, and did nothing,
+    of any other request. A request so taken costs no task of its own.
     """
 
     handler: Handler
@@ -84,10 +84,6 @@ class Doorway:
     def full(self) -> bool:
         """Whether so many bodies are being worked on that no other is read."""
         return self._held > MAX_HELD
-
-    def take_at_once(self, hot: Hot, asked: Asked, reply: Reply) -> bool:
-        """Have a request answered by `reply` if its route can take it without waiting for anything; else False."""
-        return hot.at_once is not None and "content-encoding" not in asked.headers and hot.at_once(asked, reply)
 
     async def answer(self, hot: Hot, asked: Asked) -> Answer:
         """The answer to a request whose body is here as it was sent."""

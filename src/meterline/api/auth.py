@@ -12,6 +12,7 @@ from meterline.store.database import Database
 
 _FRESH_S = 1.0
 _MOST = 10_000
+_UNKNOWN: tuple[float, ApiKey | None] = (0.0, None)
 
 
 class Keys:
@@ -22,18 +23,15 @@ class Keys:
         self._known: dict[str, tuple[float, ApiKey | None]] = {}
         self._asked: dict[str, asyncio.Task[ApiKey | None]] = {}
 
-    def at_hand(self, headers: Mapping[str, str]) -> ApiKey | None:
-        """The key in these headers if it was looked up within the last second; None says nothing."""
-        secret = secret_in(headers)
-        known = None if secret is None else self._known.get(secret)
-        return known[1] if known is not None and known[0] > time.monotonic() else None
+    def at_hand(self, secret: str) -> tuple[float, ApiKey | None]:
+        """The key with that secret and until when that is known (`time.monotonic`); not at all, where that is past."""
+        return self._known.get(secret, _UNKNOWN)
 
     async def find(self, secret: str) -> ApiKey | None:
         """The key in use with that secret, or None."""
-        now = time.monotonic()
-        known = self._known.get(secret)
-        if known is not None and known[0] > now:
-            return known[1]
+        until, known = self.at_hand(secret)
+        if until > time.monotonic():
+            return known
         # The many requests that find the same key stale at once share one look-up.
         asked = self._asked.get(secret)
         if asked is None:

@@ -18,7 +18,7 @@ def routes(behind: Behind) -> dict[tuple[str, str], Hot]:
     return {
         **careful,
         **gate_quick.hot(behind, careful),
-        ("POST", "/v1/billing/meter_events"): meter_event.hot(ingest, keys),
+        ("POST", meter_event.PATH): meter_event.hot(ingest, keys),
         ("POST", "/v2/billing/meter_events"): meter_event_v2.hot_event(ingest, keys),
         ("POST", "/v2/billing/meter_event_stream"): meter_event_v2.hot_stream(ingest, database),
         ("POST", "/ingest/events"): events.hot(ingest, keys),

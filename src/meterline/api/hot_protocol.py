@@ -38,9 +38,9 @@ class _Deaf:
 class HotCycle:
     """A hot request being received and answered, in the place of uvicorn's request-response cycle."""
 
-    __slots__ = ("asked", "body", "disconnected", "hot", "keep_alive", "method", "path", "response_complete", "watch")
+    __slots__ = ("body", "disconnected", "headers", "hot", "keep_alive", "method", "path", "response_complete", "watch")
     message_event = _Deaf()
-    asked: Asked
+    headers: list[tuple[bytes, bytes]]
     watch: Watch
 
     def __init__(self, found: tuple[Hot, str, str], *, keep_alive: bool) -> None:
@@ -102,8 +102,9 @@ class HotProtocol(HttpToolsProtocol):
             super().on_message_complete()
             return
         cycle.watch = Watch()
-        cycle.asked = asked = Asked(cycle.method, cycle.path, b"", decoded(self.headers), cycle.body)
-        if not self._doorway.take_at_once(cycle.hot, asked, partial(self._reply, cycle)):
+        cycle.headers = self.headers
+        at_once = cycle.hot.at_once
+        if at_once is None or not at_once(dict(cycle.headers), cycle.body, partial(self._reply, cycle)):
             self._ask(cycle)
 
     def _reply(self, cycle: HotCycle, answer: Answer | None) -> None:
@@ -123,7 +124,9 @@ class HotProtocol(HttpToolsProtocol):
 
     async def _answer(self, cycle: HotCycle, answer: Answer | None) -> None:
         try:
-            answer = answer or await self._doorway.answer(cycle.hot, cycle.asked)
+            if answer is None:
+                asked = Asked(cycle.method, cycle.path, b"", decoded(cycle.headers), cycle.body)
+                answer = await self._doorway.answer(cycle.hot, asked)
         except Exception:
             cycle.keep_alive = False
             answer = _BROKEN

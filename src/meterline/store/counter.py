@@ -14,27 +14,31 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from meterline.store.event import NewEvent
+from meterline.store.event import NewEvent, instant, micros
 
 EXACT = Context(prec=100, traps=[Inexact])
 """Sums of event values are exact or an error, never rounded."""
 
 
+_HOUR = 3_600_000_000
+"""Microseconds."""
+
+
 class Hour(msgspec.Struct, gc=False):
-    """What a counter row holds, or what is added to it."""
+    """What is added to a counter row; instants as `store.event.micros`."""
 
     count: int
     sum: Decimal
     max: Decimal
     last: Decimal
-    last_occurred: datetime
-    last_received: datetime
+    last_occurred: int
+    last_received: int
     recent: Decimal
-    recent_received: datetime
+    recent_received: int
 
 
-Hours: TypeAlias = "Mapping[tuple[UUID, str, datetime, UUID, str], Hour]"
-"""Counters by (customer, meter, hour, dimensions, environment)."""
+Hours: TypeAlias = "Mapping[tuple[UUID, str, int, UUID, str], Hour]"
+"""Counters by (customer, meter, the hour's first microsecond, dimensions, environment)."""
 
 
 class Key(msgspec.Struct, frozen=True, gc=False):
@@ -49,12 +53,12 @@ class Key(msgspec.Struct, frozen=True, gc=False):
 
 def fold(events: Iterable[NewEvent]) -> Hours:
     """The counters of a set of events."""
-    hours: dict[tuple[UUID, str, datetime, UUID, str], Hour] = {}
+    hours: dict[tuple[UUID, str, int, UUID, str], Hour] = {}
     add, get = EXACT.add, hours.get
     for event in events:
-        occurred, received, value = event.occurred_at, event.received_at, event.value
-        hour = occurred.replace(minute=0, second=0, microsecond=0)
-        key = (event.customer_id, event.meter, hour, event.dimensions16, event.environment)
+        occurred, value = micros(event.occurred_at), event.value
+        received = occurred if event.received_at is event.occurred_at else micros(event.received_at)
+        key = (event.customer_id, event.meter, occurred - occurred % _HOUR, event.dimensions16, event.environment)
         counter = get(key)
         if counter is None:
             hours[key] = Hour(1, value, value, value, occurred, received, value, received)
@@ -91,19 +95,20 @@ ON CONFLICT (customer_id, meter, hour, dimensions16) DO UPDATE SET
 """
 """What is done to the counter rows `h` that are there already."""
 
-_ADD_HOURS = (
-    """
+HOURS_TOLD = f"""\
+customer_id, meter, {instant("hour")}, dimensions16, environment, count, sum::numeric, max::numeric, last::numeric,
+       {instant("last_occurred")}, {instant("last_received")}, recent::numeric, {instant("recent_received")}"""
+"""The columns of counter rows, made of what `hour_columns` gives under the same names."""
+
+_ADD_HOURS = f"""
 INSERT INTO usage_hour AS h (customer_id, meter, hour, dimensions16, environment, count, sum, max, last,
                              last_occurred, last_received, recent, recent_received)
-SELECT customer_id, meter, hour, dimensions16, environment, count, sum::numeric, max::numeric, last::numeric,
-       last_occurred, last_received, recent::numeric, recent_received
-FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
-            $8::text[], $9::text[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::timestamptz[])
+SELECT {HOURS_TOLD}
+FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[], $7::text[],
+            $8::text[], $9::text[], $10::bigint[], $11::bigint[], $12::text[], $13::bigint[])
   AS n(customer_id, meter, hour, dimensions16, environment, count, sum, max, last, last_occurred,
        last_received, recent, recent_received)
-"""
-    + ON_COUNTED_BEFORE
-)
+{ON_COUNTED_BEFORE}"""
 
 _ADD_UNIQUE = """
 INSERT INTO usage_unique AS u (customer_id, meter, hour, dimensions16, value16, environment, count)
@@ -123,24 +128,22 @@ ON CONFLICT DO NOTHING
 def hour_columns(hours: Hours) -> list[list[Any]]:
     """The counters in key order, column by column, as `_ADD_HOURS` takes them."""
     rows = sorted(hours.items(), key=_hour_order)
+    keys = [key for key, _ in rows]
+    told = [hour for _, hour in rows]
     return [
-        [key[0] for key, _ in rows],
-        [key[1] for key, _ in rows],
-        [key[2] for key, _ in rows],
-        [key[3] for key, _ in rows],
-        [key[4] for key, _ in rows],
-        [hour.count for _, hour in rows],
-        [format(hour.sum, "f") for _, hour in rows],
-        [format(hour.max, "f") for _, hour in rows],
-        [format(hour.last, "f") for _, hour in rows],
-        [hour.last_occurred for _, hour in rows],
-        [hour.last_received for _, hour in rows],
-        [format(hour.recent, "f") for _, hour in rows],
-        [hour.recent_received for _, hour in rows],
+        *([key[n] for key in keys] for n in range(5)),
+        [hour.count for hour in told],
+        [format(hour.sum, "f") for hour in told],
+        [format(hour.max, "f") for hour in told],
+        [format(hour.last, "f") for hour in told],
+        [hour.last_occurred for hour in told],
+        [hour.last_received for hour in told],
+        [format(hour.recent, "f") for hour in told],
+        [hour.recent_received for hour in told],
     ]
 
 
-def _hour_order(row: "tuple[tuple[UUID, str, datetime, UUID, str], Hour]") -> tuple[bytes, str, datetime, bytes]:
+def _hour_order(row: "tuple[tuple[UUID, str, int, UUID, str], Hour]") -> tuple[bytes, str, int, bytes]:
     customer_id, meter, hour, dimensions16, _ = row[0]
     return customer_id.bytes, meter, hour, dimensions16.bytes
 

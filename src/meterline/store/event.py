@@ -81,6 +81,20 @@ def uuid16(raw: bytes) -> UUID:
     return made
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(at: datetime) -> int:
+    """Microseconds since 1970, exact: an instant in the form that the driver encodes fastest, by some 1.5 µs each."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant(column: str) -> str:
+    """The SQL that makes an instant of a column of `micros`: exact, as the product is a whole number below 2^53."""
+    return f"'epoch'::timestamptz + {column} * interval '1 microsecond'"
+
+
 def digest16(text: str, *, of: bytes = b"") -> UUID:
     """16 bytes that stand for a text; `of` keeps kinds of text apart."""
     return uuid16(blake2b(text.encode(), digest_size=16, person=of).digest())
@@ -147,15 +161,18 @@ def days_of(received_at: datetime) -> tuple[list[date], date]:
 
 # ── storing a batch ─────────────────────────────────────────────────────────────────────────────────────
 
-_INCOMING = """
+_INCOMING = f"""
 WITH incoming AS (
-  SELECT * FROM unnest(
-    $1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
-    $9::uuid[], $10::uuid[], $11::timestamptz[], $12::uuid[], $13::uuid[], $14::uuid[],
+  SELECT customer_id, {instant("occurred")} AS occurred_at, identifier16, environment, meter, identifier, value,
+         dimensions16, value16, body16, {instant("received")} AS received_at, key_owner, key16, key_body16,
+         through_stripe, n
+  FROM unnest(
+    $1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::uuid[],
+    $9::uuid[], $10::uuid[], $11::bigint[], $12::uuid[], $13::uuid[], $14::uuid[],
     $18::bool[]
   ) WITH ORDINALITY AS i(
-    customer_id, occurred_at, identifier16, environment, meter, identifier, value, dimensions16,
-    value16, body16, received_at, key_owner, key16, key_body16, through_stripe, n)
+    customer_id, occurred, identifier16, environment, meter, identifier, value, dimensions16,
+    value16, body16, received, key_owner, key16, key_body16, through_stripe, n)
 )"""
 
 _KEY_CLAIMS = """
@@ -226,7 +243,7 @@ async def store(
     row = await connection.fetchrow(
         _store_statement(keyed=keyed),
         [e.customer_id for e in events],
-        [e.occurred_at for e in events],
+        [micros(e.occurred_at) for e in events],
         [e.identifier16 for e in events],
         [e.environment for e in events],
         [e.meter for e in events],
@@ -235,7 +252,7 @@ async def store(
         [e.dimensions16 for e in events],
         [e.value16 for e in events],
         [e.body16 for e in events],
-        [e.received_at for e in events],
+        [micros(e.received_at) for e in events],
         [key_owner(e.environment) for e in events] if keyed else [],
         [e.key16 for e in events] if keyed else [],
         [e.key_body16 for e in events] if keyed else [],

@@ -14,8 +14,8 @@ from functools import cache
 
 import asyncpg
 
-from meterline.store.counter import ON_COUNTED_BEFORE, dimension_columns, fold, hour_columns
-from meterline.store.event import NewEvent, days_of, key_owner
+from meterline.store.counter import HOURS_TOLD, ON_COUNTED_BEFORE, dimension_columns, fold, hour_columns
+from meterline.store.event import NewEvent, days_of, instant, key_owner, micros
 
 _DIMENSIONS = """, described AS (
   INSERT INTO usage_dimension (customer_id, meter, dimensions16, environment, dimensions)
@@ -37,9 +37,11 @@ def _statement(*, split: bool) -> str:
     """
     return f"""
 WITH incoming AS MATERIALIZED (
-  SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[],
-                       $8::timestamptz[], $30::uuid[], $31::uuid[], $28::uuid[])
-    AS i(customer_id, occurred_at, identifier16, meter, identifier, value, body16, received_at, key16, key_body16,
+  SELECT customer_id, {instant("occurred")} AS occurred_at, identifier16, meter, identifier, value, body16,
+         {instant("received")} AS received_at, key16, key_body16, dimensions16
+  FROM unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::uuid[],
+              $8::bigint[], $30::uuid[], $31::uuid[], $28::uuid[])
+    AS i(customer_id, occurred, identifier16, meter, identifier, value, body16, received, key16, key_body16,
          dimensions16)
 ), claims AS (
   SELECT customer_id, identifier16, received_at, occurred_at, body16 FROM incoming
@@ -70,12 +72,12 @@ WITH incoming AS MATERIALIZED (
 ), counted AS (
   INSERT INTO usage_hour AS h (customer_id, meter, hour, dimensions16, environment, count, sum, max, last,
                                last_occurred, last_received, recent, recent_received)
-  SELECT customer_id, meter, hour, dimensions16, $9, count, sum::numeric, max::numeric, last::numeric,
-         last_occurred, last_received, recent::numeric, recent_received
-  FROM unnest($16::uuid[], $17::text[], $18::timestamptz[], $19::uuid[], $20::bigint[], $21::text[], $22::text[],
-              $23::text[], $24::timestamptz[], $25::timestamptz[], $26::text[], $27::timestamptz[])
-    AS n(customer_id, meter, hour, dimensions16, count, sum, max, last, last_occurred, last_received, recent,
-         recent_received)
+  SELECT {HOURS_TOLD}
+  FROM (SELECT *, $9 AS environment
+        FROM unnest($16::uuid[], $17::text[], $18::bigint[], $19::uuid[], $20::bigint[], $21::text[], $22::text[],
+                    $23::text[], $24::bigint[], $25::bigint[], $26::text[], $27::bigint[])
+          AS u(customer_id, meter, hour, dimensions16, count, sum, max, last, last_occurred, last_received, recent,
+               recent_received)) n
   WHERE (SELECT count(*) FROM stored) > 0
   {ON_COUNTED_BEFORE}
   RETURNING 1
@@ -101,13 +103,13 @@ async def write(
     done: bool = await connection.fetchval(
         _statement(split=split),
         [e.customer_id for e in events],
-        [e.occurred_at for e in events],
+        [micros(e.occurred_at) for e in events],
         [e.identifier16 for e in events],
         [e.meter for e in events],
         [e.identifier for e in events],
         [str(e.value) for e in events],
         [e.body16 for e in events],
-        [e.received_at for e in events],
+        [micros(e.received_at) for e in events],
         first.environment,
         version,
         days,

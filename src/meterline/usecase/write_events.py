@@ -475,22 +475,23 @@ async def _debit(
 
 def turns(events: Sequence[NewEvent]) -> list[list[int]]:
     """Positions in key order, so that no identifier and no key comes twice in one turn; one turn as a rule."""
-    order = sorted(range(len(events)), key=lambda n: (events[n].customer_id.bytes, events[n].identifier16.bytes))
+    own = [each.customer_id.bytes + each.identifier16.bytes for each in events]
+    order = sorted(range(len(events)), key=own.__getitem__)
+    keys = [(each.environment, each.key16) for each in events if each.key16 is not None]
+    if len(set(own)) == len(own) and len(set(keys)) == len(keys):
+        return [order]
     claimed: set[object] = set()
     turn: list[int] = []
     later: list[int] = []
     for n in order:
-        each = events[n]
-        claims: list[object] = [(each.customer_id, each.identifier16)]
-        if each.key16 is not None:
-            claims.append((each.environment, each.key16))
+        claims: list[object] = [own[n]]
+        if events[n].key16 is not None:
+            claims.append((events[n].environment, events[n].key16))
         if claimed.isdisjoint(claims):
             claimed.update(claims)
             turn.append(n)
         else:
             later.append(n)
-    if not later:
-        return [turn]
     # The earliest of several with the same identifier goes first.
     positions = sorted(later)
     rest = turns([events[n] for n in positions])

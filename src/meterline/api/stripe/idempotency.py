@@ -45,7 +45,11 @@ _ATTEMPTS = 4
 
 def key_in(headers: Mapping[str, str]) -> str | None:
     """The caller's key; at most 255 characters."""
-    key = headers.get("idempotency-key")
+    return checked(headers.get("idempotency-key"))
+
+
+def checked(key: str | None) -> str | None:
+    """A key as it was sent, None for an empty one; refuses one that is too long."""
     if key is not None and len(key) > 255:
         raise StripeError.invalid(
             f"Idempotency keys can be at most 255 characters long. This one is {len(key)} characters long."

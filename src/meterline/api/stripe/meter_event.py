@@ -5,7 +5,9 @@ the value's digits, the identifier. An unknown customer and a missing or bad val
 stray events and told by `v1.billing.meter.error_report_triggered`.
 """
 
+import os
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,8 +20,8 @@ import structlog
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from meterline.api.asgi import Answer, Asked, BodyRefused, Hot, Reply
-from meterline.api.auth import Keys
+from meterline.api.asgi import Answer, Asked, BodyRefused, Hot, Reply, decoded
+from meterline.api.auth import Keys, secret_in
 from meterline.api.stripe import auth, form, idempotency, version
 from meterline.api.stripe.error import StripeError, internal
 from meterline.api.stripe.json import encode, unix
@@ -35,7 +37,10 @@ from meterline.usecase.write_events import Accepted, Duplicate, Fate, KeyReused,
 
 log = structlog.get_logger(__name__)
 
+PATH = "/v1/billing/meter_events"
 MAX_NAME = 100
+_FORM = "application/x-www-form-urlencoded"
+_MOST_CALLERS = 10_000
 _MAX_BODY = 64 * 1024
 
 SYNCHRONOUS = frozenset(
@@ -79,31 +84,81 @@ def hot(ingest: Ingest, keys: Keys) -> Hot:
         headers = response_headers(asked.headers)
         try:
             key = await auth.authenticate(keys, asked.headers)
-            call = _read(asked, key, headers, _plain(asked) or _validated(asked))
+            auth.authorize(key, "meter_events", "POST")
+            version.spoken(asked.headers.get("stripe-version"))
+            params = (_plain(asked.body) if _usual(asked) else None) or _validated(asked)
+            call = _call(key, params, asked.headers.get("idempotency-key"), asked.body, headers)
             return _created(call, await taken(ingest, call.told, key, "v1"))
         except Exception as error:  # noqa: BLE001 - every error has an answer
-            return failed(error, asked, headers)
+            return failed(error, asked.path, headers)
 
-    def at_once(asked: Asked, reply: Reply) -> bool:
-        key = keys.at_hand(asked.headers)
-        params = None if key is None else _plain(asked)
-        if key is None or params is None:
+    def at_once(sent: Mapping[bytes, bytes], body: bytes, reply: Reply) -> bool:
+        caller = callers.find(sent)
+        params = None if caller is None else _plain(body)
+        if caller is None or params is None:
             return False
-        headers = response_headers(asked.headers)
+        headers = {"request-id": f"req_{os.urandom(7).hex()}", "stripe-version": caller.version}
         now = datetime.now(UTC)
         try:
-            call = _read(asked, key, headers, params)
+            raw_key = sent.get(b"idempotency-key")
+            call = _call(caller.key, params, None if raw_key is None else raw_key.decode("latin-1"), body, headers)
 
             def then(fate: Fate | BaseException) -> None:
                 # What is refused is kept as a stray event, which the handler does.
-                reply(None if isinstance(fate, Refused) else _told_of(fate, call, now, asked))
+                reply(None if isinstance(fate, Refused) else _told_of(fate, call, now))
 
-            return ingest.take_at_once(call.told, environment=key.environment, origin="v1", now=now, then=then)
+            return ingest.take_at_once(call.told, environment=caller.key.environment, origin="v1", now=now, then=then)
         except Exception as error:  # noqa: BLE001 - every error has an answer
-            reply(failed(error, asked, headers))
+            reply(failed(error, PATH, headers))
             return True
 
+    callers = _Callers(keys)
     return Hot(handler, refuse_body, at_once)
+
+
+class _Caller(msgspec.Struct, frozen=True, gc=False):
+    """Who calls with certain headers: a key that may tell events, in a version that is spoken, in forms."""
+
+    until: float
+    key: ApiKey
+    version: str
+
+
+class _Callers:
+    """The callers of the last second by the headers that say who they are: most requests differ only in their body."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+        self._known: dict[tuple[bytes | None, ...], _Caller] = {}
+
+    def find(self, sent: Mapping[bytes, bytes]) -> _Caller | None:
+        """Who sent these headers; None where that must be found out the careful way."""
+        asked = (
+            sent.get(b"authorization"),
+            sent.get(b"stripe-version"),
+            sent.get(b"content-type"),
+            sent.get(b"content-encoding"),
+        )
+        known = self._known.get(asked)
+        if known is not None and known.until > time.monotonic():
+            return known
+        made = self._made(decoded((name, value) for name, value in sent.items()))
+        if made is not None:
+            if len(self._known) >= _MOST_CALLERS:
+                self._known.clear()
+            self._known[asked] = made
+        return made
+
+    def _made(self, headers: Mapping[str, str]) -> _Caller | None:
+        until, key = self._keys.at_hand(secret_in(headers) or "")
+        form_body = headers.get("content-type", "").startswith(_FORM)
+        if key is None or until <= time.monotonic() or not form_body or "content-encoding" in headers:
+            return None
+        try:
+            auth.authorize(key, "meter_events", "POST")
+            return _Caller(until, key, version.spoken(headers.get("stripe-version")))
+        except StripeError:
+            return None
 
 
 class _Call(msgspec.Struct, frozen=True, gc=False):
@@ -115,16 +170,16 @@ class _Call(msgspec.Struct, frozen=True, gc=False):
     headers: dict[str, str]
 
 
-def _read(asked: Asked, key: ApiKey, headers: dict[str, str], params: Mapping[str, Any]) -> _Call:
-    """The call that the key makes; raises the StripeError that refuses it."""
-    auth.authorize(key, "meter_events", "POST")
-    version.spoken(asked.headers.get("stripe-version"))
-    request_key = idempotency.key_in(asked.headers)
+def _call(
+    key: ApiKey, params: Mapping[str, Any], request_key: str | None, body: bytes, headers: dict[str, str]
+) -> _Call:
+    """The call that the parameters make; raises the StripeError that refuses its Idempotency-Key."""
+    request_key = idempotency.checked(request_key)
     told = _told(params, request_key)
     if request_key is not None:
         headers["idempotency-key"] = request_key
         told.key16 = digest16(request_key, of=b"key")
-        told.key_body16 = digest16("&".join(sorted(asked.body.decode("latin-1").split("&"))))
+        told.key_body16 = digest16("&".join(sorted(body.decode("latin-1").split("&"))))
     return _Call(key, params, told, headers)
 
 
@@ -143,17 +198,17 @@ def _created(call: _Call, fate: Accepted) -> Answer:
     return Answer(HTTPStatus.OK, encode(answer), call.headers)
 
 
-def _told_of(fate: Fate | BaseException, call: _Call, now: datetime, asked: Asked) -> Answer:
+def _told_of(fate: Fate | BaseException, call: _Call, now: datetime) -> Answer:
     """The answer to a call whose event met that fate."""
     try:
         if isinstance(fate, BaseException):
             raise fate
         return _created(call, _accepted(fate, call.told, _keeps, now))
     except Exception as error:  # noqa: BLE001 - every error has an answer
-        return failed(error, asked, call.headers)
+        return failed(error, PATH, call.headers)
 
 
-def failed(error: Exception, asked: Asked, headers: dict[str, str]) -> Answer:
+def failed(error: Exception, path: str, headers: dict[str, str]) -> Answer:
     """What a caller is told when a call ended with an error."""
     if isinstance(error, StripeError):
         return _refused(error, headers)
@@ -162,9 +217,9 @@ def failed(error: Exception, asked: Asked, headers: dict[str, str]) -> Answer:
     if isinstance(error, Unavailable | Stopped):
         return _refused(unavailable(), headers)
     if out_of_reach(error):
-        log.warning("database_lost", path=asked.path, error=repr(error))
+        log.warning("database_lost", path=path, error=repr(error))
         return _refused(unavailable(), headers)
-    log.error("call_failed", request_id=headers["request-id"], method="POST", path=asked.path, exc_info=error)
+    log.error("call_failed", request_id=headers["request-id"], method="POST", path=path, exc_info=error)
     return _refused(internal(), headers)
 
 
@@ -249,7 +304,7 @@ def unavailable() -> StripeError:
 def response_headers(asked: Mapping[str, str]) -> dict[str, str]:
     """The headers of every answer."""
     return {
-        "request-id": f"req_{secrets.token_hex(7)}",
+        "request-id": f"req_{os.urandom(7).hex()}",
         "stripe-version": asked.get("stripe-version", version.LATEST),
     }
 
@@ -276,18 +331,16 @@ _PLAIN = {"event_name", "identifier", "timestamp"}
 
 
 def _usual(asked: Asked) -> bool:
-    form_body = asked.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    small = len(asked.body) <= _MAX_BODY and asked.body.isascii() and b"%00" not in asked.body
-    return form_body and small and not asked.query
+    return asked.headers.get("content-type", "").startswith(_FORM) and not asked.query
 
 
-def _plain(asked: Asked) -> dict[str, Any] | None:
-    """The parameters where nothing about them is unusual; None sends them the careful way round."""
-    if not _usual(asked):
+def _plain(body: bytes) -> dict[str, Any] | None:
+    """The parameters of a form where nothing about them is unusual; None sends them the careful way round."""
+    if len(body) > _MAX_BODY or not body.isascii() or b"%00" in body:
         return None
     params: dict[str, Any] = {}
     payload: dict[str, str] = {}
-    for pair in asked.body.decode("ascii").split("&"):
+    for pair in body.decode("ascii").split("&"):
         raw_name, _, value = pair.partition("=")
         try:
             name = _name(raw_name)

@@ -159,7 +159,7 @@ def _answering(create: Any) -> Any:
         try:
             answer: Answer = await create(asked, headers)
         except Exception as error:  # noqa: BLE001 - every error has an answer
-            return failed(error, asked, headers)
+            return failed(error, asked.path, headers)
         return answer
 
     return handler
