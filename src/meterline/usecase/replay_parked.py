@@ -60,7 +60,9 @@ async def replay_parked(
     """Try up to `limit` parked events again, oldest first.
 
     Where a wallet pays, what nothing prices stays parked. A timestamp is judged as of when the event was first told;
-    `any_time` counts events outside the window too. Raises Conflict when the catalog changed meanwhile.
+    `any_time` counts events outside the window too. An event without a timestamp happened when it was first told; on
+    a test clock, whose time then nobody noted, at the clock's time now. Raises Conflict when the catalog changed
+    meanwhile.
     """
     connection = await driver(tx)
     claimed, last = await stray.claim_parked(
@@ -167,24 +169,22 @@ async def _check(
         if isinstance(each, Problem):
             checked.append(each)
             continue
-        source = part.event
-        judged = source.occurred_at if any_time else claimed[part.place].received_at
-        on_clocks = dict.fromkeys(clocks, source.occurred_at) if any_time else clocks
-        checked.append(
-            ready(source, each, known, on_clocks, environment, now + n * MICROSECOND, told_at=judged)  # type: ignore[arg-type]
-        )
+        dated = part.event.occurred_at if any_time else None
+        told_at = dated or claimed[part.place].received_at
+        on_clocks = clocks if dated is None else dict.fromkeys(clocks, dated)
+        checked.append(ready(part.event, each, known, on_clocks, environment, now + n * MICROSECOND, told_at=told_at))
     return checked
 
 
 def _read(parked: Parked) -> Told:
-    """The event as told, with an identifier and a timestamp for ever the same, so that it counts once."""
+    """The event as told, with an identifier for ever the same, so that it counts once."""
     document = _told.decode(parked.told)
     timestamp = document.get("timestamp")
     return Told(
         event_name=document["event_name"],
         payload=document.get("payload", {}),
         identifier=parked.identifier or parked.key16.hex,
-        occurred_at=datetime.fromisoformat(timestamp) if timestamp else parked.received_at,
+        occurred_at=datetime.fromisoformat(timestamp) if timestamp else None,
         customer=document.get("customer"),
         source=document.get("source"),
     )
