@@ -41,8 +41,8 @@ class Keys:
 
     def fresh(self, secret: str) -> ApiKey | None:
         """The key with that secret if it was looked up within the last second; None says nothing."""
-        known = self._known.get(secret)
-        return known[1] if known is not None and known[0] > time.monotonic() else None
+        until, known = self.at_hand(secret)
+        return known if until > time.monotonic() else None
 
     async def _look_up(self, secret: str) -> ApiKey | None:
         now = time.monotonic()

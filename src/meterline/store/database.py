@@ -47,7 +47,7 @@ class Database:
 
     async def open(self) -> None:
         self._pool = await asyncpg.create_pool(
-            self.dsn, min_size=1, max_size=self._hot_connections, reset=_leave_as_it_is
+            self.dsn, min_size=1, max_size=self._hot_connections, reset=leave_as_it_is
         )
 
     async def close(self) -> None:
@@ -82,7 +82,7 @@ class Database:
             connection.terminate()
 
 
-async def _leave_as_it_is(_connection: object) -> None:
+async def leave_as_it_is(_connection: object) -> None:
     """Nobody changes the settings of a session of the pool: putting them back would be a round trip each time."""
 
 

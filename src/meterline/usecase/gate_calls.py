@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from meterline.refusal import Missing, Refusal
-from meterline.store.database import Database, out_of_reach, stopped_by_others
+from meterline.store.database import Database, leave_as_it_is, out_of_reach, stopped_by_others
 from meterline.store.ledger import Connection
 from meterline.usecase.batch_work import BatchWork, share, write
 from meterline.usecase.group_commit import Gate, GroupCommit, Overloaded, Unavailable
@@ -20,6 +22,12 @@ from meterline.usecase.work_wallet import Answer, OpenWallet, Refused
 _MAX_BATCH = 500
 _MAX_QUEUED = 10_000
 _TRIES = 5
+_SESSION = {
+    "application_name": "meterline gate",
+    # Of statements this long the plan costs more than the work, and none depends on what the rows hold.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,18 +65,24 @@ class Gatekeeper:
     """Decides the calls of one process."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._dsn = database.dsn
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._calls: GroupCommit[GateCall] = GroupCommit(
             self._decide, max_batch=_MAX_BATCH, max_queued=_MAX_QUEUED, name="gate", gate=Gate(enough=1)
         )
 
     async def start(self) -> None:
-        """Begin deciding."""
+        """Begin deciding. A connection is made on first use."""
+        self._pool = await asyncpg.create_pool(
+            self._dsn, min_size=0, max_size=1, reset=leave_as_it_is, server_settings=_SESSION
+        )
         self._calls.start()
 
     async def stop(self) -> None:
         """Decide what is queued, then end."""
         await self._calls.stop()
+        if self._pool is not None:
+            await self._pool.close()
 
     async def ask(self, call: GateCall) -> Answer | Refusal:
         """What became of the call, once that is committed: an answer, a refusal that is kept, or one that is not.
@@ -82,9 +96,10 @@ class Gatekeeper:
         return await call.answer
 
     async def _decide(self, batch: Sequence[GateCall]) -> None:
+        assert self._pool is not None, "start() comes first"
         for tries in range(1, _TRIES + 1):
             try:
-                async with self._database.pool.acquire() as connection, connection.transaction():
+                async with self._pool.acquire() as connection, connection.transaction():
                     environments = sorted({call.environment for call in batch})
                     answers = [await _together(connection, batch, each) for each in environments]
                 break
