@@ -530,6 +530,22 @@ async def save_tallies(connection: Connection, *, environment: str, reached: Map
     )
 
 
+async def carry_tallies(connection: Connection, to: Tariff, *, counters: Iterable[str], span: datetime) -> None:
+    """Let a tariff's tiers of a span go on from where those of earlier `counters` of its subscription stand."""
+    await connection.execute(
+        "INSERT INTO wallet_tally (environment, customer_id, subscription, price, cell, span, quantity)"
+        " SELECT environment, customer_id, subscription, $4, cell, span, max(quantity) FROM wallet_tally"
+        " WHERE customer_id = $1 AND subscription = $2 AND price = ANY($3::text[]) AND span = $5"
+        " GROUP BY environment, customer_id, subscription, cell, span"
+        " ON CONFLICT (customer_id, subscription, price, cell, span) DO UPDATE SET quantity = excluded.quantity",
+        to.customer_id,
+        to.subscription,
+        sorted(counters),
+        to.counter,
+        span,
+    )
+
+
 class Fee(msgspec.Struct, frozen=True, gc=False):
     """What one event cost under one price, and what the wallet paid of it; the quantities are before and after it."""
 

@@ -22,6 +22,7 @@ from meterline.rating.rate import rate
 from meterline.refusal import Refusal
 from meterline.store import asset as assets
 from meterline.store import due, meter, offer, price, top_up, wallet
+from meterline.store.database import driver
 from meterline.store.identifier import public
 from meterline.store.offer import Owed, Tariff, WalletSubscription
 from meterline.store.top_up import TopUp
@@ -162,36 +163,60 @@ async def _way(work: Work, of: OfferPrice) -> Way:
 async def debit_by(
     tx: AsyncConnection, subscription: WalletSubscription, versions: Iterable[OfferVersion], *, at: datetime
 ) -> None:
-    """Debit usage from that instant on by the prices of these versions."""
+    """Debit usage from that instant on by the prices of these versions.
+
+    Their tiers go on from what the subscription used of the span under the versions it had before.
+    """
+    connection = await driver(tx)
+    standing = await offer.tariffs(connection, [subscription.customer_id])
     for version in versions:
-        metered = [each for each in version.prices if each.meter is not None]
-        meters = await meter.find(tx, version.environment, [each.meter for each in metered if each.meter])
-        await offer.add_tariffs(
-            tx,
-            [
-                Tariff(
-                    environment=version.environment,
-                    customer_id=subscription.customer_id,
-                    subscription=subscription.id,
-                    price=each.price,
-                    sold=each.id,
-                    counter=each.counter,
-                    rank=each.rank,
-                    product=version.product,
-                    version=version.version,
-                    meter=each.meter,
-                    volume_field=each.volume_field,
-                    formula=meters[each.meter].formula,
-                    asset=each.asset,
-                    cadence=each.cadence,
-                    minimum=each.minimum,
-                    maximum=each.maximum,
-                    starts_at=at,
-                )
-                for each in metered
-                if each.meter is not None
-            ],
+        new = await _tariffs(tx, subscription, version, at=at)
+        for each in new:
+            counters = _counters_before(each, standing)
+            if counters and each.counter not in counters:
+                await offer.carry_tallies(connection, each, counters=counters, span=each.span(at))
+        await offer.add_tariffs(tx, new)
+
+
+def _counters_before(new: Tariff, standing: Iterable[Tariff]) -> set[str]:
+    """By what the version that the subscription had last counted the usage that a new tariff is for."""
+    mine = [
+        each
+        for each in standing
+        if (each.subscription, each.product, each.meter) == (new.subscription, new.product, new.meter)
+    ]
+    last = max((each.starts_at for each in mine), default=None)
+    return {each.counter for each in mine if each.starts_at == last}
+
+
+async def _tariffs(
+    tx: AsyncConnection, subscription: WalletSubscription, version: OfferVersion, *, at: datetime
+) -> list[Tariff]:
+    metered = [each for each in version.prices if each.meter is not None]
+    meters = await meter.find(tx, version.environment, [each.meter for each in metered if each.meter])
+    return [
+        Tariff(
+            environment=version.environment,
+            customer_id=subscription.customer_id,
+            subscription=subscription.id,
+            price=each.price,
+            sold=each.id,
+            counter=each.counter,
+            rank=each.rank,
+            product=version.product,
+            version=version.version,
+            meter=each.meter,
+            volume_field=each.volume_field,
+            formula=meters[each.meter].formula,
+            asset=each.asset,
+            cadence=each.cadence,
+            minimum=each.minimum,
+            maximum=each.maximum,
+            starts_at=at,
         )
+        for each in metered
+        if each.meter is not None
+    ]
 
 
 async def _give_all(

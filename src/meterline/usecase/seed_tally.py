@@ -1,7 +1,7 @@
-"""From where debits go on counting when a wallet begins to pay for a window of usage that is under way.
+"""From where debits go on counting when a wallet begins to pay for an invoice's window that is under way.
 
 What was used before is on the window's invoice, and tiers go on from there: the first debit reads how far the window
-had come when the wallet took over.
+had come when the wallet took over. Tiers of a wallet's own subscription count what was used since it began.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,7 +27,11 @@ async def seeds(
     reached: Mapping[TallyKey, Tally],
 ) -> dict[TallyKey, Tally]:
     """The tallies of windows that were under way, of those that have none yet; only what was used is here."""
-    begun = {key: tariff for key, tariff in opened.items() if key not in reached and key[4] < tariff.starts_at}
+    begun = {
+        key: tariff
+        for key, tariff in opened.items()
+        if tariff.windows is not None and key not in reached and key[4] < tariff.starts_at
+    }
     if not begun:
         return {}
     meters = await meter.by_id(connection, environment)
