@@ -218,6 +218,7 @@ async def add_several(tx: AsyncConnection, facts: Iterable[Fact]) -> list[str]:
     return [str(row[4]) for row in rows]
 
 
+# Sorted before `clock_timestamp()` is read, so that they are published in the order in which they were told.
 _ADD_EACH = f"""
 WITH told AS (
     SELECT *, row_number() OVER same AS place, count(*) OVER (PARTITION BY lane, environment, object_id) AS times
@@ -237,6 +238,7 @@ WITH told AS (
     SELECT lane, environment, object_id, counter.last - told.times + told.place, sequence, id, customer_id, type, kind,
         snapshot::jsonb, previous::jsonb, created, clock_timestamp(), request_id, idempotency_key
     FROM told JOIN counter USING (lane, environment, object_id)
+    ORDER BY n
 )
 SELECT pg_notify('{CHANNEL}', '')
 """
