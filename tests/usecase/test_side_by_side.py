@@ -10,7 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.store.side_by_side import ask, side_by_side, write_last
 
-TX = cast("AsyncConnection", None)
+
+class Transaction:
+    """As much of a transaction as is looked at."""
+
+    in_savepoint = False
+
+    def in_nested_transaction(self) -> bool:
+        return self.in_savepoint
+
+
+TX = cast("AsyncConnection", Transaction())
 
 asked: list[Sequence[int]] = []
 written: list[Sequence[int]] = []
@@ -56,6 +66,19 @@ async def test_what_several_ask_at_the_same_time_is_asked_once() -> None:
 async def test_what_nobody_reads_is_written_once_at_the_end() -> None:
     await side_by_side(TX, [work(1, times=2), work(5, times=1)])
     assert written == [[10, 4]]
+
+
+async def test_inside_a_savepoint_a_piece_asks_and_writes_at_once() -> None:
+    async def tries() -> None:
+        inside = Transaction()
+        inside.in_savepoint = True
+        tx = cast("AsyncConnection", inside)
+        await ask(doubled, tx, 3)
+        await write_last(write, tx, 4)
+        assert (asked, written) == ([[3]], [[4]])
+
+    await side_by_side(TX, [tries(), work(1, times=1)])
+    assert (asked, written) == ([[3], [1]], [[4], [2]])
 
 
 async def test_each_has_a_context_of_its_own() -> None:

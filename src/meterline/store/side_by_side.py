@@ -4,7 +4,8 @@ Use cases are written about one object. A billing run does them for many: each r
 and when all of them wait, the questions of one kind go to the database together. So a store function that is asked
 often is written for many (`many(tx, keys)` answers in the order of the keys) and is called for one through `ask`;
 whoever is alone asks for one. Pieces take turns in a fixed order and never run at the same time: a statement that
-is not asked in this way stays what it was. They must not touch each other's rows, nor ask inside a savepoint.
+is not asked in this way stays what it was. They must not touch each other's rows. A savepoint is undone with all that
+was done since it was set, so inside one a piece does not wait for others: it asks and writes at once, by itself.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -41,7 +42,7 @@ class _Question(Generic[K, A]):
 
 async def ask(many: Many[K, A], tx: AsyncConnection, key: K) -> A:
     """The answer for one key: together with what others ask at the same time, or by itself."""
-    if _beside.get() is not None:
+    if _beside.get() is not None and not tx.in_nested_transaction():
         return await _Question(many, key)
     [answer] = await many(tx, [key])
     return answer
@@ -50,7 +51,7 @@ async def ask(many: Many[K, A], tx: AsyncConnection, key: K) -> A:
 async def write_last(many: Many[K, None], tx: AsyncConnection, key: K) -> None:
     """Write what nobody reads in this transaction: with what the other pieces write, once all are done."""
     kept = _beside.get()
-    if kept is None:
+    if kept is None or tx.in_nested_transaction():
         await many(tx, [key])
     else:
         kept.setdefault(many, []).append(key)
