@@ -152,10 +152,10 @@ async def test_rows_of_one_customer_are_done_one_after_the_other(world: World) -
     assert [each[-4:] for each in numbers] == ["0001", "0002", "0003", "0004", "0005", "0006"]
 
 
-def row(customer: UUID, kind: str, *, environment: str = ENVIRONMENT) -> due.Due:
+def row(customer: UUID, kind: str, *, environment: str = ENVIRONMENT, attempts: int = 1) -> due.Due:
     return due.Due(
         environment=environment, customer_id=customer, kind=kind, subject="s", boundary=WALL, due_at=WALL, clock=None,
-        attempts=1, claimed_until=None, failed_at=None, last_error=None,
+        attempts=attempts, claimed_until=None, failed_at=None, last_error=None,
     )  # fmt: skip
 
 
@@ -176,6 +176,14 @@ def test_a_chunk_has_one_row_of_a_customer_and_keeps_their_order() -> None:
         [(b, "renewal")],
         [(c, "renewal")],
     ]
+
+
+def test_what_was_tried_before_stands_alone() -> None:
+    rows = [row(uuid7(), "renewal", attempts=attempts) for attempts in (1, 2, 1, 2)]
+
+    made = wall.chunks(HANDLERS, rows)
+
+    assert [[each.attempts for each in chunk] for chunk in made] == [[1, 1], [2], [2]]
 
 
 async def started(dsn: str) -> asyncio.subprocess.Process:

@@ -52,7 +52,10 @@ async def run_due(database: Database, handlers: Handlers, *, now: datetime, leas
 
 
 def chunks(handlers: Handlers, rows: Sequence[Due]) -> list[list[Due]]:
-    """The rows in what is done at once: one of a customer, of one environment; the later rows in later chunks."""
+    """The rows in what is done at once: one of a customer, of one environment; the later rows in later chunks.
+
+    A row that was tried before stands alone: it may have failed, or ended the process that had it in a chunk.
+    """
     made: list[list[Due]] = []
     last: dict[UUID, int] = {}
     for row in rows:
@@ -67,7 +70,8 @@ def chunks(handlers: Handlers, rows: Sequence[Due]) -> list[list[Due]]:
 
 
 def _fits(handlers: Handlers, first: Due, row: Due) -> bool:
-    return {first.kind, row.kind} <= handlers.in_chunks and first.environment == row.environment
+    fresh = first.attempts == row.attempts == 1
+    return fresh and {first.kind, row.kind} <= handlers.in_chunks and first.environment == row.environment
 
 
 async def _attempt_all(database: Database, handlers: Handlers, rows: Sequence[Due], *, now: datetime) -> None:
@@ -146,7 +150,12 @@ async def _run_chunk(database: Database, handlers: Handlers, rows: Sequence[Due]
     for tries in range(1, _IMMEDIATE_TRIES + 1):
         try:
             async with database.begin() as tx:
-                await side_by_side(tx, [_do(tx, handlers.in_transaction[row.kind], row, now) for row in rows])
+                works = [_do(tx, handlers.in_transaction[row.kind], row, now) for row in rows]
+                if rows[0].kind in handlers.in_chunks:
+                    await side_by_side(tx, works)
+                else:
+                    [alone] = works
+                    await alone
             return
         except (DBAPIError, asyncpg.PostgresError) as error:
             if not stopped_by_others(error) or tries == _IMMEDIATE_TRIES:
@@ -155,7 +164,10 @@ async def _run_chunk(database: Database, handlers: Handlers, rows: Sequence[Due]
 
 
 async def _do(tx: AsyncConnection, handle: InTransaction, row: Due, now: datetime) -> None:
-    store.running.set(row)
-    await handle(tx, row, now)
-    if not await store.finish(tx, row):
-        raise Superseded(row.subject)
+    token = store.running.set(row)
+    try:
+        await handle(tx, row, now)
+        if not await store.finish(tx, row):
+            raise Superseded(row.subject)
+    finally:
+        store.running.reset(token)
