@@ -151,9 +151,9 @@ def _row(thing: Subscription) -> dict[str, Any]:
 async def _save_items(tx: AsyncConnection, owners: Sequence[Subscription]) -> None:
     item = subscription_item
     mine = among((item.c.customer_id, item.c.subscription), [(each.customer_id, each.id) for each in owners])
-    kept = [each.id for owner in owners for each in owner.items]
+    kept = {each.id for owner in owners for each in owner.items}
     stored = (await tx.execute(select(item.c.customer_id, item.c.id, item.c.deleted).where(mine))).all()
-    gone = [(row.customer_id, row.id) for row in stored if not row.deleted and row.id not in set(kept)]
+    gone = [(row.customer_id, row.id) for row in stored if not row.deleted and row.id not in kept]
     if gone:
         await tx.execute(update(item).where(among((item.c.customer_id, item.c.id), gone)).values(deleted=True))
     known = {row.id for row in stored}
