@@ -35,7 +35,26 @@ async def lines(
 
     Rows may be made as they are asked for: the server stores the first ones meanwhile.
     """
-    await connection.copy_to_table(table, source=_parts(rows), columns=columns, format="text")
+    lost = asyncio.get_running_loop().create_future()
+
+    def ended(_: object) -> None:
+        lost.set_result(None)
+
+    connection.add_termination_listener(ended)
+    copying = asyncio.ensure_future(
+        connection.copy_to_table(table, source=_parts(rows), columns=columns, format="text")
+    )
+    try:
+        # Where the server was behind, the driver waits until it may send more, for ever if the connection is gone.
+        await asyncio.wait({copying, lost}, return_when=asyncio.FIRST_COMPLETED)
+        if not copying.done():
+            raise asyncpg.ConnectionDoesNotExistError("the connection was closed in the middle of a COPY")
+        await copying
+    finally:
+        copying.cancel()
+        await asyncio.gather(copying, return_exceptions=True)
+        if not lost.done():
+            connection.remove_termination_listener(ended)
 
 
 async def _parts(rows: Iterable[str]) -> AsyncIterator[bytes]:
