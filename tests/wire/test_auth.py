@@ -40,6 +40,18 @@ def test_no_key_is_a_401(ask: Ask, authorization: str) -> None:
     assert answer.json()["error"]["message"].startswith("You did not provide an API key.")
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+@pytest.mark.parametrize("path", ["/v1/products", "/v1/billing/meter_events", "/api/v1/events", "/gate/authorize"])
+def test_credentials_that_are_not_ascii_are_a_401(base_url: str, scheme: str, path: str) -> None:
+    headers = {
+        "authorization": f"{scheme} k\u00e9y".encode("latin-1"),
+        "content-type": "application/x-www-form-urlencoded",
+    }
+    answer = httpx.post(f"{base_url}{path}", headers=headers, content=b"event_name=x&payload[value]=1")
+
+    assert answer.status_code == 401
+
+
 def test_a_wrong_key_is_told_without_showing_it(ask: Ask) -> None:
     answer = ask("Bearer sk_test_thisIsNotAKey1234")
 

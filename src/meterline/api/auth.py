@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import time
 from collections.abc import Mapping
 
@@ -66,7 +65,7 @@ def secret_in(headers: Mapping[str, str]) -> str | None:
         case "basic":
             try:
                 decoded = base64.b64decode(credentials, validate=True).decode()
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # not base64, or not text
                 return None
             return decoded.partition(":")[0] or None
     return None
