@@ -26,6 +26,31 @@ async def test_an_event_is_counted_when_it_is_answered(database: Database) -> No
         assert await w.used() == Decimal("7.5")
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        event(id="bad", customer="cus_ada\0"),
+        event(id="bad\0"),
+        event(id="bad", name="tok\0ens"),
+        event("1\0", id="bad"),
+        Told(event_name="tokens", payload={"value": 1}, identifier="bad", customer="\0"),
+    ],
+)
+async def test_an_event_with_the_character_zero_is_kept_and_spoils_no_other(database: Database, bad: Told) -> None:
+    async with world(database) as w:
+        await w.add_meter()
+        await w.add_customer()
+        assert names(await w.tell(event("2", id="a"), bad, event("3", id="b"))) == ["Accepted", "Refused", "Accepted"]
+        assert await w.used() == 5
+        async with database.begin() as tx:
+            kept = [
+                row
+                for fate in ("rejected", "parked")
+                for row in (await stray.listed(tx, w.environment, Cursor(limit=100), fate=fate)).rows
+            ]
+        assert [row.identifier.rstrip("\ufffd") for row in kept] == ["bad"]
+
+
 async def test_the_same_event_told_again_changes_nothing(database: Database) -> None:
     async with world(database) as w:
         await w.add_meter()

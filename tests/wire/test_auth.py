@@ -43,10 +43,10 @@ def test_no_key_is_a_401(ask: Ask, authorization: str) -> None:
 @pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
 @pytest.mark.parametrize("path", ["/v1/products", "/v1/billing/meter_events", "/api/v1/events", "/gate/authorize"])
 def test_credentials_that_are_not_ascii_are_a_401(base_url: str, scheme: str, path: str) -> None:
-    headers = {
-        "authorization": f"{scheme} k\u00e9y".encode("latin-1"),
-        "content-type": "application/x-www-form-urlencoded",
-    }
+    headers = [
+        (b"authorization", f"{scheme} k\u00e9y".encode("latin-1")),
+        (b"content-type", b"application/x-www-form-urlencoded"),
+    ]
     answer = httpx.post(f"{base_url}{path}", headers=headers, content=b"event_name=x&payload[value]=1")
 
     assert answer.status_code == 401

@@ -141,6 +141,14 @@ def test_a_long_body_is_read_and_refused_as_a_short_one_is(line: Line, customer:
     assert status == 400 and refused["error"]["message"] == "An event already exists with identifier long."
 
 
+@pytest.mark.parametrize("zero", [b"%00", b"\0"])
+@pytest.mark.parametrize("member", [b"calls", b"cus_", b"=zero", b"value]="])
+def test_the_character_zero_is_refused_wherever_it_is(line: Line, customer: str, member: bytes, zero: bytes) -> None:
+    line.send(post(body_of(customer, "zero").replace(member, member + zero, 1)))
+    status, _, refused = line.answer()
+    assert status == 400 and refused["error"]["message"] == "Invalid request: parameters must not contain null bytes."
+
+
 def test_a_caller_that_asks_first(line: Line, customer: str) -> None:
     body = body_of(customer, "asked-first")
     line.send(post(body, "Expect: 100-continue")[: -len(body)])

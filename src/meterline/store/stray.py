@@ -67,6 +67,18 @@ class Stray(msgspec.Struct, frozen=True, gc=False):
     customer: str | None = None
 
 
+def storable(stray: Stray) -> Stray:
+    """The event with the character zero, which no database keeps, shown as one that stands for what is unknown."""
+    texts = {name: value for name in _TOLD if "\0" in (value := getattr(stray, name) or "")}
+    if not texts:
+        return stray
+    return msgspec.structs.replace(stray, **{name: value.replace("\0", "\ufffd") for name, value in texts.items()})
+
+
+_TOLD = ("message", "field", "event_name", "identifier", "request_key", "customer")
+"""What is in the caller's words."""
+
+
 async def record(
     connection: "asyncpg.Connection[asyncpg.Record]", strays: Sequence[Stray]
 ) -> dict[tuple[str, UUID], str]:

@@ -21,6 +21,7 @@ async def keep_strays(connection: Connection, strays: Sequence[Stray]) -> None:
     What has one reason, customer and event name is told of once per UTC day, when the first of it is parked. Customers
     that do not exist count as one: a flood of invented ids is one cause.
     """
+    strays = [stray.storable(each) for each in strays]
     ids = await stray.record(connection, strays)
     parked = [each for each in strays if each.fate == "parked"]
     facts: list[Fact] = []

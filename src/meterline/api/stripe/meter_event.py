@@ -336,7 +336,7 @@ def _usual(asked: Asked) -> bool:
 
 def _plain(body: bytes) -> dict[str, Any] | None:
     """The parameters of a form where nothing about them is unusual; None sends them the careful way round."""
-    if len(body) > _MAX_BODY or not body.isascii() or b"%00" in body:
+    if len(body) > _MAX_BODY or not body.isascii() or b"%00" in body or b"\0" in body:
         return None
     params: dict[str, Any] = {}
     payload: dict[str, str] = {}
