@@ -138,3 +138,27 @@ async def test_a_batch_probes_two_days_however_many_are_made_ahead_and_reads_non
             assert reads == {("probes", f"{NOW + k * DAY:%Y%m%d}"): 1 for k in (n - 1, n)}
     finally:
         await writer.close()
+
+
+async def test_pages_that_are_being_written_have_no_filter_which_every_row_would_make_anew(database: Database) -> None:
+    async with database.pool.acquire() as pooled:
+        connection: asyncpg.Connection[asyncpg.Record] = pooled
+        today = partition.holding("recent_identifier", NOW.date())
+        await partition.create(connection, today)
+        await store(connection, "first", age=timedelta(minutes=1))
+        await partition.summarise(connection)
+        assert await unfiltered(connection, today) == 1
+
+        await furnish(connection)
+        await partition.summarise(connection)
+        assert await unfiltered(connection, today) == 1
+
+
+async def unfiltered(connection: "asyncpg.Connection[asyncpg.Record]", of: partition.Partition) -> int:
+    """How many ranges of pages have no filter yet; from now on they have."""
+    made: int = await connection.fetchval(
+        "SELECT brin_summarize_new_values(x.indexrelid) FROM pg_index x WHERE x.indrelid = $1::text::regclass"
+        " AND NOT x.indisprimary",
+        of.name,
+    )
+    return made

@@ -60,6 +60,10 @@ async def create(connection: "asyncpg.Connection[asyncpg.Record]", partition: Pa
                 f"ALTER TABLE {table} ATTACH PARTITION {name}"
                 f" FOR VALUES FROM ('{_bound(table, partition.start)}') TO ('{_bound(table, partition.end)}')"
             )
+            # An index over nothing begins with a summary of the first pages, which every row put there would renew.
+            await connection.execute(
+                f"SELECT brin_desummarize_range(i.oid, 0) {_BRIN} WHERE x.indrelid = $1::text::regclass", name
+            )
     except asyncpg.PostgresError as error:
         if error.sqlstate not in _EXISTS:
             raise
@@ -90,13 +94,25 @@ async def create_ahead(connection: "asyncpg.Connection[asyncpg.Record]", *, now:
             await create(connection, partition)
 
 
+_BRIN = (
+    "FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid AND i.relkind = 'i'"
+    " JOIN pg_am m ON m.oid = i.relam AND m.amname = 'brin'"
+)
+_PAGES = 32
+"""The fewest pages that a summary is made for."""
+
+
 async def summarise(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    """Make the filters of what was written since the last VACUUM; writers go on."""
+    """Make the filters of the pages that were filled since the last VACUUM; writers go on.
+
+    The last pages, which are still being written to, are left out: each row put there would make their filter anew.
+    """
     await connection.execute(
-        "SELECT brin_summarize_new_values(i.oid) FROM pg_class i JOIN pg_am m ON m.oid = i.relam AND m.amname = 'brin'"
-        " JOIN pg_index x ON x.indexrelid = i.oid JOIN pg_inherits h ON h.inhrelid = x.indrelid"
-        " WHERE h.inhparent = ANY($1::text[]::regclass[]) AND i.relkind = 'i'",
+        f"SELECT brin_summarize_range(i.oid, page) {_BRIN} JOIN pg_inherits h ON h.inhrelid = x.indrelid,"
+        " generate_series(0, pg_relation_size(x.indrelid) / current_setting('block_size')::bigint - $2, $2) page"
+        " WHERE h.inhparent = ANY($1::text[]::regclass[])",
         list(SPANS),
+        _PAGES,
     )
 
 
