@@ -1,7 +1,7 @@
 """Budgets: who may spend how much, in which window of time."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, TypeAlias, assert_never
@@ -88,6 +88,18 @@ class Reservation:
     budget: str
     window_start: datetime
     amount: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a capture comes to: parts of windows that it spent, and parts set aside for its hold that are free again.
+
+    It was `asked` for where the hold had set something aside in that very window, and `unasked` elsewhere.
+    """
+
+    asked: tuple[Reservation, ...] = ()
+    unasked: tuple[Reservation, ...] = ()
+    freed: tuple[Reservation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +277,60 @@ def count(budgets: Iterable[Budget], ask: Ask, *, path: Sequence[str], at: datet
         for each, share in shares
         if share
     )
+
+
+def settle(
+    budgets: Iterable[Budget],
+    held: Iterable[Reservation],
+    capture: Ask,
+    *,
+    path: Sequence[str],
+    at: datetime,
+    ended: bool,
+) -> Settlement:
+    """What a capture comes to on every level, of a hold that has set these parts of windows aside.
+
+    It counts once, in the window of the instant at which it is captured. What was set aside becomes free as it is
+    captured, of earlier windows first, and all of it where the hold `ended`.
+    """
+    asked: list[Reservation] = []
+    unasked: list[Reservation] = []
+    freed: list[Reservation] = []
+    parts: dict[str, list[Reservation]] = {}
+    for part in sorted(held, key=lambda each: (each.budget, each.window_start)):
+        parts.setdefault(part.budget, []).append(part)
+    for budget in sorted(budgets, key=lambda each: each.id):
+        mine = parts.pop(budget.id, [])
+        spent = _spent(budget, mine, capture, ended=ended) if mine else budget.share(capture, path)
+        if spent:
+            start = window_start(budget.window, at)
+            reserved = any(part.window_start == start for part in mine)
+            (asked if reserved else unasked).append(Reservation(budget=budget.id, window_start=start, amount=spent))
+        freed += mine if ended else _first(mine, spent or Decimal(0))
+    if ended:
+        freed += [part for lifted in parts.values() for part in lifted]
+    return Settlement(asked=tuple(asked), unasked=tuple(unasked), freed=tuple(freed))
+
+
+def _spent(budget: Budget, mine: Iterable[Reservation], capture: Ask, *, ended: bool) -> Decimal:
+    """Where it is not known what was used, a budget of usage counts what was set aside, when the hold ends."""
+    if budget.usage is None:
+        return capture.amount
+    known = capture.quantities.get(budget.usage)
+    if known is not None:
+        return known
+    return add(*(part.amount for part in mine)) if ended and capture.amount else Decimal(0)
+
+
+def _first(parts: Iterable[Reservation], amount: Decimal) -> list[Reservation]:
+    """So much of these parts, the first ones first; all of them where there is less."""
+    taken: list[Reservation] = []
+    for part in parts:
+        share = min(part.amount, amount)
+        if share:
+            taken.append(replace(part, amount=share))
+            amount = subtract(amount, share)
+    return taken
 
 
 def room(standings: Iterable[Standing], ask: Ask, *, path: Sequence[str]) -> tuple[Decimal | None, Decimal | None]:

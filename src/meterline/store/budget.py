@@ -164,7 +164,7 @@ async def reserve(
 ) -> None:
     """Set parts of windows aside for a hold."""
     for each in reserved:
-        await _move(connection, environment, customer_id, each, spent=each.amount * 0, reserved=each.amount)
+        await _move(connection, environment, customer_id, each, reserved=each.amount)
         await connection.execute(
             "INSERT INTO budget_reservation AS r (environment, customer_id, hold, budget, window_start, amount)"
             " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (customer_id, hold, budget, window_start)"
@@ -189,27 +189,21 @@ async def reserved(connection: Connection, *, customer_id: UUID, hold: str) -> l
     return [Reservation(budget=row[0], window_start=row[1], amount=row[2]) for row in rows]
 
 
-async def settle(
-    connection: Connection,
-    *,
-    environment: str,
-    customer_id: UUID,
-    hold: str,
-    part: Reservation,
-    spent: Decimal,
-    freed: Decimal,
+async def free(
+    connection: Connection, *, environment: str, customer_id: UUID, hold: str, freed: Iterable[Reservation]
 ) -> None:
-    """Of a hold's part, count `spent` as spent and let `freed` of the reservation go."""
-    await _move(connection, environment, customer_id, part, spent=spent, reserved=freed.copy_negate())
-    await connection.execute(
-        "UPDATE budget_reservation SET amount = amount - $5"
-        " WHERE customer_id = $1 AND hold = $2 AND budget = $3 AND window_start = $4",
-        customer_id,
-        hold,
-        part.budget,
-        part.window_start,
-        freed,
-    )
+    """Let parts go that were set aside for a hold."""
+    for each in freed:
+        await _move(connection, environment, customer_id, each, reserved=each.amount.copy_negate())
+        await connection.execute(
+            "UPDATE budget_reservation SET amount = amount - $5"
+            " WHERE customer_id = $1 AND hold = $2 AND budget = $3 AND window_start = $4",
+            customer_id,
+            hold,
+            each.budget,
+            each.window_start,
+            each.amount,
+        )
 
 
 async def forget(connection: Connection, *, customer_id: UUID, hold: str) -> None:
@@ -238,13 +232,7 @@ async def spend(
 
 
 async def _move(
-    connection: Connection,
-    environment: str,
-    customer_id: UUID,
-    part: Reservation,
-    *,
-    spent: Decimal,
-    reserved: Decimal,
+    connection: Connection, environment: str, customer_id: UUID, part: Reservation, *, reserved: Decimal
 ) -> None:
     await connection.execute(
         "INSERT INTO budget_tally AS t (environment, customer_id, budget, window_start, spent, reserved)"
@@ -255,11 +243,9 @@ async def _move(
         part.window_start,
     )
     await connection.execute(
-        "UPDATE budget_tally SET spent = spent + $4, reserved = reserved + $5"
-        " WHERE customer_id = $1 AND budget = $2 AND window_start = $3",
+        "UPDATE budget_tally SET reserved = reserved + $4 WHERE customer_id = $1 AND budget = $2 AND window_start = $3",
         customer_id,
         part.budget,
         part.window_start,
-        spent,
         reserved,
     )

@@ -1,10 +1,10 @@
-"""Count on budgets what was spent without asking: usage as it is recorded, and captures after their hold ended.
+"""Count on budgets what was spent without asking: usage as it is recorded, captures that nothing is set aside for.
 
 It happened, so nothing is refused; budgets move, and the next call that asks is refused where they are used up. What
 usage costs counts in the window in which it happened, whoever collects it.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from meterline.limit import budget as rules
-from meterline.limit.budget import Ask, Budget, BudgetPassed, Reservation
+from meterline.limit.budget import Ask, Budget, BudgetPassed
 from meterline.meter import Meter
 from meterline.money import add, subtract
 from meterline.refusal import Refusal
@@ -58,14 +58,14 @@ async def count_usage(
     spent: dict[tuple[UUID, str, datetime], Decimal] = {}
     for event, fees in mine:
         for ask in _asks(event, fees, {} if fees_alone else meters):
-            path = _path(ask.subject, trees.get(event.customer_id, {}))
+            path = path_of(ask.subject, trees.get(event.customer_id, {}))
             for part in rules.count(budgets[event.customer_id], ask, path=path, at=event.occurred_at):
                 key = (event.customer_id, part.budget, part.window_start)
                 spent[key] = (subtract if back else add)(spent.get(key, NOTHING), part.amount)
-    await _spend(connection, environment, budgets, spent, now=now)
+    await spend_unasked(connection, environment=environment, budgets=budgets, spent=spent, now=now)
 
 
-def _path(subject: str | None, parents: Mapping[str, str | None]) -> tuple[str, ...]:
+def path_of(subject: str | None, parents: Mapping[str, str | None]) -> tuple[str, ...]:
     """The spender and those above; alone where the tree has no proper place for it: what happened is not refused."""
     try:
         return rules.path_of(subject, parents)
@@ -98,31 +98,15 @@ def _quantities(counted: Meter, event: NewEvent) -> dict[str, Decimal]:
     return {counted.event_name: Decimal(1)} if counted.formula == "count" else {}
 
 
-async def count_spending(
-    connection: Connection, *, environment: str, customer_id: UUID, ask: Ask, reserved: Container[str], at: datetime
-) -> None:
-    """Count spending of a customer, whose wallet is locked, at an instant of theirs (UTC).
-
-    Budgets that it was `reserved` on are left out: their reservation is settled.
-    """
-    budgets = [each for each in await store.all_of(connection, customer_id) if each.id not in reserved]
-    if not budgets:
-        return
-    path = _path(ask.subject, await store.parents(connection, customer_id))
-    parts: Sequence[Reservation] = rules.count(budgets, ask, path=path, at=at)
-    spent = {(customer_id, part.budget, part.window_start): part.amount for part in parts}
-    await _spend(connection, environment, {customer_id: budgets}, spent, now=at)
-
-
-async def _spend(
+async def spend_unasked(
     connection: Connection,
+    *,
     environment: str,
     budgets: Mapping[UUID, Sequence[Budget]],
     spent: Mapping[tuple[UUID, str, datetime], Decimal],
-    *,
     now: datetime,
 ) -> None:
-    """Move the windows, and tell of those that were used up by it: once per window."""
+    """Move the windows of budgets, and tell of those that were used up by it: once per window."""
     reached = await store.spend(connection, environment=environment, spent=spent)
     known = {(customer_id, each.id): each for customer_id, of in budgets.items() for each in of}
     passed = [

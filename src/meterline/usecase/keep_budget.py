@@ -1,13 +1,15 @@
 """Budgets beside holds: reserved on every level when money is set aside, spent when it is captured."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from meterline.limit import budget as rules
 from meterline.limit.budget import Ask, Budget, Owner, Reservation, Standing, Tally
 from meterline.refusal import Missing, Refusal
 from meterline.store import budget as store
-from meterline.usecase.count_on_budgets import count_spending
+from meterline.usecase.count_on_budgets import path_of, spend_unasked
 from meterline.usecase.work_wallet import OpenWallet
 from meterline.wallet.hold import Hold
 
@@ -42,53 +44,45 @@ async def spent(
     ended: bool,
     quantities: Mapping[str, Decimal] | None = None,
 ) -> None:
-    """Count what was captured as spent on every level; where the hold ended, free the rest.
+    """Count what was captured as spent now, on every level, and free what was set aside for it, or all where it ended.
 
     A capture of an amount does not say what was used (`quantities`): budgets of usage then count, with the end of the
-    hold, what was reserved. A capture after the hold had ended has no reservation, and neither has a hold that is older
-    than the budget: there the spending counts where it happens.
+    hold, what was reserved. Where nothing is reserved in the window of now (the hold had ended, or is from an earlier
+    window, or older than the budget) it was spent without asking.
     """
     if not work.budgeted:
         return
-    parts: Sequence[Reservation] = ()
+    connection, customer_id = work.connection, work.customer_id
+    budgets = await store.all_of(connection, customer_id)
+    held: Sequence[Reservation] = ()
     if hold.status == "open":
-        parts = await store.reserved(work.connection, customer_id=work.customer_id, hold=hold.id)
-    ask = Ask(
-        asset=hold.asset,
-        amount=captured,
-        quantities=quantities or {},
-        subject=hold.subject,
-        marks=hold.marks,
-    )
-    await count_spending(
-        work.connection,
+        held = await store.reserved(connection, customer_id=customer_id, hold=hold.id)
+    if not (budgets or held):
+        return
+    ask = Ask(asset=hold.asset, amount=captured, quantities=quantities or {}, subject=hold.subject, marks=hold.marks)
+    path = path_of(hold.subject, await store.parents(connection, customer_id))
+    settled = rules.settle(budgets, held, ask, path=path, at=work.now, ended=ended)
+    await store.spend(connection, environment=work.environment, spent=_by_window(work, settled.asked))
+    await spend_unasked(
+        connection,
         environment=work.environment,
-        customer_id=work.customer_id,
-        ask=ask,
-        reserved={each.budget for each in parts},
-        at=work.now,
+        budgets={customer_id: budgets},
+        spent=_by_window(work, settled.unasked),
+        now=work.now,
     )
-    of_usage = {each.id: each.usage for each in await _budgets(work, parts) if each.usage is not None}
-    for part in parts:
-        used = captured
-        if part.budget in of_usage:
-            known = None if quantities is None else quantities.get(of_usage[part.budget])
-            used = (part.amount if ended and captured else Decimal(0)) if known is None else known
-        await store.settle(
-            work.connection,
-            environment=work.environment,
-            customer_id=work.customer_id,
-            hold=hold.id,
-            part=part,
-            spent=used,
-            freed=part.amount if ended else min(part.amount, used),
-        )
-    if ended and parts:
-        await store.forget(work.connection, customer_id=work.customer_id, hold=hold.id)
+    await store.free(
+        connection,
+        environment=work.environment,
+        customer_id=customer_id,
+        hold=hold.id,
+        freed=settled.freed,
+    )
+    if ended and held:
+        await store.forget(connection, customer_id=customer_id, hold=hold.id)
 
 
-async def _budgets(work: OpenWallet, parts: Sequence[Reservation]) -> list[Budget]:
-    return await store.all_of(work.connection, work.customer_id) if parts else []
+def _by_window(work: OpenWallet, parts: Sequence[Reservation]) -> dict[tuple[UUID, str, datetime], Decimal]:
+    return {(work.customer_id, part.budget, part.window_start): part.amount for part in parts}
 
 
 async def room(work: OpenWallet, ask: Ask) -> tuple[Decimal | None, Decimal | None]:
