@@ -469,23 +469,25 @@ async def parts_of(
 
 async def void(
     connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[Stored], *, by: str, now: datetime
-) -> int:
-    """Take events out of what counts, and say how many still counted. Recount their hours after this.
+) -> list[Stored]:
+    """Take events out of what counts: those of them that still counted. Recount their hours after this.
 
     `now` may be rounded to the second; what is kept is exact, to be compared with when invoices counted usage.
     """
-    done = await connection.execute(
+    rows = await connection.fetch(
         "UPDATE usage_event e SET voided_at = greatest($4::timestamptz, clock_timestamp()), voided_by = $5"
         " FROM unnest($1::uuid[], $2::timestamptz[], $3::uuid[]) AS v(customer_id, occurred_at, identifier16)"
         " WHERE e.customer_id = v.customer_id AND e.occurred_at = v.occurred_at"
-        " AND e.identifier16 = v.identifier16 AND e.voided_at IS NULL",
+        " AND e.identifier16 = v.identifier16 AND e.voided_at IS NULL"
+        " RETURNING e.customer_id, e.occurred_at, e.identifier16",
         [e.customer_id for e in events],
         [e.occurred_at for e in events],
         [e.identifier16 for e in events],
         now,
         by,
     )
-    return int(done.removeprefix("UPDATE "))
+    taken = {tuple(row) for row in rows}
+    return [each for each in events if (each.customer_id, each.occurred_at, each.identifier16) in taken]
 
 
 async def put(connection: "asyncpg.Connection[asyncpg.Record]", events: Sequence[NewEvent], *, by: str) -> None:

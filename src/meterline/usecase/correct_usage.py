@@ -213,11 +213,12 @@ async def _apply(
             await partition.create(connection, partition.holding(table, day))
     await lock_usage(connection, environment=correction.environment, marked=voided, made=made)
     before = await _quantity(tx, correction)
-    taken = await event.void(connection, voided, by=correction.id, now=now) if voided else 0
-    if taken != len(voided) and not known:
+    # What somebody else took back before we had the locks is not taken back again.
+    taken = await event.void(connection, voided, by=correction.id, now=now) if voided else []
+    if len(taken) != len(voided) and not known:
         raise Refusal("This event was voided before.")
-    await counter.recount(connection, [key_of(each) for each in voided])
-    returned = await _take_back(tx, correction.environment, voided, now)
+    await counter.recount(connection, [key_of(each) for each in taken])
+    returned = await _take_back(tx, correction.environment, taken, now)
     if made:
         await event.put(connection, made, by=correction.id)
         await counter.add(connection, made)
