@@ -5,13 +5,13 @@
 """
 
 import argparse
-import asyncio
 import secrets
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import asyncpg
 import msgspec
+import uvloop
 
 from benchmarks.ground import Furnished, Rounds, chooser, database, furnish, load, request, serving
 from meterline.store import fresh_batch, partition
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     with database() as dsn, serving(dsn, processes=options.processes) as addresses:
-        asyncio.run(run(dsn, addresses, options))
+        uvloop.run(run(dsn, addresses, options))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ been vacuumed, as what comes over days is: what is measured beside the writer is
 """
 
 import argparse
-import asyncio
 import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import uvloop
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=6.0)
     options = parser.parse_args()
     with database() as dsn:
-        asyncio.run(run(dsn, options))
+        uvloop.run(run(dsn, options))
 
 
 if __name__ == "__main__":

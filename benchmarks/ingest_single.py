@@ -5,10 +5,10 @@ Then the latency of the v1 route at half of the rate it reached.
 """
 
 import argparse
-import asyncio
 import secrets
 import statistics
 
+import uvloop
 from rich.console import Console
 
 from benchmarks.ground import Furnished, Rounds, chooser, database, furnish, load, percentile, request, serving
@@ -76,7 +76,7 @@ def main() -> None:
         serving(dsn) as ours,
         serving(dsn, app="upsert") as theirs,
     ):
-        asyncio.run(run(ours, theirs, dsn, options))
+        uvloop.run(run(ours, theirs, dsn, options))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@
 """
 
 import argparse
-import asyncio
 import secrets
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import msgspec
+import uvloop
 
 from benchmarks.ground import (
     Furnished,
@@ -146,9 +146,9 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     with database() as dsn, serving(dsn, processes=options.processes) as addresses:
-        asyncio.run(debits(addresses, dsn, options))
-        asyncio.run(holds(addresses, dsn, customers=1))
-        asyncio.run(holds(addresses, dsn, customers=64))
+        uvloop.run(debits(addresses, dsn, options))
+        uvloop.run(holds(addresses, dsn, customers=1))
+        uvloop.run(holds(addresses, dsn, customers=64))
 
 
 if __name__ == "__main__":
