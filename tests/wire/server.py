@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 
@@ -22,10 +23,10 @@ def running(dsn: str) -> Iterator[str]:
 
 
 @contextmanager
-def serving(app: Application) -> Iterator[str]:
-    """The base URL of a server of that application."""
+def serving(app: Application, **settings: Any) -> Iterator[str]:
+    """The base URL of a server of that application; `settings` are uvicorn's."""
     listening = socket.create_server(("127.0.0.1", 0))
-    server = web_server(app)
+    server = web_server(app, **settings)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="meterline", daemon=True)
     thread.start()
     try:

@@ -3,6 +3,7 @@
 import json
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -163,6 +164,33 @@ def test_a_connection_ends_when_it_was_meant_to(line: Line, customer: str, versi
     status, answered, _ = line.answer()
     assert (status, answered["connection"]) == (200, "close")
     assert line.closed()
+
+
+def test_a_connection_is_kept_as_long_as_it_is_used_and_closed_when_it_was_quiet(dsn: str, customer: str) -> None:
+    with server.serving(create_app(dsn), timeout_keep_alive=1) as url, connected(url) as line:
+        for n in range(4):
+            time.sleep(0.4)
+            line.send(post(body_of(customer, f"kept-{n}")))
+            assert line.answer()[0] == 200
+        slow = post(body_of(customer, "slowly"))
+        line.send(slow[:40])
+        time.sleep(1.5)
+        line.send(slow[40:])
+        assert line.answer()[2]["identifier"] == "slowly"
+        began = time.monotonic()
+        assert line.closed() and time.monotonic() - began > 0.8
+
+
+def test_a_connection_that_the_application_used_last_is_closed_when_it_was_quiet(dsn: str, customer: str) -> None:
+    read = f"GET /v1/customers/{customer} HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {SECRET}\r\n\r\n".encode()
+    with server.serving(create_app(dsn), timeout_keep_alive=1) as url, connected(url) as line:
+        line.send(post(body_of(customer, secrets.token_hex(8))))
+        assert line.answer()[0] == 200
+        time.sleep(0.6)
+        line.send(read)
+        assert line.answer()[0] == 200
+        began = time.monotonic()
+        assert line.closed() and time.monotonic() - began > 0.8
 
 
 def test_what_is_not_http_is_refused(line: Line) -> None:

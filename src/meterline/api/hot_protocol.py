@@ -63,8 +63,12 @@ class HotProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._doorway: Doorway = config.app.doorway  # type: ignore[union-attr]
+        self._receiving = False
+        self._rested = 0.0
+        self._bell: asyncio.TimerHandle | None = None
 
     def on_message_begin(self) -> None:
+        self._receiving = True
         # The scope is made when it turns out that the application is asked.
         self.url = b""
         self.expect_100_continue = False
@@ -142,7 +146,35 @@ class HotProtocol(HttpToolsProtocol):
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
-        self.on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            self.on_response_complete()
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        """As `on_response_complete`, with one timer that runs on from request to request, as each costs much to set."""
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._receiving = False
+        self._rested = self.loop.time()
+        if self._bell is None:
+            self._bell = self.loop.call_later(self.timeout_keep_alive, self._ring)
+
+    def _ring(self) -> None:
+        """Close a connection that was quiet for so long; one that the application used since has uvicorn's timer."""
+        self._bell = None
+        rested = self.loop.time() - self._rested
+        if self._receiving or self.transport.is_closing():
+            return
+        if rested < self.timeout_keep_alive:
+            self._bell = self.loop.call_later(self.timeout_keep_alive - rested, self._ring)
+        else:
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._bell is not None:
+            self._bell.cancel()
+        super().connection_lost(exc)
 
     def _bytes(self, answer: Answer, *, keep_alive: bool) -> bytes:
         parts = [STATUS_LINE[answer.status]]
