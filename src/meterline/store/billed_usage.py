@@ -6,14 +6,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, TableValuedAlias, Text, and_, column, func, or_, select
+from sqlalchemy.dialects.postgresql import UUID as UUID_COLUMN
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from meterline.invoice.late import BilledLine
-from meterline.invoice.line import InvoiceLine
 from meterline.period import Period
+from meterline.store import schema
 from meterline.store.invoice import invoice, invoice_line, lines_of
-from meterline.store.key import among
+from meterline.store.key import numbered
 from meterline.store.offer import usage_fee
 from meterline.store.price import price
 from meterline.store.side_by_side import ask
@@ -65,46 +66,46 @@ async def about(
 
     Of one subscription, or of all of the customer's; without those on the invoice `but`.
     """
-    return await ask(_about, tx, (customer_id, since, subscription, but))
+    if subscription is not None:
+        return await ask(_about_subscriptions, tx, (customer_id, since, but, subscription))
+    of = numbered(_ASKED, [(customer_id, since, but)])
+    [found] = await _about(tx, of, invoice.c.customer_id == of.c.customer_id, times=1)
+    return found
+
+
+_ASKED = (column("customer_id", UUID_COLUMN), column("since", schema.INSTANT), column("but", Text))
+
+
+async def _about_subscriptions(
+    tx: AsyncConnection, asked: Sequence[tuple[UUID, datetime, str, str]]
+) -> list[list[BilledLine]]:
+    of = numbered((*_ASKED, column("subscription", Text)), asked)
+    theirs = (invoice.c.customer_id == of.c.customer_id) & (invoice.c.subscription == of.c.subscription)
+    return await _about(tx, of, theirs, times=len(asked))
 
 
 async def _about(
-    tx: AsyncConnection, asked: Sequence[tuple[UUID, datetime, str | None, str]]
+    tx: AsyncConnection, asked: TableValuedAlias, theirs: ColumnElement[bool], *, times: int
 ) -> list[list[BilledLine]]:
-    earliest = min(since for _, since, _, _ in asked)
+    """The lines by the place of the question; `theirs` says whose invoices it is about."""
+    on = and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice)
     query = (
-        select(
-            invoice_line,
-            invoice.c.status,
-            invoice.c.usage_counted_at,
-            invoice.c.created,
-            invoice.c.subscription.label("of"),
-        )
-        .join(
-            invoice,
-            and_(invoice.c.customer_id == invoice_line.c.customer_id, invoice.c.id == invoice_line.c.invoice),
-        )
+        select(asked.c.n, invoice_line, invoice.c.status, invoice.c.usage_counted_at)
+        .select_from(asked.join(invoice, theirs).join(invoice_line, on))
         .where(
-            among((invoice.c.customer_id,), [(customer_id,) for customer_id, *_ in asked]),
-            invoice.c.created >= earliest,
+            invoice.c.created >= asked.c.since,
             ~invoice.c.deleted,
-            invoice_line.c.usage_end > earliest,
+            invoice.c.id != asked.c.but,
+            invoice_line.c.usage_end > asked.c.since,
         )
         .order_by(invoice.c.sequence, invoice_line.c.position)
     )
     rows = (await tx.execute(query)).all()
-    found = list(zip(rows, await lines_of(tx, rows), strict=True))
-    theirs: dict[UUID, list[tuple[Row[Any], InvoiceLine]]] = {}
-    for row, line in found:
-        theirs.setdefault(row.customer_id, []).append((row, line))
-    return [
-        [
-            BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line)
-            for row, line in theirs.get(customer_id, ())
-            if row.created >= since and row.usage_end > since and row.invoice != but and subscription in (None, row.of)
-        ]
-        for customer_id, since, subscription, but in asked
-    ]
+    found: list[list[BilledLine]] = [[] for _ in range(times)]
+    for row, line in zip(rows, await lines_of(tx, rows), strict=True):
+        billed = BilledLine(invoice=row.invoice, status=row.status, counted_at=row.usage_counted_at, line=line)
+        found[row.n].append(billed)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from meterline.period import Period
 from meterline.refusal import Missing
 from meterline.store import public_id, schema, tax_rate
 from meterline.store.identifier import uuid7
-from meterline.store.key import among
+from meterline.store.key import numbered
 from meterline.store.page import Cursor, Page, Span, during, page
 from meterline.store.row import load, values
 from meterline.store.side_by_side import ask
@@ -157,21 +157,27 @@ async def pending(
 
     With `subscription`, what belongs to it or to no subscription; without, everything of the customer.
     """
-    waiting = await ask(_pending, tx, (customer_id, currency))
-    return [each for each in waiting if subscription is None or each.subscription in (None, subscription)]
+    return await ask(_pending, tx, (customer_id, currency, subscription))
 
 
-async def _pending(tx: AsyncConnection, keys: Sequence[tuple[UUID, str]]) -> list[list[InvoiceItem]]:
+async def _pending(tx: AsyncConnection, questions: Sequence[tuple[UUID, str, str | None]]) -> list[list[InvoiceItem]]:
     item = invoice_item.c
+    asked = numbered((item.customer_id, item.currency, item.subscription), questions)
+    of_any = asked.c.subscription.is_(None) | item.subscription.is_(None)
     query = (
-        select(invoice_item)
-        .where(among((item.customer_id, item.currency), keys), item.invoice.is_(None), ~item.deleted)
+        select(asked.c.n, invoice_item)
+        .select_from(
+            asked.join(invoice_item, (item.customer_id == asked.c.customer_id) & (item.currency == asked.c.currency))
+        )
+        .where(of_any | (item.subscription == asked.c.subscription), item.invoice.is_(None), ~item.deleted)
         .order_by(item.customer_id, item.sequence.desc())
+        .with_for_update(of=invoice_item)
     )
-    found: dict[tuple[UUID, str], list[InvoiceItem]] = {key: [] for key in keys}
-    for each in await items_of(tx, (await tx.execute(query.with_for_update())).all()):
-        found[each.customer_id, each.currency].append(each)
-    return [found[key] for key in keys]
+    rows = (await tx.execute(query)).all()
+    found: list[list[InvoiceItem]] = [[] for _ in questions]
+    for row, each in zip(rows, await items_of(tx, rows), strict=True):
+        found[row.n].append(each)
+    return found
 
 
 async def pending_prorations(tx: AsyncConnection, *, customer_id: UUID, subscription: str) -> list[InvoiceItem]:

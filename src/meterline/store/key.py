@@ -4,7 +4,20 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, ColumnElement, Table, cast, column, func, select, tuple_
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnClause,
+    ColumnElement,
+    Integer,
+    Table,
+    TableValuedAlias,
+    cast,
+    column,
+    func,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,15 +30,24 @@ _KEY = ("customer_id", "id")
 
 def among(columns: Sequence[Column[Any]], keys: Iterable[tuple[Any, ...]]) -> ColumnElement[bool]:
     """The condition that these columns together are one of the keys, of which there is at least one."""
-    values = zip(*keys, strict=True)
+    return tuple_(*columns).in_(select(*_asked(columns, keys).c))
+
+
+def numbered(columns: Sequence[ColumnClause[Any]], questions: Sequence[tuple[Any, ...]]) -> TableValuedAlias:
+    """A table of questions that say more than a key: of these columns, and `n`, the place of the question."""
+    places = column("n", Integer)
+    return _asked((places, *columns), [(n, *question) for n, question in enumerate(questions)])
+
+
+def _asked(columns: Sequence[ColumnClause[Any]], rows: Iterable[tuple[Any, ...]]) -> TableValuedAlias:
+    values = zip(*rows, strict=True)
     arrays = [cast(list(found), ARRAY(each.type)) for each, found in zip(columns, values, strict=True)]
     asked = func.unnest(*arrays).table_valued(*(column(each.name, each.type) for each in columns))
-    asked = asked.render_derived("asked")
-    return tuple_(*columns).in_(select(*asked.c))
+    return asked.render_derived("asked")
 
 
 async def insert_all(tx: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-    """Store new rows, which have the same columns."""
+    """Store new rows, which have the same columns, none of them an array."""
     if rows:
         names = tuple(rows[0])
         await (await driver(tx)).execute(_insert(table, names), *_arrays(table, names, rows))
