@@ -10,10 +10,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 from sqlalchemy import text
 
 from meterline.catalog import Price
-from meterline.store import due, invariant
+from meterline.store import due, invariant, ledger
 from meterline.store.database import Database
 from meterline.store.identifier import uuid7
 from meterline.subscription.model import Subscription
@@ -150,6 +151,33 @@ async def test_rows_of_one_customer_are_done_one_after_the_other(world: World) -
 
     numbers = sorted([(each.number or "") for one in sold for each in await world.invoices(one)])
     assert [each[-4:] for each in numbers] == ["0001", "0002", "0003", "0004", "0005", "0006"]
+
+
+async def test_a_chunk_and_the_gate_do_not_wait_for_each_other_in_a_circle(world: World) -> None:
+    """The gate locks the books of many customers in the order of their ids. The first here post after the others."""
+    price = await world.price()
+    sold = [await world.subscribe(await world.customer(), price) for _ in range(12)]
+    ids = sorted(each.customer_id for each in sold)
+    async with world.database.begin() as tx:
+        await tx.execute(
+            text("UPDATE customer SET balance = -300, currency = 'usd' WHERE customer_id = ANY(:ids)"), {"ids": ids[:6]}
+        )
+    await run_chunks(world, now=NEXT_MONTH)
+    ended = asyncio.Event()
+
+    async def gate() -> None:
+        while not ended.is_set():
+            async with world.database.pool.acquire() as connection, connection.transaction():
+                await ledger.locked(connection, ids)
+
+    gates = [asyncio.create_task(gate()) for _ in range(2)]
+    with structlog.testing.capture_logs() as logs:
+        await run_chunks(world, now=LATER)
+    ended.set()
+    await asyncio.gather(*gates)
+
+    assert logs == []
+    assert [(await world.invoices(each))[-1].status for each in sold] == ["paid"] * len(sold)
 
 
 def row(customer: UUID, kind: str, *, environment: str = ENVIRONMENT, attempts: int = 1) -> due.Due:

@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from meterline.store.side_by_side import ask, side_by_side, write_last
+from meterline.store.side_by_side import ask, ask_late, side_by_side, write_last
 
 
 class Transaction:
@@ -66,6 +66,24 @@ async def test_what_several_ask_at_the_same_time_is_asked_once() -> None:
 async def test_what_nobody_reads_is_written_once_at_the_end() -> None:
     await side_by_side(TX, [work(1, times=2), work(5, times=1)])
     assert written == [[10, 4]]
+
+
+async def test_what_is_asked_late_waits_until_nobody_asks_anything_else() -> None:
+    async def locked(tx: AsyncConnection, keys: Sequence[int]) -> list[int]:
+        asked.append([-key for key in keys])
+        return list(keys)
+
+    async def locks(n: int, *, after: int) -> int:
+        for _ in range(after):
+            await ask(doubled, TX, n)
+        n = await ask_late(locked, TX, n)
+        return await ask(doubled, TX, n)
+
+    found = await side_by_side(TX, [locks(1, after=0), locks(2, after=2), work(3, times=1), locks(4, after=1)])
+
+    assert found == [2, 4, 6, 8]
+    assert asked == [[2, 3, 4], [2], [-1, -4, -2], [1, 4, 2]]
+    assert await ask_late(locked, TX, 5) == 5
 
 
 async def test_inside_a_savepoint_a_piece_asks_and_writes_at_once() -> None:

@@ -39,7 +39,7 @@ from meterline.store.identifier import uuid7
 from meterline.store.page import Cursor, Page, page
 from meterline.store.price import model_of
 from meterline.store.row import load, values
-from meterline.store.side_by_side import ask
+from meterline.store.side_by_side import ask_late
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -270,7 +270,7 @@ def _row(watch: Watch) -> tuple[object, ...]:
 async def rearm(tx: AsyncConnection, *, customer_id: UUID) -> None:
     """Have a customer's watches read again with the next usage: windows, allowances, values. What was told in a
     window stays told."""
-    await ask(_rearm_all, tx, customer_id)
+    await ask_late(_rearm_all, tx, customer_id)
 
 
 # Whoever holds a watch of a customer with a wallet holds their books already, and may need them later.

@@ -47,7 +47,7 @@ from meterline.ledger.transaction import (
 from meterline.store import copy, schema
 from meterline.store.copy import NULL, escaped
 from meterline.store.database import driver
-from meterline.store.side_by_side import ask
+from meterline.store.side_by_side import ask_late
 
 AMOUNT = Numeric(38, 12)
 
@@ -339,7 +339,7 @@ async def post(
     if not transfers:
         return None
     transaction = LedgerTransaction(cause=cause, business_at=business_at, transfers=tuple(transfers))
-    return await ask(_post_all, tx, (environment, now, customer_id, transaction))
+    return await ask_late(_post_all, tx, (environment, now, customer_id, transaction))
 
 
 async def _post_all(

@@ -6,6 +6,9 @@ often is written for many (`many(tx, keys)` answers in the order of the keys) an
 whoever is alone asks for one. Pieces take turns in a fixed order and never run at the same time: a statement that
 is not asked in this way stays what it was. They must not touch each other's rows. A savepoint is undone with all that
 was done since it was set, so inside one a piece does not wait for others: it asks and writes at once, by itself.
+
+What locks rows that the hot path locks too, many at a time, is asked through `ask_late`: once every piece waits for it
+or is done. So it is one statement that locks them, in the order of their keys, and late.
 """
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -30,10 +33,10 @@ _beside: ContextVar[_Kept | None] = ContextVar("beside", default=None)
 class _Question(Generic[K, A]):
     """What a piece waits for; awaited, it hands itself to whoever runs the piece and is resumed with the answer."""
 
-    __slots__ = ("key", "many")
+    __slots__ = ("key", "late", "many")
 
-    def __init__(self, many: Many[K, A], key: K) -> None:
-        self.many, self.key = many, key
+    def __init__(self, many: Many[K, A], key: K, *, late: bool) -> None:
+        self.many, self.key, self.late = many, key, late
 
     def __await__(self) -> Generator[Any, Any, A]:
         answer: A = yield self
@@ -42,8 +45,17 @@ class _Question(Generic[K, A]):
 
 async def ask(many: Many[K, A], tx: AsyncConnection, key: K) -> A:
     """The answer for one key: together with what others ask at the same time, or by itself."""
+    return await _ask(many, tx, key, late=False)
+
+
+async def ask_late(many: Many[K, A], tx: AsyncConnection, key: K) -> A:
+    """As `ask`, once nobody asks anything else."""
+    return await _ask(many, tx, key, late=True)
+
+
+async def _ask(many: Many[K, A], tx: AsyncConnection, key: K, *, late: bool) -> A:
     if _beside.get() is not None and not tx.in_nested_transaction():
-        return await _Question(many, key)
+        return await _Question(many, key, late=late)
     [answer] = await many(tx, [key])
     return answer
 
@@ -88,18 +100,25 @@ class _Piece(Generic[T]):
         self._context.run(self._work.close)
 
 
+_Asked: TypeAlias = dict[Many[Any, Any], list[tuple[_Piece[T], Any]]]
+
+
 async def side_by_side(tx: AsyncConnection, works: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of the works, which share the transaction. When one fails, so does the whole."""
     kept: _Kept = {}
     pieces = [_Piece(work, kept) for work in works]
     running = pieces
+    late: _Asked[T] = {}
     try:
         while running:
-            asked: dict[Many[Any, Any], list[tuple[_Piece[T], Any]]] = {}
+            asked: _Asked[T] = {}
             for piece in running:
                 question = await piece
                 if question is not None:
-                    asked.setdefault(question.many, []).append((piece, question.key))
+                    kind = late if question.late else asked
+                    kind.setdefault(question.many, []).append((piece, question.key))
+            if not asked:
+                asked, late = late, {}
             running = []
             for many, waiting in asked.items():
                 answers = await many(tx, [key for _, key in waiting])

@@ -82,7 +82,7 @@ async def _attempt_all(database: Database, handlers: Handlers, rows: Sequence[Du
     try:
         await _run_chunk(database, handlers, rows, now=now)
     except Exception as error:  # noqa: BLE001  the row at fault is found, kept, marked and logged
-        log.info("due_chunk_split", rows=len(rows), error=repr(error)[:500])
+        log.warning("due_chunk_split", rows=len(rows), error=repr(error)[:500])
         half = len(rows) // 2
         await _attempt_all(database, handlers, rows[:half], now=now)
         await _attempt_all(database, handlers, rows[half:], now=now)
@@ -160,6 +160,7 @@ async def _run_chunk(database: Database, handlers: Handlers, rows: Sequence[Due]
         except (DBAPIError, asyncpg.PostgresError) as error:
             if not stopped_by_others(error) or tries == _IMMEDIATE_TRIES:
                 raise
+            log.info("due_begun_anew", rows=len(rows), tries=tries, error=repr(error)[:500])
             await asyncio.sleep(0.01 * 2**tries)
 
 
