@@ -14,7 +14,7 @@ import httpx
 import pytest
 import stripe
 
-from meterline.api.asgi import Answer, Asked
+from meterline.api.asgi import Answer, Asked, Reply
 from meterline.app import create_app
 from tests.wire import server
 from tests.wire.conftest import SECRET
@@ -221,6 +221,28 @@ def test_every_answer_is_measured(raw: httpx.Client, line: Line, customer: str) 
     line.send(post(body_of(customer, "x")).replace(SECRET.encode(), b"sk_test_nobody"))
     assert line.answer()[0] == 401
     assert count() == before + 1
+
+
+@pytest.mark.parametrize(("padding", "way"), [(0, "at once"), (5_000, "counted")])
+def test_a_long_body_is_counted_while_it_waits(dsn: str, customer: str, padding: int, way: str) -> None:
+    seen = []
+
+    async def handler(asked: Asked) -> Answer:
+        seen.append("counted" if app.doorway._held else "lost")
+        return Answer(200, b"{}")
+
+    def at_once(_headers: object, _body: bytes, reply: Reply) -> bool:
+        seen.append("at once")
+        reply(Answer(200, b"{}"))
+        return True
+
+    app = create_app(dsn)
+    hot, method, path = app.doorway.by_bytes[b"POST", PATH.encode()]
+    app.doorway.by_bytes[b"POST", PATH.encode()] = (replace(hot, handler=handler, at_once=at_once), method, path)
+    with server.serving(app) as url, connected(url) as line:
+        line.send(post(body_of(customer, "counted", padding=padding)))
+        assert line.answer()[0] == 200
+    assert seen == [way]
 
 
 def test_a_handler_that_breaks_is_a_500_and_the_end_of_the_connection(dsn: str) -> None:

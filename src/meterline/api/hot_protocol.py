@@ -25,6 +25,8 @@ from meterline.api.metric import Watch
 log = structlog.get_logger(__name__)
 
 _LENGTH = b"content-length"
+_SMALL = 4 * 1024
+"""Bytes of a body that nobody counts while it waits; longer ones are among those that the doorway bounds."""
 _BROKEN = Answer(500, b"Internal Server Error", {"content-type": "text/plain; charset=utf-8"})
 
 
@@ -107,7 +109,7 @@ class HotProtocol(HttpToolsProtocol):
             return
         cycle.watch = Watch()
         cycle.headers = self.headers
-        at_once = cycle.hot.at_once
+        at_once = cycle.hot.at_once if len(cycle.body) <= _SMALL else None
         if at_once is None or not at_once(dict(cycle.headers), cycle.body, partial(self._reply, cycle)):
             self._ask(cycle)
 
