@@ -91,8 +91,12 @@ def micros(at: datetime) -> int:
 
 
 def instant(column: str) -> str:
-    """The SQL that makes an instant of a column of `micros`: exact, as the product is a whole number below 2^53."""
-    return f"'epoch'::timestamptz + {column} * interval '1 microsecond'"
+    """The SQL that makes an instant of a column of `micros`: exact, as seconds and what is over them are told apart.
+
+    Multiplied as one number, microseconds are beyond what a float holds from the year 2255 on and before 1685.
+    """
+    seconds, rest = f"{column} / 1000000", f"{column} % 1000000"
+    return f"'epoch'::timestamptz + {seconds} * interval '1 second' + {rest} * interval '1 microsecond'"
 
 
 def digest16(text: str, *, of: bytes = b"") -> UUID:
