@@ -82,6 +82,17 @@ class Database:
             connection.terminate()
 
 
+HOT_SESSION = {
+    "statement_timeout": "60s",
+    "lock_timeout": "20s",
+    "idle_in_transaction_session_timeout": "60s",
+    # To plan one of the long statements takes longer than to run it, and no plan depends on the values in their arrays.
+    "plan_cache_mode": "force_generic_plan",
+    "jit": "off",
+}
+"""The settings of connections that run a few long statements over and over, and must not wait for ever."""
+
+
 async def leave_as_it_is(_connection: object) -> None:
     """Nobody changes the settings of a session of the pool: putting them back would be a round trip each time."""
 

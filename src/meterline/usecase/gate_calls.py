@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from meterline.refusal import Missing, Refusal
-from meterline.store.database import Database, leave_as_it_is, out_of_reach, stopped_by_others
+from meterline.store.database import HOT_SESSION, Database, leave_as_it_is, out_of_reach, stopped_by_others
 from meterline.store.ledger import Connection
 from meterline.usecase.batch_work import BatchWork, share, write
 from meterline.usecase.group_commit import Gate, GroupCommit, Overloaded, Unavailable
@@ -22,12 +22,6 @@ from meterline.usecase.work_wallet import Answer, OpenWallet, Refused
 _MAX_BATCH = 500
 _MAX_QUEUED = 10_000
 _TRIES = 5
-_SESSION = {
-    "application_name": "meterline gate",
-    # Of statements this long the plan costs more than the work, and none depends on what the rows hold.
-    "plan_cache_mode": "force_generic_plan",
-    "jit": "off",
-}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,7 +68,11 @@ class Gatekeeper:
     async def start(self) -> None:
         """Begin deciding. A connection is made on first use."""
         self._pool = await asyncpg.create_pool(
-            self._dsn, min_size=0, max_size=1, reset=leave_as_it_is, server_settings=_SESSION
+            self._dsn,
+            min_size=0,
+            max_size=1,
+            reset=leave_as_it_is,
+            server_settings=HOT_SESSION | {"application_name": "meterline gate"},
         )
         self._calls.start()
 

@@ -13,6 +13,7 @@ import structlog
 
 from meterline.meter.intake import Problem, not_kept
 from meterline.store import counter, event, fresh_batch
+from meterline.store.database import HOT_SESSION
 from meterline.store.event import NewEvent, Past
 from meterline.usecase.debit_usage import Debited, debit_usage
 from meterline.usecase.group_commit import Unavailable
@@ -203,16 +204,10 @@ _NO_WRITES = (
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
 )
-SESSION = {
+SESSION = HOT_SESSION | {
     "application_name": "meterline ingest",
-    "statement_timeout": "60s",
-    "lock_timeout": "20s",
-    "idle_in_transaction_session_timeout": "60s",
-    # No plan of the statements depends on the values in their arrays.
-    "plan_cache_mode": "force_generic_plan",
     # A plan made while a day's partition was empty would read it through for every event as it fills.
     "enable_seqscan": "off",
-    "jit": "off",
 }
 
 
