@@ -37,7 +37,11 @@ async def told(tx: AsyncConnection, of: Customer) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize("many", [1, 40])
-async def test_objects_of_a_customer_are_told_of_in_order(database: Database, many: int) -> None:
+@pytest.mark.parametrize("characters", [3_000, 4_000_000])
+async def test_objects_of_a_customer_are_told_of_in_order(
+    database: Database, monkeypatch: pytest.MonkeyPatch, many: int, characters: int
+) -> None:
+    monkeypatch.setattr(notice, "MOST_AT_ONCE", characters)
     everybody = [[person() for _ in range(5)] for _ in range(many)]
 
     async def work(tx: AsyncConnection, subjects: list[Customer]) -> None:

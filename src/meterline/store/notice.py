@@ -11,7 +11,7 @@ reader that remembers the last position it saw never misses a transaction that c
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -244,11 +244,28 @@ SELECT pg_notify('{CHANNEL}', '')
 """
 
 
+MOST_AT_ONCE = 4_000_000
+"""Characters in one statement."""
+
+
 async def _add_each(tx: AsyncConnection, new: Sequence[Sequence[tuple[object, ...]]]) -> list[None]:
-    rows = [row for each in new for row in each]
-    if rows:
+    for rows in _written_at_once(row for each in new for row in each):
         await (await driver(tx)).execute(_ADD_EACH, *zip(*rows, strict=True))
     return [None] * len(new)
+
+
+def _written_at_once(rows: Iterable[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+    """The rows in order, as many as are not too long together; a chunk of due work may tell of long invoices."""
+    some: list[tuple[object, ...]] = []
+    length = 0
+    for row in rows:
+        some.append(row)
+        length += sum(len(each) for each in row if isinstance(each, str))
+        if length > MOST_AT_ONCE:
+            yield some
+            some, length = [], 0
+    if some:
+        yield some
 
 
 async def add_all(connection: "asyncpg.Connection[asyncpg.Record]", facts: Iterable[Fact]) -> None:
