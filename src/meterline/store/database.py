@@ -88,6 +88,8 @@ HOT_SESSION = {
     "idle_in_transaction_session_timeout": "60s",
     # To plan one of the long statements takes longer than to run it, and no plan depends on the values in their arrays.
     "plan_cache_mode": "force_generic_plan",
+    # A plan kept since a table was empty would read it through, for every batch, as it fills.
+    "enable_seqscan": "off",
     "jit": "off",
 }
 """The settings of connections that run a few long statements over and over, and must not wait for ever."""

@@ -204,11 +204,7 @@ _NO_WRITES = (
     asyncpg.PostgresSystemError,
     asyncpg.InternalServerError,
 )
-SESSION = HOT_SESSION | {
-    "application_name": "meterline ingest",
-    # A plan made while a day's partition was empty would read it through for every event as it fills.
-    "enable_seqscan": "off",
-}
+SESSION = HOT_SESSION | {"application_name": "meterline ingest"}
 
 
 class Session:
