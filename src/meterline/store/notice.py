@@ -367,7 +367,7 @@ async def listed(tx: AsyncConnection, environment: str, cursor: Cursor, wanted: 
     """A page of notices of the last 30 days, newest first."""
     scope = (notice.c.environment == environment) & (notice.c.recorded_at >= now - RETENTION)
     query = select(notice).where(scope, *wanted.bounds)
-    if wanted.types is not None:
+    if wanted.types:
         query = query.where(or_(*(_of_type(each) for each in wanted.types)))
     if wanted.object_id is not None:
         query = query.where(notice.c.object_id == wanted.object_id)
