@@ -207,6 +207,12 @@ def test_a_thin_destination_gets_notifications_that_lead_back_to_the_object(
         assert (told.id, told.type) == (ping.id, "v2.core.event_destination.ping")
 
 
+def test_a_list_of_events_by_no_types_is_the_whole_list(client: stripe.StripeClient, raw: httpx.Client) -> None:
+    client.v1.products.create({"name": "Told"})
+    whole = raw.get("/v1/events", params={"limit": 3}).json()
+    assert whole["data"] and raw.get("/v1/events", params={"limit": 3, "types": ""}).json() == whole
+
+
 @pytest.mark.usefixtures("clean")
 def test_v2_lists_page_through_everything(client: stripe.StripeClient) -> None:
     made = [client.v1.products.create({"name": f"product {number}"}).id for number in range(5)]
